@@ -1,0 +1,3 @@
+//! stub
+pub struct ArchiveReader;
+pub fn decode_all() {}

@@ -1,0 +1,366 @@
+//! The resolved configuration: what every other part of the program works with. Values here are checked, defaults are
+//! filled in, paths are absolute, secrets are wrapped. `config::load` is the only maker.
+
+use crate::names::TenantId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// A value that must not appear in any output. Debug and Display show `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for handing to a driver and nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// One installation: the resolved content of one configuration file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file this came from.
+    pub file: PathBuf,
+    /// The name of the installation.
+    pub installation: String,
+    /// Calendar of types, retention and schedules.
+    pub timezone: chrono_tz::Tz,
+    /// Where backups go.
+    pub repository: Repository,
+    /// How archives are compressed.
+    pub compression: Compression,
+    /// Databases by name.
+    pub sources: BTreeMap<String, Source>,
+    /// Upload roots, in the order of the file.
+    pub uploads: Vec<UploadRoot>,
+    /// Extra archives of a system backup, by name.
+    pub extra_files: BTreeMap<String, ExtraFiles>,
+    /// What the installation is licensed for.
+    pub license: License,
+    /// Who the tenants are and how they own records.
+    pub tenancy: Tenancy,
+    /// Modules by name.
+    pub modules: BTreeMap<String, Module>,
+    /// What `verify-collections` checks beyond existence.
+    pub verification: Verification,
+    /// What prune keeps.
+    pub retention: Retention,
+    /// Named, scheduled requests.
+    pub jobs: BTreeMap<String, Job>,
+    /// Findings that are no errors (a world-readable file with a secret in it, say).
+    pub warnings: Vec<String>,
+}
+
+/// The `repository` section.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// Absolute path of the repository.
+    pub location: PathBuf,
+    /// The id `repository.json` must carry, where configured.
+    pub id: Option<String>,
+}
+
+/// How archives are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compression {
+    /// gzip level, 1 to 12 as libdeflate counts them (1 to 9 mean what they mean to gzip).
+    pub level: u8,
+}
+
+/// A configured database.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What it is and how to reach it.
+    pub engine: Engine,
+    /// Back up every collection of it, as one component of its own outside the modules.
+    pub whole_database: bool,
+}
+
+/// The engine of a source, with what it needs.
+#[derive(Debug, Clone)]
+pub enum Engine {
+    /// MongoDB, 4.4 to 8.
+    MongoDb {
+        /// Connection URI, `mongodb://` or `mongodb+srv://`.
+        uri: Secret,
+        /// Name of the database.
+        database: String,
+        /// Whether one snapshot of all collections is wanted.
+        consistency: Consistency,
+    },
+    /// SQLite 3.
+    Sqlite {
+        /// Absolute path of the database file.
+        path: PathBuf,
+    },
+}
+
+impl Engine {
+    /// The engine's name in config, manifest and output.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Engine::MongoDb { .. } => "mongodb",
+            Engine::Sqlite { .. } => "sqlite",
+        }
+    }
+}
+
+/// Whether all collections of a source must be read at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// One snapshot where the server can, else collection by collection; the manifest states which.
+    #[default]
+    Preferred,
+    /// One snapshot, or the component fails.
+    Required,
+}
+
+/// One entry of `uploads`.
+#[derive(Debug, Clone)]
+pub struct UploadRoot {
+    /// Unique name: first path component inside the archive, and the name to restore by.
+    pub name: String,
+    /// Absolute path of the root.
+    pub root: PathBuf,
+    /// Path of a module's directory below the root; holds `{directory}` and, where tenants have their own, `{tenant}`.
+    pub layout: String,
+    /// Globs of relative paths or names to leave out.
+    pub exclude: Vec<String>,
+    /// Larger files are left out, counted and listed. Bytes.
+    pub max_file_size: Option<u64>,
+    /// Lower-case extensions with their dot; anything else is left out, counted and listed. Empty: all.
+    pub allowed_extensions: Vec<String>,
+}
+
+/// One entry of `extraFiles`.
+#[derive(Debug, Clone)]
+pub struct ExtraFiles {
+    /// Absolute paths, and each as it was written.
+    pub paths: Vec<(PathBuf, String)>,
+    /// Globs of relative paths or names to leave out.
+    pub exclude: Vec<String>,
+    /// Need not exist.
+    pub optional: bool,
+}
+
+/// What a licence grants.
+#[derive(Debug, Clone, Default)]
+pub struct License {
+    /// Granted features.
+    pub features: Vec<String>,
+}
+
+/// The `tenancy` section.
+#[derive(Debug, Clone)]
+pub struct Tenancy {
+    /// Default owner field of every collection; none: a collection needs its own rule in a tenant run.
+    pub field: Option<String>,
+    /// The type of tenant ids inside records.
+    pub id_type: IdType,
+    /// Static tenants.
+    pub tenants: BTreeMap<TenantId, Tenant>,
+}
+
+/// The type of tenant ids inside records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IdType {
+    /// A string.
+    #[default]
+    String,
+    /// A MongoDB ObjectId, written as 24 hexadecimal digits.
+    ObjectId,
+    /// A whole number.
+    Int,
+    /// A UUID.
+    Uuid,
+}
+
+/// One static tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Tenant {
+    /// Modules this tenant uses; none: every module that is enabled.
+    pub modules: Option<Vec<String>>,
+    /// Features this tenant's own licence grants; none: the installation's licence decides.
+    pub features: Option<Vec<String>>,
+}
+
+/// One module.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// Name for people.
+    pub display_name: String,
+    /// Always enabled, needs no licence.
+    pub required: bool,
+    /// Lower first.
+    pub priority: i64,
+    /// The feature a licence must grant.
+    pub license_feature: Option<String>,
+    /// Modules that must be enabled too.
+    pub dependencies: Vec<String>,
+    /// Its collections.
+    pub collections: Vec<Collection>,
+    /// Its upload directories.
+    pub file_uploads: Vec<String>,
+    /// Foreign keys between collections.
+    pub relationships: Vec<Relationship>,
+}
+
+/// One collection of a module. The source is resolved from the collection, the module, or the only source there is.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    /// Name in the database.
+    pub name: String,
+    /// The source that holds it.
+    pub source: String,
+    /// Need not exist.
+    pub optional: bool,
+    /// Who owns its records.
+    pub owner: Owner,
+}
+
+/// Who owns the records of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// The tenant named by this field (dots reach into sub-documents).
+    Field(String),
+    /// The owner of the parent record that this foreign key names.
+    Via {
+        /// Parent collection.
+        parent: String,
+        /// Field of the child that holds the parent's id.
+        foreign_key: String,
+    },
+    /// Everyone: part of every tenant's backup, never written by a tenant's restore.
+    Shared,
+    /// No tenant: left out of every tenant's backup.
+    Excluded,
+    /// Nothing is said and there is no default.
+    Unknown,
+}
+
+/// A foreign key to check.
+#[derive(Debug, Clone)]
+pub struct Relationship {
+    /// The collection that is pointed at, by its `_id` or primary key.
+    pub parent: String,
+    /// The collection that points.
+    pub child: String,
+    /// The pointing field.
+    pub foreign_key: String,
+    /// The source that holds both.
+    pub source: String,
+}
+
+/// The `verification` section.
+#[derive(Debug, Clone, Default)]
+pub struct Verification {
+    /// Collections whose absence fails the verification.
+    pub critical_collections: Vec<String>,
+    /// Least number of records by collection.
+    pub minimum_records: BTreeMap<String, u64>,
+}
+
+/// What prune keeps.
+#[derive(Debug, Clone)]
+pub enum Retention {
+    /// Classes of modules, by name; modules of no class are `standard`.
+    Classes(BTreeMap<String, RetentionClass>),
+    /// One rule for everything.
+    Policy(RetentionPolicy),
+}
+
+/// How long backups of each type are wanted for the modules of one class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionClass {
+    /// Modules of the class.
+    pub modules: Vec<String>,
+    /// Days a daily backup is kept.
+    pub daily: u32,
+    /// Weeks a weekly backup is kept.
+    pub weekly: u32,
+    /// Months a monthly backup is kept.
+    pub monthly: u32,
+}
+
+/// A count-and-age rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// `default`, `aggressive`, `conservative`, `compliance` or `custom`.
+    pub name: String,
+    /// At most this many backups a scope.
+    pub max_backups: u32,
+    /// None older than this many days.
+    pub max_age_days: u32,
+    /// But never fewer than this many.
+    pub keep_minimum: u32,
+}
+
+/// A named, scheduled request.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Five-field cron expression in `timezone`.
+    pub schedule: Option<String>,
+    /// What it does.
+    pub action: JobAction,
+}
+
+/// What a job does.
+#[derive(Debug, Clone)]
+pub enum JobAction {
+    /// `backup create` with these options.
+    Create(CreateJob),
+    /// `backup verify-collections`.
+    VerifyCollections,
+    /// `backup prune`.
+    Prune,
+}
+
+/// Options of a `create` job.
+#[derive(Debug, Clone, Default)]
+pub struct CreateJob {
+    /// Retention class.
+    pub backup_type: BackupType,
+    /// Only these modules.
+    pub modules: Vec<String>,
+    /// Only this tenant.
+    pub tenant: Option<TenantId>,
+}
+
+/// Retention class of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BackupType {
+    /// Made every day.
+    #[default]
+    Daily,
+    /// Made every week.
+    Weekly,
+    /// Made every month.
+    Monthly,
+}
+
+impl BackupType {
+    /// All types.
+    pub const ALL: [BackupType; 3] = [BackupType::Daily, BackupType::Weekly, BackupType::Monthly];
+
+    /// The folder in the repository, and the word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BackupType::Daily => "daily",
+            BackupType::Weekly => "weekly",
+            BackupType::Monthly => "monthly",
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Which modules, collections, upload directories and tenant scope one run covers, and why the rest is left out.
+//! Pure: knows the configuration, opens nothing.
+
+mod selection;
+
+pub use selection::{list, select};
+
+use crate::config::{BackupType, ExtraFiles, IdType};
+use crate::names::Scope;
+
+/// What was asked for on the command line or by a job.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The whole installation or one tenant.
+    pub scope: Scope,
+    /// Only these modules; empty: every enabled one.
+    pub modules: Vec<String>,
+    /// Only databases or only files.
+    pub only: Option<Only>,
+    /// Retention class of the backup.
+    pub backup_type: BackupType,
+}
+
+/// Half of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// Databases.
+    Database,
+    /// Upload directories and extra files.
+    Files,
+}
+
+/// What one run covers: its archives-to-be, and a reason for every module left out.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The whole installation or one tenant.
+    pub scope: Scope,
+    /// Names of the modules that are in, by priority and then name.
+    pub modules: Vec<String>,
+    /// Modules that are out, by name, with the reason.
+    pub excluded: Vec<Excluded>,
+    /// One per archive, in the order they are made.
+    pub components: Vec<Component>,
+    /// Things the operator should know (a collection left out of a tenant's backup by its own rule, say).
+    pub notes: Vec<String>,
+}
+
+/// A module that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Excluded {
+    /// The module.
+    pub module: String,
+    /// Why, as a phrase: "feature 'x' is not licensed".
+    pub reason: String,
+}
+
+/// One archive of the backup.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Path of the archive in the backup's folder without its extension: `hr-core/hrms`, `shared/hrms`, `licenses`.
+    pub archive: String,
+    /// The module it belongs to; none for shared, whole-database and extra archives.
+    pub module: Option<String>,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What an archive holds.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Collections of one database source.
+    Collections {
+        /// The source's name.
+        source: String,
+        /// They, without repetition, in the order of the file.
+        collections: Vec<CollectionSpec>,
+    },
+    /// Every collection of one database source.
+    WholeDatabase {
+        /// The source's name.
+        source: String,
+    },
+    /// A module's upload directories, looked for under every upload root.
+    Uploads {
+        /// Names of the directories.
+        directories: Vec<String>,
+    },
+    /// An `extraFiles` archive.
+    Extra {
+        /// Its name.
+        name: String,
+        /// What it holds.
+        files: ExtraFiles,
+    },
+}
+
+/// One collection to be backed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionSpec {
+    /// Name in the database.
+    pub name: String,
+    /// Need not exist.
+    pub optional: bool,
+    /// Which of its records.
+    pub records: Records,
+    /// Every selected module that lists it.
+    pub modules: Vec<String>,
+}
+
+/// Which records of a collection are covered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Records {
+    /// All of them: a system-wide run, or a collection declared shared.
+    All {
+        /// Declared `tenant: shared`.
+        shared: bool,
+    },
+    /// Those whose owner field equals the tenant.
+    OwnedBy {
+        /// Field; dots reach into sub-documents.
+        field: String,
+        /// Tenant id as text.
+        tenant: String,
+        /// Its type inside the records.
+        id_type: IdType,
+    },
+}
+
+impl Records {
+    /// How the manifest and the plan describe it: `all`, `shared`, `tenantId = acme`.
+    pub fn describe(&self) -> String {
+        match self {
+            Records::All { shared: false } => "all".into(),
+            Records::All { shared: true } => "shared".into(),
+            Records::OwnedBy { field, tenant, .. } => format!("{field} = {tenant}"),
+        }
+    }
+}
+
+/// A module's state, for `list-modules`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// Always in.
+    Required,
+    /// In: licensed or needing no licence, and the tenant's.
+    Enabled,
+    /// Out.
+    Excluded,
+}
+
+/// One module as `list-modules` shows it. Field names are a contract.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedModule {
+    /// Name in the configuration.
+    pub name: String,
+    /// Name for people.
+    pub display_name: String,
+    /// In or out.
+    pub state: State,
+    /// Why, as a phrase.
+    pub reason: String,
+    /// The feature it needs.
+    pub license_feature: Option<String>,
+    /// Lower first.
+    pub priority: i64,
+    /// Source of its first collection; none when it has no collections.
+    pub source: Option<String>,
+    /// Its collections.
+    pub collections: Vec<ListedCollection>,
+    /// Its upload directories.
+    pub file_uploads: Vec<String>,
+}
+
+/// One collection of a listed module.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedCollection {
+    /// Name in the database.
+    pub name: String,
+    /// The source that holds it.
+    pub source: String,
+    /// Need not exist.
+    pub optional: bool,
+    /// How records are owned: `field tenantId`, `via policies.policyId`, `shared`, `excluded`, `unknown`.
+    pub owner: String,
+}

@@ -1,0 +1,7 @@
+//! stub
+#[derive(Debug)]
+pub struct CompressedBlock;
+#[derive(Debug)]
+pub struct Pending;
+#[derive(Debug)]
+pub struct Pool;
