@@ -1,8 +1,13 @@
 //! A selection resolved against live sources: what will be read, how it is filtered, where it goes.
 
-use crate::modules::{Excluded, Records};
+use crate::config::Config;
+use crate::error::{Context, Error, Kind, Result};
+use crate::modules::{CollectionSpec, Content, Excluded, Records, Selection};
 use crate::names::Scope;
-use crate::source::ItemKind;
+use crate::pipeline::Cancel;
+use crate::source::files::{self, Trees};
+use crate::source::{self, Inventory, ItemKind, Source, Wanted};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run will do. `create --dry-run` shows it.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -47,6 +52,12 @@ pub struct PlannedComponent {
     pub bytes: u64,
     /// Files found; 0 for databases.
     pub files: u64,
+    /// Modules that share the archive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared_by: Vec<String>,
+    /// Starting points of a files component.
+    #[serde(skip)]
+    pub trees: Option<Trees>,
 }
 
 /// One collection or directory that will be read.
@@ -75,4 +86,176 @@ pub struct PlannedItem {
 
 fn records_text<S: serde::Serializer>(records: &Records, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(&records.describe())
+}
+
+/// The live databases of a run, by name.
+pub type Sources = BTreeMap<String, Box<dyn Source>>;
+
+/// Connects to every database the selection needs.
+///
+/// # Errors
+/// When one cannot be reached: nothing is begun unless all are there.
+pub fn connect(config: &Config, selection: &Selection, cancel: &Cancel) -> Result<Sources> {
+    let mut sources = Sources::new();
+    for component in &selection.components {
+        let Some(name) = component.content.source() else { continue };
+        if sources.contains_key(name) {
+            continue;
+        }
+        let unknown = || Error::new(Kind::Internal, format!("source '{name}' is selected but not configured"));
+        let opened = source::open(name, config.sources.get(name).ok_or_else(unknown)?, cancel)
+            .context(|| format!("cannot open source '{name}' (component {})", component.archive))?;
+        sources.insert(name.to_owned(), opened);
+    }
+    Ok(sources)
+}
+
+/// Resolves `selection` against what the sources hold now.
+///
+/// # Errors
+/// When a source cannot be listed.
+pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel: &Cancel) -> Result<Plan> {
+    let mut inventories = BTreeMap::new();
+    for (name, source) in sources {
+        inventories.insert(name.as_str(), source.inventory().context(|| format!("cannot list source '{name}'"))?);
+    }
+    let mut plan = Plan {
+        scope: selection.scope.clone(),
+        modules: selection.modules.clone(),
+        excluded: selection.excluded.clone(),
+        components: Vec::new(),
+        bytes: 0,
+        free_space: None,
+        warnings: config.warnings.iter().chain(&selection.notes).cloned().collect(),
+    };
+    for component in &selection.components {
+        let mut planned = PlannedComponent {
+            archive: component.archive.clone(),
+            module: component.module.clone(),
+            engine: component.content.engine(config).to_owned(),
+            name: component.content.name().to_owned(),
+            items: Vec::new(),
+            bytes: 0,
+            files: 0,
+            shared_by: component.content.shared_by(component.module.as_deref()),
+            trees: None,
+        };
+        match (&component.content, component.content.source().and_then(|name| inventories.get(name))) {
+            (Content::Collections { source, collections }, Some(inventory)) => {
+                for spec in collections {
+                    planned.items.push(database_item(spec, inventory, sources.get(source).map(AsRef::as_ref))?);
+                }
+            }
+            (Content::WholeDatabase { .. }, Some(inventory)) => {
+                for name in inventory.items.keys() {
+                    let records = Records::All { shared: false };
+                    let spec = CollectionSpec { name: name.clone(), optional: false, records, modules: Vec::new() };
+                    planned.items.push(database_item(&spec, inventory, None)?);
+                }
+            }
+            (Content::Uploads { directories }, _) => {
+                let trees = files::uploads(&config.uploads, directories, &selection.scope);
+                let optional = selection.scope.tenant().is_some();
+                files_items(&mut planned, trees, directories, optional, cancel)?;
+            }
+            (Content::Extra { name, files }, _) => {
+                let paths: Vec<_> = files.paths.iter().map(|(_, written)| written.clone()).collect();
+                files_items(&mut planned, files::extra(name, files), &paths, files.optional, cancel)?;
+            }
+            (Content::Collections { .. } | Content::WholeDatabase { .. }, None) => {
+                return Err(Error::new(Kind::Internal, format!("no inventory for {}", component.archive)));
+            }
+        }
+        planned.bytes += planned.items.iter().map(|item| item.bytes).sum::<u64>();
+        plan.bytes += planned.bytes;
+        plan.components.push(planned);
+    }
+    Ok(plan)
+}
+
+fn database_item(spec: &CollectionSpec, inventory: &Inventory, source: Option<&dyn Source>) -> Result<PlannedItem> {
+    let found = inventory.items.get(&spec.name);
+    let mut item = PlannedItem {
+        name: spec.name.clone(),
+        kind: found.map(|item| item.kind),
+        exists: found.is_some(),
+        optional: spec.optional,
+        records: spec.records.clone(),
+        documents: found.map_or(0, |item| item.records),
+        bytes: found.map_or(0, |item| item.bytes),
+        identity: found.and_then(|item| item.identity.clone()),
+    };
+    if let (Records::OwnedBy { .. }, Some(source), Some(wanted)) = (&spec.records, source, item.wanted())
+        && let Some(exact) = source.count(&wanted)?
+    {
+        // The share of the records is the best estimate of the share of the bytes.
+        item.bytes = item.bytes.saturating_mul(exact).checked_div(item.documents.max(1)).unwrap_or(0);
+        item.documents = exact;
+    }
+    Ok(item)
+}
+
+fn files_items(
+    planned: &mut PlannedComponent,
+    trees: Trees,
+    names: &[String],
+    optional: bool,
+    cancel: &Cancel,
+) -> Result<()> {
+    let survey = files::survey(&trees, cancel)?;
+    planned.files = survey.files;
+    planned.bytes = survey.bytes;
+    planned.items = names
+        .iter()
+        .map(|name| PlannedItem {
+            name: name.clone(),
+            kind: None,
+            exists: survey.present.contains(name),
+            optional,
+            records: Records::All { shared: false },
+            documents: 0,
+            bytes: 0,
+            identity: None,
+        })
+        .collect();
+    planned.trees = Some(trees);
+    Ok(())
+}
+
+impl PlannedItem {
+    /// What to ask an engine for; none when the collection does not exist.
+    pub fn wanted(&self) -> Option<Wanted> {
+        let kind = self.kind?;
+        let (name, identity, records) = (self.name.clone(), self.identity.clone(), self.records.clone());
+        Some(Wanted { name, kind, identity, records })
+    }
+}
+
+impl Content {
+    /// The database source, where it is one.
+    pub fn source(&self) -> Option<&str> {
+        match self {
+            Content::Collections { source, .. } | Content::WholeDatabase { source } => Some(source),
+            Content::Uploads { .. } | Content::Extra { .. } => None,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Content::Collections { source, .. } | Content::WholeDatabase { source } => source,
+            Content::Uploads { .. } => "uploads",
+            Content::Extra { name, .. } => name,
+        }
+    }
+
+    fn engine(&self, config: &Config) -> &'static str {
+        self.source().and_then(|name| config.sources.get(name)).map_or("files", |source| source.engine.name())
+    }
+
+    /// Every module that has a part in an archive which belongs to none.
+    fn shared_by(&self, module: Option<&str>) -> Vec<String> {
+        let (Content::Collections { collections, .. }, None) = (self, module) else { return Vec::new() };
+        let all: BTreeSet<_> = collections.iter().flat_map(|spec| spec.modules.iter().cloned()).collect();
+        all.into_iter().collect()
+    }
 }

@@ -1,14 +1,17 @@
 //! The archive: a `.tar.gz` of independent gzip members, cut into parts, with an index at its end. Knows tar and
-//! gzip; never sees BSON, SQL or a database.
+//! gzip; never sees BSON, SQL or a database. ARCHITECTURE.md has the format byte by byte.
 
 mod escape;
-mod format;
 mod index;
+pub mod member;
+mod output;
+mod proof;
 mod reader;
 mod tar_header;
 mod writer;
 
-pub use escape::{entry_path, part_path};
+pub use escape::entry_path;
 pub use index::IndexEntry;
-pub use reader::{ArchiveReader, decode_all};
-pub use writer::{ArchiveWriter, Finished};
+pub use proof::{Stored, digest_file, prove};
+pub use reader::{ArchiveReader, EntryReader, IndexAt, decode_all, from_io};
+pub use writer::{ArchiveWriter, Finished, UnitOutput};

@@ -1,3 +1,368 @@
-//! stub
-pub struct ArchiveReader;
-pub fn decode_all() {}
+//! Reads an archive: its index, any entry by seeking, or all of it from front to back.
+
+use super::index::IndexEntry;
+use super::member::{self, HEADER_LEN};
+use super::tar_header::to_hex;
+use crate::error::{Context, Error, Kind, Result};
+use crate::source::{EntryName, Input};
+use libdeflater::Decompressor;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// An index is refused when it reads longer than this: 500,000 files need about 150 MiB.
+const LONGEST_INDEX: u64 = 4 << 30;
+
+/// An opened archive with its index.
+#[derive(Debug)]
+pub struct ArchiveReader {
+    file: File,
+    path: PathBuf,
+    size: u64,
+    index: Vec<IndexEntry>,
+}
+
+/// Where an archive's index is, and its SHA-256 in hexadecimal.
+#[derive(Debug, Clone, Copy)]
+pub struct IndexAt<'a> {
+    /// Offset of its first member.
+    pub offset: u64,
+    /// Stored bytes of its members.
+    pub length: u64,
+    /// SHA-256 of it as it reads.
+    pub sha256: &'a str,
+}
+
+impl ArchiveReader {
+    /// Opens `path` and reads its index, which must be as the manifest says.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when the index is not as recorded, [`Kind::Io`] when the file cannot be read.
+    pub fn open(path: &Path, at: IndexAt<'_>) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io("open", path, &e))?;
+        let size = file.metadata().map_err(|e| Error::io("read", path, &e))?.len();
+        let mut reader = Self { file, path: path.to_owned(), size, index: Vec::new() };
+        reader.index = reader.read_index(at).context(|| format!("the index of {} cannot be read", path.display()))?;
+        Ok(reader)
+    }
+
+    fn read_index(&self, at: IndexAt<'_>) -> Result<Vec<IndexEntry>> {
+        let damaged = |what: &str| Error::new(Kind::Damaged, what.to_owned());
+        let end = at.offset.checked_add(at.length).filter(|end| *end <= self.size);
+        let end = end.ok_or_else(|| damaged("the archive is shorter than its index's place"))?;
+        let mut hash = Sha256::new();
+        let mut text = Vec::new();
+        let mut members = Members::new(self, at.offset, end);
+        let mut block = Vec::new();
+        while members.next(&mut block)? {
+            hash.update(&block);
+            if text.len() as u64 + block.len() as u64 > LONGEST_INDEX {
+                return Err(damaged("the index is too long to be one"));
+            }
+            text.extend_from_slice(&block);
+        }
+        if to_hex(&hash.finalize()) != at.sha256 {
+            return Err(damaged("the index differs from what was recorded"));
+        }
+        let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        lines.map(|l| serde_json::from_slice(l).map_err(|e| damaged("an index line is unreadable").cause(e))).collect()
+    }
+
+    /// Every entry, in the order of the archive.
+    pub fn index(&self) -> &[IndexEntry] {
+        &self.index
+    }
+
+    /// The archive's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens one entry. Its SHA-256 is checked at its end; reading to the end fails unless it matches.
+    pub fn entry<'a>(&'a self, entry: &'a IndexEntry) -> EntryReader<'a> {
+        EntryReader {
+            entry,
+            members: Members::new(self, entry.offset, self.size),
+            block: Vec::new(),
+            at: 0,
+            skip: entry.skip,
+            left: entry.size,
+            hash: Some(Sha256::new()),
+        }
+    }
+
+    /// The entries that hold `name`, parts in order.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when there is none, or a part is lacking.
+    pub fn parts(&self, name: &EntryName) -> Result<Vec<&IndexEntry>> {
+        let mut parts: Vec<_> = self.index.iter().filter(|entry| entry.name.as_ref() == Some(name)).collect();
+        parts.sort_by_key(|entry| entry.part);
+        let whole = match parts.as_slice() {
+            [only] => only.part.is_none() || (only.part == Some(1) && only.parts == Some(1)),
+            [] => false,
+            many => {
+                let last = many.last().and_then(|entry| entry.parts).and_then(|n| usize::try_from(n).ok());
+                last == Some(many.len()) && many.iter().zip(1u32..).all(|(entry, n)| entry.part == Some(n))
+            }
+        };
+        if whole {
+            return Ok(parts);
+        }
+        let what =
+            format!("{} holds no whole entry {}/{}{}", self.path.display(), name.directory, name.stem, name.suffix);
+        Err(Error::new(Kind::Damaged, what))
+    }
+}
+
+impl Input for ArchiveReader {
+    fn open(&self, name: &EntryName) -> Result<Box<dyn Read + Send + '_>> {
+        let parts = self.parts(name)?;
+        Ok(Box::new(Joined { parts: parts.into_iter().map(|entry| self.entry(entry)).collect(), at: 0 }))
+    }
+}
+
+/// Reads gzip members one after the other, by the size each says of itself.
+struct Members<'a> {
+    archive: &'a ArchiveReader,
+    offset: u64,
+    end: u64,
+    stored: Vec<u8>,
+    decompressor: Decompressor,
+}
+
+impl<'a> Members<'a> {
+    fn new(archive: &'a ArchiveReader, offset: u64, end: u64) -> Self {
+        Self { archive, offset, end, stored: Vec::new(), decompressor: Decompressor::new() }
+    }
+
+    /// Decompresses the next member into `block`; false at the end.
+    fn next(&mut self, block: &mut Vec<u8>) -> Result<bool> {
+        if self.offset == self.end {
+            return Ok(false);
+        }
+        let at = self.offset;
+        let damaged = |e: Error| e.context(format!("{} is damaged at byte {at}", self.archive.path.display()));
+        let cut = || damaged(Error::new(Kind::Damaged, "a gzip member is cut"));
+        let mut header = [0; HEADER_LEN];
+        if self.end.saturating_sub(at) < HEADER_LEN as u64 {
+            return Err(cut());
+        }
+        self.read_at(&mut header)?;
+        let sizes = member::sizes(&header).map_err(damaged)?;
+        if self.end - at < sizes.stored as u64 {
+            return Err(cut());
+        }
+        let mut stored = std::mem::take(&mut self.stored);
+        stored.resize(sizes.stored, 0);
+        self.read_at(&mut stored)?;
+        let decoded = member::decode(&mut self.decompressor, &stored, block);
+        self.stored = stored;
+        decoded.map_err(|e| e.context(format!("{} is damaged at byte {at}", self.archive.path.display())))?;
+        self.offset += sizes.stored as u64;
+        Ok(true)
+    }
+
+    fn read_at(&self, buffer: &mut [u8]) -> Result<()> {
+        self.archive.file.read_exact_at(buffer, self.offset).map_err(|e| Error::io("read", &self.archive.path, &e))
+    }
+}
+
+/// Reads the data of one entry.
+pub struct EntryReader<'a> {
+    entry: &'a IndexEntry,
+    members: Members<'a>,
+    block: Vec<u8>,
+    at: usize,
+    skip: u64,
+    left: u64,
+    hash: Option<Sha256>,
+}
+
+impl std::fmt::Debug for EntryReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EntryReader({})", self.entry.path)
+    }
+}
+
+impl EntryReader<'_> {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let damaged = |what: &str| Error::new(Kind::Damaged, format!("{} {what}", self.entry.path.escape_debug()));
+        if self.left == 0 {
+            if let Some(hash) = self.hash.take()
+                && to_hex(&hash.finalize()) != self.entry.sha256
+            {
+                return Err(damaged("differs from what was recorded"));
+            }
+            return Ok(0);
+        }
+        while self.at == self.block.len() {
+            if !self.members.next(&mut self.block)? {
+                return Err(damaged("is cut: the archive ends within it"));
+            }
+            let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.block.len());
+            self.at = skip;
+            self.skip -= skip as u64;
+        }
+        let here = &self.block[self.at..];
+        let n = here.len().min(buffer.len()).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        buffer[..n].copy_from_slice(&here[..n]);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&here[..n]);
+        }
+        self.at += n;
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+impl Read for EntryReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if buffer.is_empty() { Ok(0) } else { self.fill(buffer).map_err(std::io::Error::other) }
+    }
+}
+
+/// The parts of an entry as one stream.
+struct Joined<'a> {
+    parts: Vec<EntryReader<'a>>,
+    at: usize,
+}
+
+impl Read for Joined<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(part) = self.parts.get_mut(self.at) {
+            match part.read(buffer)? {
+                0 if !buffer.is_empty() => self.at += 1,
+                n => return Ok(n),
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The raw tar stream, from the first member to the last.
+struct RawStream<'a> {
+    members: Members<'a>,
+    block: Vec<u8>,
+    at: usize,
+}
+
+impl Read for RawStream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.at == self.block.len() {
+            self.at = 0;
+            if !self.members.next(&mut self.block).map_err(std::io::Error::other)? {
+                self.block.clear();
+                return Ok(0);
+            }
+        }
+        let n = buffer.len().min(self.block.len() - self.at);
+        buffer[..n].copy_from_slice(&self.block[self.at..][..n]);
+        self.at += n;
+        Ok(n)
+    }
+}
+
+/// Decompresses the whole archive from front to back and holds the tar entries in it against the index: the same
+/// paths and sizes, the same bytes, nothing lacking. Parts that no index line names are void and passed over.
+/// `each` is called with every indexed entry and its body, and reads as much of it as it likes.
+/// Returns what is wrong, one line each.
+///
+/// # Errors
+/// When the file cannot be read or `each` fails with anything but damage.
+pub fn decode_all(
+    archive: &ArchiveReader,
+    mut each: impl FnMut(&IndexEntry, &mut dyn Read) -> Result<Option<String>>,
+) -> Result<Vec<String>> {
+    let mut damage = Vec::new();
+    let mut stream = RawStream { members: Members::new(archive, 0, archive.size), block: Vec::new(), at: 0 };
+    if let Err(error) = walk(archive, &mut stream, &mut each, &mut damage) {
+        if error.kind != Kind::Damaged {
+            return Err(error);
+        }
+        damage.push(error.to_string());
+    }
+    Ok(damage)
+}
+
+fn walk(
+    archive: &ArchiveReader,
+    stream: &mut RawStream<'_>,
+    each: &mut dyn FnMut(&IndexEntry, &mut dyn Read) -> Result<Option<String>>,
+    damage: &mut Vec<String>,
+) -> Result<()> {
+    let unreadable = |e: std::io::Error| from_io(e, "the tar stream cannot be read");
+    let mut expected = archive.index.iter().peekable();
+    let mut saw_index = false;
+    let mut tar = tar::Archive::new(&mut *stream);
+    for entry in tar.entries().map_err(unreadable)? {
+        let mut entry = entry.map_err(unreadable)?;
+        let path = entry.path_bytes().trim_suffix_slash();
+        if saw_index {
+            damage.push(format!("an entry follows the index: {}", String::from_utf8_lossy(&path)));
+        }
+        if path == super::writer::INDEX_PATH.as_bytes() {
+            saw_index = true;
+            continue;
+        }
+        let Some(line) = expected.next_if(|line| line.raw_path().is_ok_and(|p| p.trim_suffix_slash() == path)) else {
+            // Void: left by a collection that failed. Its bytes were checked by the members' checksums.
+            continue;
+        };
+        let mut body = Hashed { inner: &mut entry, hash: Sha256::new(), size: 0 };
+        let finding = each(line, &mut body)?;
+        std::io::copy(&mut body, &mut std::io::sink()).map_err(unreadable)?;
+        let name = line.path.escape_debug();
+        if body.size != line.size || to_hex(&body.hash.finalize()) != line.sha256 {
+            damage.push(format!("{name} differs from what was recorded"));
+        }
+        damage.extend(finding.map(|finding| format!("{name}: {finding}")));
+    }
+    if let Some(lost) = expected.next() {
+        damage.push(format!("{} is lacking", lost.path.escape_debug()));
+    }
+    if !saw_index {
+        damage.push("the index is lacking: the archive is cut".into());
+    }
+    // What follows the end-of-archive blocks must still be whole members.
+    drop(tar);
+    std::io::copy(stream, &mut std::io::sink()).map_err(unreadable)?;
+    Ok(())
+}
+
+/// The error inside an `io::Error` that our own readers made, or damage.
+pub fn from_io(error: std::io::Error, what: &str) -> Error {
+    match error.downcast::<Error>() {
+        Ok(ours) => ours.context(what),
+        Err(other) => Error::new(Kind::Damaged, what).cause(other),
+    }
+}
+
+trait TrimSlash {
+    fn trim_suffix_slash(&self) -> Vec<u8>;
+}
+
+impl<T: AsRef<[u8]>> TrimSlash for T {
+    fn trim_suffix_slash(&self) -> Vec<u8> {
+        let bytes = self.as_ref();
+        bytes.strip_suffix(b"/").unwrap_or(bytes).to_vec()
+    }
+}
+
+/// Hashes and counts what is read through it.
+struct Hashed<'a> {
+    inner: &'a mut dyn Read,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+}

@@ -8,6 +8,9 @@ pub use selection::{list, select};
 use crate::config::{BackupType, ExtraFiles, IdType};
 use crate::names::Scope;
 
+/// How the reason begins for which a module is out of a run over a few modules.
+pub const NOT_ASKED_FOR: &str = "not asked for";
+
 /// What was asked for on the command line or by a job.
 #[derive(Debug, Clone)]
 pub struct Request {

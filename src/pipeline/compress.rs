@@ -1,7 +1,95 @@
-//! stub
+//! The pool of compress workers, shared by every archive of a run.
+
+use crate::error::{Error, Kind, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// A block as it will be stored.
 #[derive(Debug)]
-pub struct CompressedBlock;
+pub struct CompressedBlock {
+    /// Stored bytes.
+    pub stored: Vec<u8>,
+    /// Bytes before compression.
+    pub raw_len: usize,
+}
+
+/// Turns raw bytes into stored bytes; each worker has its own, with its own state.
+pub type Codec = Box<dyn FnMut(&[u8]) -> Result<Vec<u8>> + Send>;
+
+struct Job {
+    raw: Vec<u8>,
+    reply: Sender<Result<CompressedBlock>>,
+}
+
+/// A block that is being compressed.
 #[derive(Debug)]
-pub struct Pending;
+pub struct Pending(Receiver<Result<CompressedBlock>>);
+
+impl Pending {
+    /// Waits for the block.
+    ///
+    /// # Errors
+    /// When the codec failed, or its worker died: a lost worker is never a success.
+    pub fn wait(self) -> Result<CompressedBlock> {
+        self.0.recv().unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a compress worker died")))
+    }
+}
+
+/// Worker threads behind one bounded queue. Submitting blocks while the queue is full, which is what bounds memory:
+/// two blocks wait for each worker.
 #[derive(Debug)]
-pub struct Pool;
+pub struct Pool {
+    jobs: Option<Sender<Job>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts `workers` threads; each makes its codec with `codec`.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(workers: usize, codec: impl Fn() -> Codec + Send + Sync + 'static) -> Result<Self> {
+        let (jobs, queue) = bounded::<Job>(workers * 2);
+        let codec = Arc::new(codec);
+        let mut pool = Self { jobs: Some(jobs), workers: Vec::new() };
+        for number in 0..workers {
+            let (queue, codec) = (queue.clone(), codec.clone());
+            let handle = std::thread::Builder::new()
+                .name(format!("compress-{number}"))
+                .spawn(move || work(&queue, codec()))
+                .map_err(|e| Error::new(Kind::Internal, "cannot start a compress worker").cause(e))?;
+            pool.workers.push(handle);
+        }
+        Ok(pool)
+    }
+
+    /// Queues a block.
+    ///
+    /// # Errors
+    /// When every worker is gone.
+    pub fn submit(&self, raw: Vec<u8>) -> Result<Pending> {
+        let (reply, pending) = bounded(1);
+        let gone = || Error::new(Kind::Internal, "the compress workers are gone");
+        self.jobs.as_ref().ok_or_else(gone)?.send(Job { raw, reply }).map_err(|_| gone())?;
+        Ok(Pending(pending))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has already failed the run through its unanswered blocks.
+            let _ = worker.join();
+        }
+    }
+}
+
+fn work(queue: &Receiver<Job>, mut codec: Codec) {
+    while let Ok(Job { raw, reply }) = queue.recv() {
+        let done = codec(&raw).map(|stored| CompressedBlock { stored, raw_len: raw.len() });
+        // Nobody waits for the block when its archive was given up.
+        let _ = reply.send(done);
+    }
+}

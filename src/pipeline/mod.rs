@@ -7,5 +7,5 @@ mod digest;
 
 pub use block::{BLOCK_SIZE, BlockBuilder, RecordBlock};
 pub use cancel::Cancel;
-pub use compress::{CompressedBlock, Pending, Pool};
+pub use compress::{Codec, CompressedBlock, Pending, Pool};
 pub use digest::RecordDigest;

@@ -50,6 +50,13 @@ impl Repository {
     pub fn folder(&self, id: &BackupId, backup_type: BackupType) -> PathBuf {
         self.location.join(backup_type.as_str()).join(id.as_str())
     }
+    pub fn manifest(&self, id: &BackupId) -> Result<Manifest> {
+        unimplemented!()
+    }
+    /// Path of an archive; refuses a path that would leave the backup's folder.
+    pub fn archive(&self, id: &BackupId, backup_type: BackupType, relative: &str) -> Result<PathBuf> {
+        unimplemented!()
+    }
     /// Makes a staging folder for `id`.
     pub fn begin(&self, id: &BackupId, backup_type: BackupType) -> Result<Staging> {
         unimplemented!()

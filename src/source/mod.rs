@@ -4,11 +4,14 @@
 pub mod files;
 mod io;
 pub mod mongodb;
+mod recovery;
 pub mod sqlite;
 
 pub use io::{
     EntryName, FileEntry, FileKind, FileOutcome, FileOutput, FileRecord, Input, Output, RecordStream, StreamTotals,
 };
+
+pub use recovery::recovery_text;
 
 use crate::config;
 use crate::error::Result;
@@ -41,6 +44,27 @@ pub fn open_target(name: &str, source: &config::Source, uri: Option<&str>, cance
         }
         config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open_target(name, path, uri, cancel.clone())?),
     })
+}
+
+/// The collection an entry belongs to, by its true name; none for entries that hold several.
+pub fn collection_of(name: &EntryName) -> Option<&str> {
+    match name.suffix.as_str() {
+        ".bson" => Some(name.stem.strip_prefix("system.buckets.").unwrap_or(&name.stem)),
+        ".metadata.json" => Some(&name.stem),
+        _ => None,
+    }
+}
+
+/// Counts and digests the records of a stored entry, walking their structure; none when it does not hold records
+/// as such.
+///
+/// # Errors
+/// [`crate::error::Kind::Damaged`] when a record is malformed.
+pub fn digest_records(name: &EntryName, body: &mut dyn std::io::Read) -> Result<Option<StreamTotals>> {
+    match name.suffix.as_str() {
+        ".bson" => mongodb::digest_records(body).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// A live database that can be backed up.

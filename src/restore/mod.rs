@@ -1,12 +1,17 @@
 //! `restore`: puts stored data back.
 
+mod choose;
+mod directory;
+mod live;
+mod uploads;
+
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::Events;
 use crate::modules::Only;
 use crate::names::{BackupId, TenantId};
 use crate::pipeline::Cancel;
-use crate::repository::Wait;
+use crate::repository::{Repository, Wait};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -100,12 +105,47 @@ pub struct RestoredCollection {
     pub verified: bool,
 }
 
-/// Restores.
+/// Restores: choose, check, prove and stage, and only then change the target.
 ///
 /// # Errors
 /// `Refused` when the target holds data, `NotFound` when the selection matches nothing, `Damaged` when the stored
 /// bytes are, `TargetChanged` when it stopped midway.
 pub fn run(options: &Options<'_>) -> Result<Report> {
-    let _ = options;
-    unimplemented!()
+    let began = (options.now)();
+    let config = options.config;
+    let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
+    let _lock = repository.lock_shared("restore", options.wait)?;
+    let choice = choose::choose(options, &repository)?;
+    let mut report = Report {
+        id: choice.id.clone(),
+        target: Vec::new(),
+        collections: Vec::new(),
+        files: 0,
+        safety_backup: None,
+        duration_seconds: 0.0,
+        dry_run: options.dry_run,
+        passed_over: choice.passed_over,
+        warnings: choice.warnings,
+    };
+    match &options.to_directory {
+        Some(directory) => directory::extract(options, &choice.pieces, directory, &mut report)?,
+        None => {
+            let mut live = live::Live::prepare(options, &choice.pieces, &mut report)?;
+            let mut uploads = uploads::Uploads::prepare(options, &choice.pieces, &mut report)?;
+            if !options.dry_run {
+                // Everything is proven before anything is changed: databases by staging, files by reading them through.
+                uploads.prove(options)?;
+                live.stage(options, &mut report)?;
+                live.switch(options, &mut report)?;
+                uploads.write(options, &mut report)?;
+            }
+        }
+    }
+    report.duration_seconds = ((options.now)() - began).to_std().unwrap_or_default().as_secs_f64();
+    if !options.dry_run
+        && let Err(error) = repository.audit("restore", &choice.id, "success")
+    {
+        options.events.warn(format!("the audit log could not be written: {error}"));
+    }
+    Ok(report)
 }

@@ -1,0 +1,369 @@
+//! Stores the components of a plan, one archive after the other, each read by several threads.
+
+use super::Options;
+use super::progress::Observed;
+use crate::archive::{self, ArchiveWriter, Finished};
+use crate::config::{Consistency, Engine};
+use crate::error::{Context, Error, Kind, Result};
+use crate::event::Event;
+use crate::manifest::{self, Collection, Component, ComponentStatus, Files, IndexPosition};
+use crate::pipeline::{Cancel, Pool};
+use crate::plan::{Plan, PlannedComponent, PlannedItem, Sources};
+use crate::repository::Staging;
+use crate::source::{self, Level, ReadCollection, View, Wanted, files};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Threads that read one archive's collections at once: two saturate a server's answer to one client.
+const READERS: usize = 2;
+
+/// What was stored.
+pub struct StoredAll {
+    /// One per planned component.
+    pub components: Vec<Component>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Stores every component of `plan` into `staging`. What is wrong with a component is in its record.
+///
+/// # Errors
+/// When the run as a whole cannot go on: the disk failed, a signal came, a required snapshot cannot be had.
+pub fn store_all(
+    options: &Options<'_>,
+    staging: &Staging,
+    plan: &Plan,
+    sources: &Sources,
+    began: DateTime<Utc>,
+) -> Result<StoredAll> {
+    let level = options.config.compression.level;
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let pool = Pool::start(workers, move || archive::member::codec(level))?;
+    let mut run =
+        Run { options, staging, plan, sources, pool: &pool, began, views: BTreeMap::new(), warnings: Vec::new() };
+    run.open_views()?;
+    let mut components = Vec::new();
+    for planned in &plan.components {
+        options.cancel.check()?;
+        let component = match &planned.trees {
+            Some(trees) => run.files(planned, trees)?,
+            None => run.database(planned)?,
+        };
+        components.push(component);
+    }
+    Ok(StoredAll { components, warnings: run.warnings })
+}
+
+struct Run<'a> {
+    options: &'a Options<'a>,
+    staging: &'a Staging,
+    plan: &'a Plan,
+    sources: &'a Sources,
+    pool: &'a Pool,
+    began: DateTime<Utc>,
+    views: BTreeMap<&'a str, Box<dyn View + 'a>>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    /// One view a source, over every collection of it in any component: modules agree with each other.
+    fn open_views(&mut self) -> Result<()> {
+        for name in self.sources.keys() {
+            let view = self.open_view(name, Level::Snapshot)?;
+            self.views.insert(name, view);
+        }
+        Ok(())
+    }
+
+    fn open_view(&self, name: &str, at_most: Level) -> Result<Box<dyn View + 'a>> {
+        let source = self.sources.get(name).ok_or_else(|| Error::new(Kind::Internal, "a source is not open"))?;
+        let components = self.plan.components.iter().filter(|c| c.trees.is_none() && c.name == name);
+        let wanted: Vec<_> = components.flat_map(|c| &c.items).filter_map(PlannedItem::wanted).collect();
+        source
+            .open_view(&wanted, self.required(name), at_most)
+            .context(|| format!("cannot begin to read source '{name}'"))
+    }
+
+    fn required(&self, name: &str) -> Consistency {
+        match self.options.config.sources.get(name).map(|source| &source.engine) {
+            Some(Engine::MongoDb { consistency, .. }) => *consistency,
+            _ => Consistency::Preferred,
+        }
+    }
+
+    fn database(&mut self, planned: &'a PlannedComponent) -> Result<Component> {
+        let mut component = self.component(planned);
+        if !planned.items.iter().any(|item| item.exists) {
+            nothing_there(&mut component, planned);
+            return Ok(component);
+        }
+        let lost = match self.read(planned, &mut component) {
+            Err(error) if error.kind == Kind::SnapshotLost => error,
+            done => return done.map(|()| component),
+        };
+        if self.required(&planned.name) == Consistency::Required {
+            component.error = Some(lost.to_string());
+            fail_all(&mut component, planned, &lost);
+            return Ok(component);
+        }
+        // Parts already written read at another moment: begin the archive again, and the source's later ones with it.
+        self.warnings.push(format!(
+            "source '{}' lost its snapshot while {} was read; its collections are now read one by one",
+            planned.name, planned.archive
+        ));
+        let view = self.open_view(&planned.name, Level::Collection)?;
+        self.views.insert(&planned.name, view);
+        let mut component = self.component(planned);
+        self.read(planned, &mut component)?;
+        Ok(component)
+    }
+
+    /// Reads all collections of a component into a new archive.
+    fn read(&mut self, planned: &PlannedComponent, component: &mut Component) -> Result<()> {
+        let view = self.views.get(planned.name.as_str()).ok_or_else(|| Error::new(Kind::Internal, "no view"))?;
+        let source = self.sources.get(&planned.name).ok_or_else(|| Error::new(Kind::Internal, "no source"))?;
+        let server = source.server();
+        let stamp = view.consistency();
+        component.database = Some(server.database.clone());
+        component.server = Some(manifest::Server { version: server.version, address: server.address });
+        component.consistency = Some(manifest::Consistency { level: stamp.level, at: stamp.at });
+        if let Some(reason) = stamp.reason {
+            let line = format!("source '{}' is read collection by collection: {reason}", planned.name);
+            if !self.warnings.contains(&line) {
+                self.warnings.push(line);
+            }
+        }
+
+        let relative = format!("{}.tar.gz", planned.archive);
+        let cancel = self.options.cancel.child();
+        let writer = self.begin(&relative, &cancel, &source::recovery_text(&planned.engine, &server.database))?;
+        let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
+        let results = self.read_units(planned, view.as_ref(), &writer, &cancel, view.units(&wanted));
+        self.options.cancel.check()?;
+        if let Some(lost) = results.iter().find_map(|(_, r)| r.as_ref().err().filter(|e| e.kind == Kind::SnapshotLost))
+        {
+            drop(writer);
+            self.staging.remove(&relative)?;
+            return Err(lost.clone());
+        }
+        for item in &planned.items {
+            let result = results.iter().find(|(name, _)| *name == item.name).map(|(_, result)| result);
+            let (record, warnings) = collection_record(item, result);
+            self.warnings.extend(warnings.into_iter().map(|w| format!("{}: {}: {w}", planned.archive, item.name)));
+            component.collections.push(record);
+        }
+        let finished = writer.finish()?;
+        judge(component);
+        self.keep_or_remove(&relative, finished, component)
+    }
+
+    fn read_units(
+        &self,
+        planned: &PlannedComponent,
+        view: &dyn View,
+        writer: &ArchiveWriter<'_>,
+        cancel: &Cancel,
+        units: Vec<Vec<Wanted>>,
+    ) -> Vec<(String, Result<ReadCollection>)> {
+        let threads = READERS.min(units.len());
+        let queue = Mutex::new(units.into_iter());
+        let results = Mutex::new(Vec::new());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            while let Some(unit) = next() {
+                let read = self.read_unit(planned, view, writer, cancel, &unit);
+                if read.iter().any(|(_, r)| r.as_ref().is_err_and(|e| e.kind == Kind::SnapshotLost)) {
+                    cancel.stop();
+                }
+                results.lock().unwrap_or_else(PoisonError::into_inner).extend(read);
+            }
+        };
+        std::thread::scope(|scope| {
+            let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            // A reader that panicked leaves its collections without a result, which counts as failed.
+            handles.into_iter().for_each(|handle| drop(handle.join()));
+        });
+        results.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_unit(
+        &self,
+        planned: &PlannedComponent,
+        view: &dyn View,
+        writer: &ArchiveWriter<'_>,
+        cancel: &Cancel,
+        unit: &[Wanted],
+    ) -> Vec<(String, Result<ReadCollection>)> {
+        let names: Vec<_> = unit.iter().map(|wanted| wanted.name.clone()).collect();
+        let item = format!("{} {}", planned.archive, names.join(" "));
+        let total = planned.items.iter().filter(|i| names.contains(&i.name)).map(|i| i.bytes).sum();
+        let events = &self.options.events;
+        events.emit(Event::Started { item: item.clone(), total });
+        let output = writer.unit();
+        let observed = Observed { inner: &output, events, item: item.clone() };
+        let read = cancel.check().and_then(|()| view.read(unit, &observed));
+        let read = read.and_then(|read| output.commit().map(|()| read));
+        let (records, bytes, error) = match &read {
+            Ok(read) => (read.iter().map(|r| r.records).sum(), read.iter().map(|r| r.bytes).sum(), None),
+            Err(error) => (0, 0, Some(error.to_string())),
+        };
+        events.emit(Event::Finished { item, records, bytes, error });
+        match read {
+            Ok(read) => read.into_iter().map(|r| (r.name.clone(), Ok(r))).collect(),
+            Err(error) => names.into_iter().map(|name| (name, Err(error.clone()))).collect(),
+        }
+    }
+
+    fn files(&mut self, planned: &PlannedComponent, trees: &files::Trees) -> Result<Component> {
+        let mut component = self.component(planned);
+        for item in &planned.items {
+            component.collections.push(directory_record(item));
+        }
+        if !planned.items.iter().any(|item| item.exists) {
+            judge(&mut component);
+            return Ok(component);
+        }
+        let events = &self.options.events;
+        let item = planned.archive.clone();
+        events.emit(Event::Started { item: item.clone(), total: planned.bytes });
+        let relative = format!("{}.tar.gz", planned.archive);
+        let writer = self.begin(&relative, &self.options.cancel, &source::recovery_text("files", ""))?;
+        let mut output = writer.unit();
+        let mut progress = |_: &str, bytes| events.emit(Event::Advanced { item: item.clone(), bytes, records: 1 });
+        let stored = files::read(trees, &mut output, &self.options.cancel, &mut progress)?;
+        output.commit()?;
+        let finished = writer.finish()?;
+        let error = (!stored.damaged.is_empty()).then(|| damaged_files(&stored));
+        if let Some(error) = &error {
+            component.error = Some(error.clone());
+        }
+        events.emit(Event::Finished { item: item.clone(), records: stored.files, bytes: stored.bytes, error });
+        if stored.excluded > 0 {
+            self.warnings
+                .push(format!("{item}: {} files are left out by rule; the manifest lists them", stored.excluded));
+        }
+        component.files = Some(stored);
+        judge(&mut component);
+        self.keep_or_remove(&relative, finished, &mut component)?;
+        Ok(component)
+    }
+
+    fn begin(&self, relative: &str, cancel: &Cancel, text: &str) -> Result<ArchiveWriter<'a>> {
+        let file = self.staging.create(relative)?;
+        ArchiveWriter::begin(file, self.pool, cancel.clone(), self.began.timestamp(), text)
+    }
+
+    /// Proves a finished archive from disk and records it; one that holds nothing usable is removed.
+    fn keep_or_remove(&self, relative: &str, finished: Finished, component: &mut Component) -> Result<()> {
+        if component.status == ComponentStatus::Failed && component.collections_included.is_empty() {
+            return self.staging.remove(relative);
+        }
+        self.options.events.emit(Event::Detail(format!("reading {relative} back from disk")));
+        archive::prove(&self.staging.path().join(relative), finished.size, &finished.sha256, &self.options.cancel)?;
+        component.archive = Some(relative.to_owned());
+        component.size = finished.size;
+        component.sha256 = Some(finished.sha256);
+        component.index = Some(IndexPosition {
+            offset: finished.index_offset,
+            length: finished.index_length,
+            sha256: finished.index_sha256,
+        });
+        component.timestamp = (self.options.now)();
+        Ok(())
+    }
+
+    fn component(&self, planned: &PlannedComponent) -> Component {
+        Component {
+            engine: planned.engine.clone(),
+            name: planned.name.clone(),
+            module: planned.module.clone(),
+            shared_by: planned.shared_by.clone(),
+            database: None,
+            status: ComponentStatus::Failed,
+            error: None,
+            archive: None,
+            size: 0,
+            sha256: None,
+            index: None,
+            encrypted: false,
+            module_aware: true,
+            collections_included: Vec::new(),
+            consistency: None,
+            server: None,
+            collections: Vec::new(),
+            files: None,
+            timestamp: (self.options.now)(),
+        }
+    }
+}
+
+fn damaged_files(files: &Files) -> String {
+    format!("{} files could not be stored in full, the first: {}", files.damaged.len(), files.damaged[0])
+}
+
+/// A component of which nothing exists: absent when all of it is optional, else failed; never zero.
+fn nothing_there(component: &mut Component, planned: &PlannedComponent) {
+    component.collections = planned.items.iter().map(|item| collection_record(item, None).0).collect();
+    judge(component);
+    if planned.items.is_empty() {
+        component.status = ComponentStatus::Failed;
+        component.error = Some("the database holds no collections, or does not exist".into());
+    }
+}
+
+fn fail_all(component: &mut Component, planned: &PlannedComponent, error: &Error) {
+    component.collections =
+        planned.items.iter().map(|item| collection_record(item, Some(&Err(error.clone()))).0).collect();
+    judge(component);
+}
+
+fn collection_record(item: &PlannedItem, result: Option<&Result<ReadCollection>>) -> (Collection, Vec<String>) {
+    let mut record = Collection {
+        name: item.name.clone(),
+        kind: item.kind,
+        status: ComponentStatus::Failed,
+        error: None,
+        documents: 0,
+        bytes: 0,
+        record_digest: None,
+        tenant_rule: item.records.describe(),
+    };
+    match result {
+        Some(Ok(read)) => {
+            record.status = ComponentStatus::Complete;
+            (record.documents, record.bytes, record.record_digest) = (read.records, read.bytes, Some(read.digest));
+            return (record, read.warnings.clone());
+        }
+        Some(Err(error)) => record.error = Some(error.to_string()),
+        None if item.exists => record.error = Some("its reader died".into()),
+        None if item.optional => record.status = ComponentStatus::Absent,
+        None => record.error = Some("does not exist (declare it `optional: true` if that is right)".into()),
+    }
+    (record, Vec::new())
+}
+
+fn directory_record(item: &PlannedItem) -> Collection {
+    let (mut record, _) = collection_record(item, None);
+    if item.exists {
+        (record.status, record.error) = (ComponentStatus::Complete, None);
+    }
+    record
+}
+
+/// A component is failed when anything in it is, absent when all of it is, complete otherwise.
+fn judge(component: &mut Component) {
+    let of = |status| component.collections.iter().filter(move |c| c.status == status);
+    component.collections_included = of(ComponentStatus::Complete).map(|c| c.name.clone()).collect();
+    component.status = if component.error.is_some() || of(ComponentStatus::Failed).next().is_some() {
+        ComponentStatus::Failed
+    } else if component.collections_included.is_empty() {
+        ComponentStatus::Absent
+    } else {
+        ComponentStatus::Complete
+    };
+    if component.status == ComponentStatus::Failed && component.error.is_none() {
+        let failed: Vec<_> = of(ComponentStatus::Failed).map(|c| c.name.as_str()).collect();
+        component.error = Some(format!("not stored in full: {}", failed.join(", ")));
+    }
+}

@@ -1,0 +1,239 @@
+//! Which archives of which backups a restore reads, and which of their collections.
+
+use super::{Options, Which};
+use crate::archive::{ArchiveReader, IndexAt};
+use crate::error::{Error, Kind, Result};
+use crate::manifest::{Collection, Component, ComponentStatus, FORMAT_VERSION, Manifest};
+use crate::modules::{NOT_ASKED_FOR, Only};
+use crate::names::Scope;
+use crate::repository::Repository;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What a restore reads.
+pub struct Choice {
+    /// The backup, or the newest of those a `latest` draws on.
+    pub id: String,
+    /// One per archive.
+    pub pieces: Vec<Piece>,
+    /// Newer backups that were passed over, `id: reason`.
+    pub passed_over: Vec<String>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// One archive to read from.
+pub struct Piece {
+    /// The archive's file.
+    pub path: PathBuf,
+    /// Its record in the manifest.
+    pub component: Component,
+    /// The collections to restore (databases), or the directories (files).
+    pub collections: Vec<Collection>,
+}
+
+impl Piece {
+    /// Opens the archive with its index.
+    pub fn open(&self) -> Result<ArchiveReader> {
+        let lacking = || Error::new(Kind::Damaged, format!("the manifest gives no index of {}", self.path.display()));
+        let index = self.component.index.as_ref().ok_or_else(lacking)?;
+        let at = IndexAt { offset: index.offset, length: index.length, sha256: &index.sha256 };
+        ArchiveReader::open(&self.path, at)
+    }
+
+    /// It holds files, not records.
+    pub fn is_files(&self) -> bool {
+        self.component.engine == "files"
+    }
+}
+
+/// Chooses. See [`Which`].
+pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> {
+    let mut choice = match &options.which {
+        Which::Id(id) => {
+            let catalog = repository.catalog()?;
+            catalog.find(id)?;
+            let manifest = readable(repository.manifest(id)?)?;
+            by_id(options, repository, &manifest)?
+        }
+        Which::Latest { before } => latest(options, repository, *before)?,
+    };
+    for piece in &mut choice.pieces {
+        narrow(options, piece);
+    }
+    choice.pieces.retain(|piece| !piece.collections.is_empty());
+    unknown_collections(options, &choice)?;
+    if choice.pieces.is_empty() {
+        let what = format!("nothing in {} matches what was asked for", choice.id);
+        return Err(Error::new(Kind::NotFound, what).hint(format!("`backup show {}` lists what it holds", choice.id)));
+    }
+    Ok(choice)
+}
+
+fn readable(manifest: Manifest) -> Result<Manifest> {
+    if manifest.format_version <= FORMAT_VERSION {
+        return Ok(manifest);
+    }
+    let what = format!("{} has format version {}, newer than this program knows", manifest.id, manifest.format_version);
+    Err(Error::new(Kind::Repository, what).hint("use the version of `backup` that made it, or a newer one"))
+}
+
+fn by_id(options: &Options<'_>, repository: &Repository, manifest: &Manifest) -> Result<Choice> {
+    let known = manifest.module_states();
+    for module in &options.modules {
+        if !known.contains_key(module) {
+            return Err(no_module(module, &manifest.id, known.keys()));
+        }
+    }
+    let mut warnings = Vec::new();
+    let mut pieces = Vec::new();
+    for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
+        if component.status == ComponentStatus::Failed {
+            let reason = component.error.as_deref().unwrap_or("it failed");
+            warnings.push(format!("{} is not whole in {}: {reason}", title(component), manifest.id));
+        }
+        pieces.extend(piece(repository, manifest, component)?);
+    }
+    Ok(Choice { id: manifest.id.clone(), pieces, passed_over: Vec::new(), warnings })
+}
+
+/// Every module, and every archive that belongs to none, from the newest backup in which it is whole.
+fn latest(
+    options: &Options<'_>,
+    repository: &Repository,
+    before: Option<chrono::DateTime<chrono::Utc>>,
+) -> Result<Choice> {
+    let scope = options.tenant.clone().map_or(Scope::SystemWide, Scope::Tenant);
+    let catalog = repository.catalog()?;
+    let entries = catalog.of_scope(&scope, before);
+    let mut settled: BTreeMap<String, String> = BTreeMap::new();
+    let mut waiting: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    let mut choice = Choice { id: String::new(), pieces: Vec::new(), passed_over: Vec::new(), warnings: Vec::new() };
+    // What is wanted: the modules asked for, else those of the newest backup. A run over a few modules (`--module`)
+    // does not hide the others; a module that was disabled since is not dug up again.
+    let mut wanted: BTreeSet<String> = options.modules.iter().cloned().collect();
+    let mut complete_run_seen = false;
+    for entry in entries {
+        let manifest = readable(repository.manifest(&entry.id)?)?;
+        known.extend(manifest.module_states().into_keys());
+        let (enabled, narrowed) = offered(&manifest);
+        if wanted.is_empty() {
+            wanted = enabled;
+        }
+        complete_run_seen |= !narrowed;
+        let mut failed_here = BTreeSet::new();
+        for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
+            if component.status == ComponentStatus::Failed {
+                failed_here.insert(key(component));
+            }
+        }
+        for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
+            let key = key(component);
+            let free = settled.get(&key).is_none_or(|id| *id == manifest.id);
+            if !free
+                || component.module.as_ref().is_some_and(|module| !wanted.contains(module))
+                || component.status == ComponentStatus::Absent
+            {
+                continue;
+            }
+            if failed_here.contains(&key) {
+                if component.status == ComponentStatus::Failed {
+                    let reason = component.error.as_deref().unwrap_or("it failed");
+                    let line = format!("{}: {} failed there: {reason}", manifest.id, title(component));
+                    waiting.entry(key).or_default().push(line);
+                }
+                continue;
+            }
+            choice.passed_over.append(&mut waiting.remove(&key).unwrap_or_default());
+            settled.insert(key, manifest.id.clone());
+            choice.pieces.extend(piece(repository, &manifest, component)?);
+        }
+        if !settled.is_empty() && choice.id.is_empty() {
+            choice.id.clone_from(&manifest.id);
+        }
+        let all_settled = wanted.iter().all(|module| settled.contains_key(&format!("module {module}")));
+        if waiting.is_empty() && all_settled && (complete_run_seen || !options.modules.is_empty()) {
+            break;
+        }
+    }
+    for unreadable in &catalog.unreadable {
+        choice.warnings.push(format!("{} cannot be read and was passed over: {}", unreadable.path, unreadable.reason));
+    }
+    for lines in waiting.into_values() {
+        choice.warnings.extend(lines.into_iter().map(|line| format!("no good copy exists: {line}")));
+    }
+    for module in &options.modules {
+        if !known.contains(module) && !known.is_empty() {
+            return Err(no_module(module, &format!("any backup of {scope}"), known.iter()));
+        }
+    }
+    if choice.pieces.is_empty() {
+        let moment = before.map_or(String::new(), |at| format!(" at or before {}", at.to_rfc3339()));
+        let error = Error::new(Kind::NotFound, format!("there is no good backup of {scope}{moment}"));
+        return Err(error.details(choice.warnings).hint("`backup list` shows what there is"));
+    }
+    Ok(choice)
+}
+
+/// The modules a backup offered, and whether its run was narrowed with `--module`, which leaves others out.
+fn offered(manifest: &Manifest) -> (BTreeSet<String>, bool) {
+    let left_out = manifest.excluded_modules.iter().filter(|excluded| excluded.reason.starts_with(NOT_ASKED_FOR));
+    let left_out: Vec<_> = left_out.map(|excluded| excluded.module.clone()).collect();
+    let narrowed = !left_out.is_empty();
+    (manifest.enabled_modules.iter().cloned().chain(left_out).collect(), narrowed)
+}
+
+/// What is judged as one: all archives of a module, or an archive that belongs to none.
+fn key(component: &Component) -> String {
+    match &component.module {
+        Some(module) => format!("module {module}"),
+        None if component.shared_by.is_empty() => component.name.clone(),
+        None => format!("shared {}", component.name),
+    }
+}
+
+fn title(component: &Component) -> String {
+    match &component.module {
+        Some(module) => format!("module {module}"),
+        None => key(component),
+    }
+}
+
+fn no_module<'a>(module: &str, place: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    let known: Vec<_> = known.map(String::as_str).collect();
+    Error::new(Kind::NotFound, format!("no module '{module}' in {place}"))
+        .hint(format!("modules there: {}", known.join(", ")))
+}
+
+fn asked_for(options: &Options<'_>, component: &Component) -> bool {
+    let half = match options.only {
+        Some(Only::Database) => component.engine != "files",
+        Some(Only::Files) => component.engine == "files",
+        None => true,
+    };
+    let mut modules = component.module.iter().chain(&component.shared_by);
+    half && (options.modules.is_empty() || modules.any(|module| options.modules.contains(module)))
+}
+
+fn piece(repository: &Repository, manifest: &Manifest, component: &Component) -> Result<Option<Piece>> {
+    let Some(archive) = &component.archive else { return Ok(None) };
+    let path = repository.archive(&manifest.backup_id()?, manifest.backup_type, archive)?;
+    let whole = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete);
+    Ok(Some(Piece { path, collections: whole.cloned().collect(), component: component.clone() }))
+}
+
+fn narrow(options: &Options<'_>, piece: &mut Piece) {
+    if !options.collections.is_empty() {
+        piece.collections.retain(|c| options.collections.contains(&c.name));
+    }
+}
+
+fn unknown_collections(options: &Options<'_>, choice: &Choice) -> Result<()> {
+    let found: BTreeSet<_> = choice.pieces.iter().flat_map(|p| &p.collections).map(|c| &c.name).collect();
+    match options.collections.iter().find(|name| !found.contains(name)) {
+        Some(name) => Err(Error::new(Kind::NotFound, format!("no whole collection '{name}' in {}", choice.id))
+            .hint(format!("`backup show {}` lists what it holds", choice.id))),
+        None => Ok(()),
+    }
+}

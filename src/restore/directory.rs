@@ -1,0 +1,156 @@
+//! Restores to plain files: one mongodump folder with parts joined, database files, upload trees.
+
+use super::choose::Piece;
+use super::{Options, Report, RestoredCollection};
+use crate::archive::{self, ArchiveReader, IndexEntry};
+use crate::error::{Error, Kind, Result};
+use crate::source::files::FilesTarget;
+use crate::source::{self, EntryName, FileKind, FileRecord, Input};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Extracts into `directory`, which must be empty or not exist. It appears whole or not at all: everything is written
+/// to a folder beside it, which is renamed at the end.
+pub fn extract(options: &Options<'_>, pieces: &[Piece], directory: &Path, report: &mut Report) -> Result<()> {
+    refuse_data(directory)?;
+    report.target.push(directory.display().to_string());
+    if options.dry_run {
+        return plan(options, pieces, report);
+    }
+    let failed = |doing: &str, path: &Path, e: &std::io::Error| Error::io(doing, path, e);
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent).map_err(|e| failed("create", parent, &e))?;
+    let staging = tempfile::Builder::new()
+        .prefix(".backup-restore-")
+        .tempdir_in(parent)
+        .map_err(|e| failed("create a folder in", parent, &e))?;
+    let mut target = FilesTarget::open(staging.path())?;
+    for piece in pieces {
+        let archive = piece.open()?;
+        if piece.is_files() {
+            extract_files(options, &archive, &mut target, report)?;
+        } else {
+            extract_records(options, piece, &archive, &mut target, report)?;
+        }
+    }
+    target.finish()?;
+    let staging = staging.keep();
+    std::fs::rename(&staging, directory).map_err(|e| {
+        // Nothing of it is of use under a hidden name.
+        let _ = std::fs::remove_dir_all(&staging);
+        failed("rename the restored folder to", directory, &e)
+    })
+}
+
+fn refuse_data(directory: &Path) -> Result<()> {
+    match std::fs::read_dir(directory).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => {
+            Err(Error::new(Kind::Refused, format!("{} is not empty, and nothing was changed", directory.display()))
+                .hint("name a directory that does not exist yet"))
+        }
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("list", directory, &e)),
+        _ => Ok(()),
+    }
+}
+
+fn plan(options: &Options<'_>, pieces: &[Piece], report: &mut Report) -> Result<()> {
+    for piece in pieces {
+        options.cancel.check()?;
+        if piece.is_files() {
+            report.files += piece.component.files.as_ref().map_or(0, |files| files.files);
+        } else {
+            let source = &piece.component.name;
+            report.collections.extend(piece.collections.iter().map(|c| RestoredCollection {
+                source: source.clone(),
+                name: c.name.clone(),
+                created: c.documents,
+                overwritten: 0,
+                deleted: 0,
+                documents: 0,
+                verified: false,
+            }));
+        }
+    }
+    Ok(())
+}
+
+fn extract_files(
+    options: &Options<'_>,
+    archive: &ArchiveReader,
+    target: &mut FilesTarget,
+    report: &mut Report,
+) -> Result<()> {
+    for entry in archive.index() {
+        options.cancel.check()?;
+        let Some(record) = &entry.file else { continue };
+        target.write(&entry.raw_path()?, entry.size, record, &mut archive.entry(entry))?;
+        report.files += u64::from(record.kind == FileKind::File);
+    }
+    Ok(())
+}
+
+fn extract_records(
+    options: &Options<'_>,
+    piece: &Piece,
+    archive: &ArchiveReader,
+    target: &mut FilesTarget,
+    report: &mut Report,
+) -> Result<()> {
+    let names: BTreeSet<&EntryName> = archive.index().iter().filter_map(|entry| entry.name.as_ref()).collect();
+    let wanted = |name: &EntryName| {
+        source::collection_of(name).is_none_or(|collection| piece.collections.iter().any(|c| c.name == collection))
+    };
+    let mut totals = std::collections::BTreeMap::new();
+    for name in names.into_iter().filter(|name| wanted(name)) {
+        options.cancel.check()?;
+        let parts = archive.parts(name)?;
+        let size = parts.iter().map(|entry| entry.size).sum();
+        let mut body = archive.open(name)?;
+        target.write(archive::entry_path(name).as_bytes(), size, &plain_file(), &mut body)?;
+        for entry in parts {
+            add(&mut totals, name, entry);
+        }
+    }
+    for collection in &piece.collections {
+        let (records, digest) = totals.get(collection.name.as_str()).copied().unwrap_or_default();
+        let verified = records == collection.documents && collection.record_digest.is_none_or(|d| d == digest);
+        report.collections.push(RestoredCollection {
+            source: piece.component.name.clone(),
+            name: collection.name.clone(),
+            created: collection.documents,
+            overwritten: 0,
+            deleted: 0,
+            documents: collection.documents,
+            verified: verified || !totals.contains_key(collection.name.as_str()),
+        });
+    }
+    Ok(())
+}
+
+type Totals<'a> = std::collections::BTreeMap<&'a str, (u64, crate::pipeline::RecordDigest)>;
+
+fn add<'a>(totals: &mut Totals<'a>, name: &'a EntryName, entry: &IndexEntry) {
+    if let (Some(collection), Some(records), Some(digest)) =
+        (source::collection_of(name), entry.records, entry.record_digest)
+    {
+        let sum = totals.entry(collection).or_default();
+        sum.0 += records;
+        sum.1.merge(digest);
+    }
+}
+
+fn plain_file() -> FileRecord {
+    FileRecord {
+        kind: FileKind::File,
+        mode: 0o600,
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+        mtime: (chrono::Utc::now().timestamp(), 0),
+        link: None,
+        xattrs: Vec::new(),
+        torn: false,
+    }
+}
