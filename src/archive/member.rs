@@ -23,10 +23,8 @@ pub const MAX_RAW: usize = 2 * BLOCK_SIZE;
 
 /// A codec that makes members at a gzip `level` (1 to 12, as libdeflate counts).
 pub fn codec(level: u8) -> Codec {
-    let strong = CompressionLvl::new(i32::from(level)).unwrap_or_default();
-    let mut strong = Compressor::new(strong);
-    let mut probe = Compressor::new(CompressionLvl::fastest());
-    let mut stored = Compressor::new(CompressionLvl::new(0).unwrap_or(CompressionLvl::fastest()));
+    let at = |level| Compressor::new(CompressionLvl::new(level).unwrap_or_default());
+    let (mut strong, mut probe, mut stored) = (at(i32::from(level)), at(1), at(0));
     Box::new(move |raw| {
         let compressor = if worth_compressing(&mut probe, raw) { &mut strong } else { &mut stored };
         encode(compressor, raw)

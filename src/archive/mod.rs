@@ -8,6 +8,8 @@ mod output;
 mod proof;
 mod reader;
 mod tar_header;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use escape::entry_path;

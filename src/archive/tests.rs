@@ -1,0 +1,242 @@
+//! Archives as a whole, held against tar, gzip and Python.
+
+use super::*;
+use crate::pipeline::{BlockBuilder, Cancel, Pool};
+use crate::source::{EntryName, FileEntry, FileKind, FileOutput, FileRecord, Input, Output};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+struct Made {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    finished: Finished,
+}
+
+impl Made {
+    fn reader(&self) -> crate::error::Result<ArchiveReader> {
+        let finished = &self.finished;
+        let at =
+            IndexAt { offset: finished.index_offset, length: finished.index_length, sha256: &finished.index_sha256 };
+        ArchiveReader::open(&self.path, at)
+    }
+}
+
+fn make(fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tar.gz");
+    let pool = Pool::start(2, || member::codec(3)).unwrap();
+    let writer =
+        ArchiveWriter::begin(File::create(&path).unwrap(), &pool, Cancel::default(), 1_700_000_000, "how to").unwrap();
+    fill(&writer);
+    let finished = writer.finish().unwrap();
+    Made { path, finished, _dir: dir }
+}
+
+/// `count` records of `size` bytes that differ from each other and do not compress away.
+fn store(writer: &ArchiveWriter<'_>, name: &EntryName, count: u64, size: usize) -> Vec<u8> {
+    let unit = writer.unit();
+    let mut stream = unit.stream(name).unwrap();
+    let mut all = Vec::new();
+    let mut builder = BlockBuilder::default();
+    for number in 0..count {
+        let mut record = vec![b'.'; size];
+        let text = format!("{}-{number}-{}", name.stem, number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let n = text.len().min(size);
+        record[..n].copy_from_slice(&text.as_bytes()[..n]);
+        all.extend_from_slice(&record);
+        if let Some(block) = builder.push(&record) {
+            stream.write(block).unwrap();
+        }
+    }
+    if let Some(block) = builder.finish() {
+        stream.write(block).unwrap();
+    }
+    let totals = stream.finish().unwrap();
+    assert_eq!((totals.records, totals.bytes), (count, all.len() as u64));
+    unit.document(&EntryName { suffix: ".metadata.json".into(), ..name.clone() }, b"{}").unwrap();
+    unit.commit().unwrap();
+    all
+}
+
+fn name(stem: &str) -> EntryName {
+    EntryName::new("db", stem, ".bson")
+}
+
+fn extract(made: &Made) -> tempfile::TempDir {
+    let out = tempfile::tempdir().unwrap();
+    let status = Command::new("tar").arg("-xzf").arg(&made.path).arg("-C").arg(out.path()).status().unwrap();
+    assert!(status.success());
+    assert!(Command::new("gzip").arg("-t").arg(&made.path).status().unwrap().success());
+    out
+}
+
+#[test]
+fn tar_and_gzip_read_what_was_written_and_parts_join() {
+    let mut bodies = BTreeMap::new();
+    let made = make(|writer| {
+        bodies.insert("empty", store(writer, &name("empty"), 0, 0));
+        bodies.insert("small", store(writer, &name("small"), 10, 100));
+        bodies.insert("medium", store(writer, &name("medium"), 3_000, 500));
+        bodies.insert("large", store(writer, &name("large"), 40, 1_000_000));
+        bodies.insert("huge", store(writer, &name("huge"), 2, 17 << 20));
+    });
+    let out = extract(&made);
+    let read = |path: &str| std::fs::read(out.path().join(path)).unwrap();
+    assert_eq!(read("RESTORE.txt"), b"how to");
+    for whole in ["empty", "small", "medium"] {
+        assert_eq!(read(&format!("db/{whole}.bson")), bodies[whole], "{whole}");
+    }
+    let mut joined = Vec::new();
+    for part in 1..=3 {
+        joined.extend(read(&format!("db/large%part-{part:05}.bson")));
+    }
+    assert!(joined == bodies["large"], "joined parts differ");
+    assert_eq!(read("db/large.metadata.json"), b"{}");
+
+    let reader = made.reader().unwrap();
+    for (stem, body) in &bodies {
+        let mut found = Vec::new();
+        Input::open(&reader, &name(stem)).unwrap().read_to_end(&mut found).unwrap();
+        assert!(found == *body, "{stem}");
+    }
+    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_small_collection_is_read_without_touching_the_rest() {
+    let made = make(|writer| {
+        store(writer, &name("large"), 30, 1_000_000);
+        store(writer, &name("small"), 10, 100);
+    });
+    let reader = made.reader().unwrap();
+    let at = reader.index().iter().find(|e| e.name == Some(name("small"))).unwrap().offset;
+    // Destroy everything before it.
+    let file = File::options().write(true).open(&made.path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xAA; usize::try_from(at).unwrap()], 0).unwrap();
+    let mut found = Vec::new();
+    Input::open(&reader, &name("small")).unwrap().read_to_end(&mut found).unwrap();
+    assert_eq!(found.len(), 1000);
+}
+
+#[test]
+fn a_unit_that_is_not_committed_is_void() {
+    let made = make(|writer| {
+        let unit = writer.unit();
+        let mut stream = unit.stream(&name("failed")).unwrap();
+        let mut builder = BlockBuilder::default();
+        for _ in 0..40 {
+            if let Some(block) = builder.push(&vec![1; 1_000_000]) {
+                stream.write(block).unwrap();
+            }
+        }
+        drop(stream);
+        drop(unit);
+        store(writer, &name("good"), 1, 10);
+    });
+    let reader = made.reader().unwrap();
+    assert!(reader.index().iter().all(|entry| entry.name.as_ref().is_none_or(|n| n.stem == "good")));
+    assert!(Input::open(&reader, &name("failed")).is_err());
+    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+    assert!(extract(&made).path().join("db/failed%part-00001.bson").exists());
+}
+
+fn record(kind: FileKind) -> FileRecord {
+    let link = (kind == FileKind::Symlink).then(|| super::tar_header::to_hex(b"some/where\xff"));
+    let xattrs = if kind == FileKind::File { vec![("user.k".into(), "00ff".into())] } else { Vec::new() };
+    FileRecord { kind, mode: 0o640, uid: 0, gid: 0, mtime: (1_600_000_000, 123_456_789), link, xattrs, torn: false }
+}
+
+#[test]
+fn files_with_odd_names_read_back_through_tar_and_python() {
+    let long = format!("up/{}/{}", "d".repeat(200), "é".repeat(100));
+    let raw: Vec<u8> = [b"up/".as_slice(), &[b'x'; 120], b"\xff\xfe"].concat();
+    let made = make(|writer| {
+        let mut unit = writer.unit();
+        let mut put = |path: &[u8], kind, body: &[u8]| {
+            let entry = FileEntry { path: path.to_vec(), size: body.len() as u64, record: record(kind) };
+            assert!(unit.file(&entry, &mut &body[..]).unwrap().torn.is_none());
+        };
+        put(b"up", FileKind::Directory, b"");
+        put(b"up/plain.txt", FileKind::File, b"plain");
+        put(b"up/new\nline", FileKind::File, b"");
+        put(long.as_bytes(), FileKind::File, b"long");
+        put(&raw, FileKind::File, b"raw");
+        put(b"up/link", FileKind::Symlink, b"");
+        let entry = FileEntry { path: b"up/torn".to_vec(), size: 10, record: record(FileKind::File) };
+        assert!(unit.file(&entry, &mut &b"short"[..]).unwrap().torn.is_some());
+        unit.commit().unwrap();
+    });
+    let out = extract(&made);
+    use std::os::unix::ffi::OsStrExt;
+    let at = |path: &[u8]| out.path().join(std::ffi::OsStr::from_bytes(path));
+    assert_eq!(std::fs::read(at(b"up/plain.txt")).unwrap(), b"plain");
+    assert_eq!(std::fs::read(at(b"up/new\nline")).unwrap(), b"");
+    assert_eq!(std::fs::read(at(long.as_bytes())).unwrap(), b"long");
+    assert_eq!(std::fs::read(at(&raw)).unwrap(), b"raw");
+    assert_eq!(std::fs::read(at(b"up/torn")).unwrap(), b"short\0\0\0\0\0");
+    assert_eq!(std::fs::read_link(at(b"up/link")).unwrap().as_os_str().as_bytes(), b"some/where\xff");
+    let modified = std::fs::metadata(at(b"up/plain.txt")).unwrap().modified().unwrap();
+    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!((since.as_secs(), since.subsec_nanos()), (1_600_000_000, 123_456_789));
+
+    let script = "import sys,tarfile\nt=tarfile.open(sys.argv[1])\nprint(len(t.getmembers()), t.extractfile('up/plain.txt').read().decode())";
+    let python = Command::new("python3").args(["-c", script]).arg(&made.path).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&python.stdout).trim(), "9 plain");
+
+    let reader = made.reader().unwrap();
+    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+    let torn = reader.index().iter().find(|e| e.path == "up/torn").unwrap();
+    assert!(torn.file.as_ref().unwrap().torn);
+    assert_eq!(reader.index().iter().filter(|e| e.raw_path().unwrap() == raw).count(), 1);
+}
+
+fn damaged(made: &Made, path: &Path) -> bool {
+    let finished = &made.finished;
+    let at = IndexAt { offset: finished.index_offset, length: finished.index_length, sha256: &finished.index_sha256 };
+    match ArchiveReader::open(path, at) {
+        Err(_) => true,
+        Ok(reader) => decode_all(&reader, |_, _| Ok(None)).map_or(true, |damage| !damage.is_empty()),
+    }
+}
+
+#[test]
+fn every_flipped_byte_and_every_cut_of_an_archive_is_found() {
+    let made = make(|writer| {
+        store(writer, &name("a"), 5, 40);
+        store(writer, &name("b"), 900, 100);
+    });
+    let good = std::fs::read(&made.path).unwrap();
+    assert!(!damaged(&made, &made.path));
+    let bad = made.path.with_extension("bad");
+    // A few flips are harmless: deflate has bits that say nothing (after its end, in codes of symbols it never uses).
+    // Decoding proves the same bytes out of them, by CRC and SHA-256; that the file differs, its own SHA-256 tells.
+    let mut harmless = 0;
+    for at in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x20;
+        std::fs::write(&bad, &bytes).unwrap();
+        harmless += usize::from(!damaged(&made, &bad));
+        let finished = &made.finished;
+        assert!(prove(&bad, finished.size, &finished.sha256, &Cancel::default()).is_err(), "flip at {at}");
+        std::fs::write(&bad, &good[..at]).unwrap();
+        assert!(damaged(&made, &bad), "cut at {at} of {}", good.len());
+    }
+    assert!(harmless * 100 < good.len(), "{harmless} flips in {} bytes passed decoding", good.len());
+}
+
+#[test]
+fn noise_and_zeros_survive_and_peak_sizes_are_bounded() {
+    let made = make(|writer| {
+        store(writer, &name("zeros"), 3, 5 << 20);
+    });
+    assert!(made.finished.size < 1 << 20, "{}", made.finished.size);
+    assert_eq!(made.finished.size, std::fs::metadata(&made.path).unwrap().len());
+    prove(&made.path, made.finished.size, &made.finished.sha256, &Cancel::default()).unwrap();
+    let sum = Command::new("sha256sum").arg(&made.path).output().unwrap();
+    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(&made.finished.sha256));
+    std::fs::write(&made.path, b"other").unwrap();
+    assert!(prove(&made.path, made.finished.size, &made.finished.sha256, &Cancel::default()).is_err());
+}
