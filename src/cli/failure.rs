@@ -1,7 +1,7 @@
 //! How an error is shown: `Error:`, `Caused by:`, its findings and `Hint:` for people, one document for programs.
 
 use crate::cli::output;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use clap::builder::styling::{AnsiColor, Style};
 use std::fmt::Write;
 
@@ -22,16 +22,23 @@ pub fn print(error: &Error, json: bool) {
 /// Prints a mistake on the command line that `clap` found.
 pub fn print_usage(error: &clap::Error, json: bool) {
     if json {
-        let text = redact(&error.render().to_string());
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let rest = text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty());
-        let (usage, details): (Vec<_>, Vec<_>) = rest.map(str::to_owned).partition(|l| l.starts_with("For more"));
-        let hint = usage.first().cloned().unwrap_or_else(|| "try 'backup --help'".into());
-        let error = Error::new(crate::error::Kind::Config, message).details(details).hint(hint);
-        let _ = output::write_json(&document("usage", &error));
+        // Nothing more can be done when stdout is closed; the exit code still tells.
+        let _ = output::write_json(&document("usage", &usage(error)));
     } else {
         output::write_stderr(&redact(&error.render().ansi().to_string()));
     }
+}
+
+/// A mistake on the command line as an error: the first line says what, the rest are its details.
+fn usage(error: &clap::Error) -> Error {
+    let hint = "`backup --help` shows the commands, `backup COMMAND --help` their options";
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::new(Kind::Config, "no command was given").hint(hint);
+    }
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more"));
+    let message = lines.next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':').to_owned();
+    Error::new(Kind::Config, message).details(lines.map(str::to_owned).collect()).hint(hint)
 }
 
 fn document(code: &str, error: &Error) -> serde_json::Value {
@@ -82,7 +89,6 @@ pub fn redact(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     fn plain(error: &Error) -> String {
         anstream::adapter::strip_str(&text(error)).to_string()
