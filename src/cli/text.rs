@@ -145,6 +145,6 @@ mod tests {
     #[test]
     fn a_table_aligns_numbers_right_and_shows_control_characters() {
         let rows = vec![vec!["a\n".into(), "1".into()], vec!["bb".into(), "1,000".into()]];
-        assert_eq!(table(&["NAME", "COUNT"], &[1], rows, None), " NAME  COUNT\n a\\n        1\n bb     1,000\n");
+        assert_eq!(table(&["NAME", "COUNT"], &[1], rows, None), " NAME  COUNT\n a\\n       1\n bb    1,000\n");
     }
 }
