@@ -147,3 +147,54 @@ fn failed_line(run: &FailedRun) -> String {
     let why = run.errors.first().map_or("no reason recorded", String::as_str);
     format!("{}, {}: {why}", run.id, text::time(run.timestamp))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::BackupId;
+
+    fn entry() -> Entry {
+        let at = "2025-12-20T10:30:00Z";
+        let component = serde_json::json!({
+            "type": "mongodb", "name": "hrms", "module": "hr-core", "database": "hrms", "status": "complete",
+            "error": null, "archive": "hr-core/hrms.tar.gz", "size": 10, "sha256": null, "index": null,
+            "encrypted": false, "moduleAware": true, "collectionsIncluded": ["users"], "consistency": null,
+            "server": null, "collections": [], "files": null, "timestamp": at,
+        });
+        let manifest = serde_json::json!({
+            "formatVersion": 1, "id": "system-backup-2025-12-20T10-30-00-000Z", "installation": "i", "type": "daily",
+            "mode": "full", "parent": null, "tenantId": null, "timestamp": at, "completedAt": at,
+            "durationSeconds": 1.0, "status": "success", "warnings": [], "moduleAware": true,
+            "enabledModules": ["hr-core"], "excludedModules": [], "license": {"features": []},
+            "components": [component], "createdBy": "u@h", "tool": {"name": "backup", "version": "0"}, "errors": [],
+            "totals": {"collections": 1, "documents": 2, "files": 0, "bytes": 30, "storedBytes": 10},
+            "signature": null,
+        });
+        let manifest: crate::manifest::Manifest = serde_json::from_value(manifest).unwrap();
+        Entry { id: BackupId::parse(&manifest.id).unwrap(), manifest, verified: None, held: None }
+    }
+
+    #[test]
+    fn the_json_list_has_the_fields_that_are_promised() {
+        let catalog = Catalog { backups: vec![entry(), entry()], ..Catalog::default() };
+        let shown = serde_json::to_value(document(&catalog, &|_, _| true, 1)).unwrap();
+        let expected = serde_json::json!([{
+            "id": "system-backup-2025-12-20T10-30-00-000Z", "type": "daily", "mode": "full", "tenantId": null,
+            "timestamp": "2025-12-20T10:30:00Z", "status": "success", "modules": {"hr-core": "complete"},
+            "size": 10, "verified": null, "held": false,
+        }]);
+        assert_eq!(shown["backups"], expected);
+        assert_eq!(shown["interrupted"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn the_list_and_the_manifest_read_well() {
+        let catalog = Catalog { backups: vec![entry()], ..Catalog::default() };
+        let now = entry().manifest.timestamp + chrono::TimeDelta::hours(7);
+        let text = render(&document(&catalog, &|_, _| true, 1), now, None);
+        assert!(text.contains("system-backup-2025-12-20T10-30-00-000Z  daily  system-wide  success"), "{text}");
+        assert!(text.lines().nth(1).is_some_and(|line| line.ends_with("7 h")), "{text}");
+        let text = show::render(&entry().manifest, None);
+        assert!(text.contains("Total: 1 collection, 2 documents, 0 files, 30 B stored as 10 B"), "{text}");
+    }
+}

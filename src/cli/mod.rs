@@ -63,13 +63,16 @@ fn start(args: Vec<OsString>, json: bool) -> Exit {
     let settings = Settings::resolve(&cli.global);
     let result = dispatch(&cli.command, &settings);
     let exit = result.as_ref().map_or_else(|error| Exit::from(error.kind), Report::ending);
+    let Settings { events, log, json, quiet, .. } = settings;
+    // The bars go before anything else is printed.
+    drop(events);
     if exit != Exit::Success {
-        settings.log.release();
+        log.release();
     }
     match result {
-        Ok(report) => output::print(&report, settings.json, settings.quiet),
+        Ok(report) => output::print(&report, json, quiet),
         Err(error) => {
-            failure::print(&error, settings.json);
+            failure::print(&error, json);
             exit
         }
     }
