@@ -46,7 +46,7 @@ fn document(code: &str, error: &Error) -> serde_json::Value {
     let details: Vec<String> = error.details.iter().map(|d| redact(d)).collect();
     let causes: Vec<String> = error.causes.iter().map(|c| redact(c)).collect();
     serde_json::json!({
-        "error": { "code": code, "message": message, "causes": causes, "details": details, "hint": error.hint }
+        "error": { "code": code, "message": message, "causes": causes, "details": details, "hint": error.hint.as_deref().map(redact) }
     })
 }
 
