@@ -1,4 +1,94 @@
-//! stub
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: the only place for clap, stdout, stderr, the environment and exit codes. One file a subcommand:
+//! its arguments, the call of its use case, and how the result reads.
+
+mod args;
+mod completions;
+mod config;
+mod create;
+mod exit;
+mod failure;
+mod list;
+mod list_modules;
+mod log;
+mod man;
+mod output;
+mod plan;
+mod process;
+mod progress;
+mod restore;
+mod settings;
+mod show;
+mod text;
+mod time;
+mod verify;
+mod verify_collections;
+
+use crate::error::{Error, Kind, Result};
+use args::{Cli, Command};
+use clap::Parser;
+use exit::Exit;
+use output::Report;
+use settings::Settings;
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+/// Runs the program with the arguments and the environment of its process.
+pub fn run() -> ExitCode {
+    process::harden();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    // Known before the arguments are parsed, because their mistakes are reported in the asked form too.
+    let json = args.iter().any(|arg| arg == "--json");
+    let exit = catch_unwind(AssertUnwindSafe(|| start(args, json))).unwrap_or_else(|_| {
+        let error = Error::new(Kind::Internal, "the program stopped at a defect of its own")
+            .hint("the lines above say where; please report them");
+        failure::print(&error, json);
+        Exit::Failed
+    });
+    exit.into()
+}
+
+fn start(args: Vec<OsString>, json: bool) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // `--help` and `--version` come as errors, too.
+        Err(shown) if !shown.use_stderr() => {
+            return output::print(&Report::document(shown.render().ansi().to_string()), json, false);
+        }
+        Err(mistake) => {
+            failure::print_usage(&mistake, json);
+            return Exit::Usage;
+        }
+    };
+    let settings = Settings::resolve(&cli.global);
+    let result = dispatch(&cli.command, &settings);
+    let exit = result.as_ref().map_or_else(|error| Exit::from(error.kind), Report::ending);
+    let Settings { events, log, json, quiet, .. } = settings;
+    // The bars go before anything else is printed.
+    drop(events);
+    if exit != Exit::Success {
+        log.release();
+    }
+    match result {
+        Ok(report) => output::print(&report, json, quiet),
+        Err(error) => {
+            failure::print(&error, json);
+            exit
+        }
+    }
+}
+
+fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
+    match command {
+        Command::Create(args) => create::run(args, settings),
+        Command::VerifyCollections(args) => verify_collections::run(args, settings),
+        Command::ListModules(args) => list_modules::run(args, settings),
+        Command::Restore(args) => restore::run(args, settings),
+        Command::List(args) => list::run(args, settings),
+        Command::Show(args) => show::run(args, settings),
+        Command::Verify(args) => verify::run(args, settings),
+        Command::Config(args) => config::run(args, settings),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+    }
 }

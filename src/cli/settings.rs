@@ -1,0 +1,143 @@
+//! The global options, resolved: what every command works with.
+
+use crate::cli::args::{Color, Global, LogFormat, Which};
+use crate::cli::log::{Level, Log};
+use crate::cli::progress::Progress;
+use crate::cli::{process, time};
+use crate::config::{self, Config, Environment};
+use crate::error::{Error, Kind, Result};
+use crate::event::Events;
+use crate::names::{BackupId, Scope, TenantId};
+use crate::pipeline::Cancel;
+use crate::repository::{Catalog, Entry, Repository, Wait};
+use crate::restore;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Settings {
+    /// `--config`, as it was given.
+    pub config_file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Environment,
+    /// `--json`.
+    pub json: bool,
+    /// `--quiet`.
+    pub quiet: bool,
+    /// `-v` was given.
+    pub verbose: bool,
+    /// How long to wait for locks.
+    pub wait: Wait,
+    /// Where events go.
+    pub events: Events,
+    /// Warnings that wait for the end under `--quiet`.
+    pub log: Arc<Log>,
+}
+
+impl Settings {
+    /// Resolves the global options, and sets up colours and the log.
+    pub fn resolve(global: &Global) -> Self {
+        match global.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        let bars = std::io::stderr().is_terminal()
+            && !(global.no_progress || global.quiet || global.json || global.log_format == LogFormat::Json);
+        let level = match global.verbose {
+            0 if global.quiet || global.json || bars => Level::Warnings,
+            0 => Level::Results,
+            1 => Level::Details,
+            _ => Level::Everything,
+        };
+        let log = Arc::new(Log::new(level, global.log_format, global.quiet));
+        let events = if bars { Events::new(Arc::new(Progress::new(log.clone()))) } else { Events::new(log.clone()) };
+        Self {
+            config_file: global.config.clone(),
+            environment: Environment::process(),
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose > 0,
+            wait: global.wait.map_or(Wait::No, Wait::For),
+            events,
+            log,
+        }
+    }
+
+    /// Finds and loads the configuration; its warnings are emitted.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when there is none or it is not valid.
+    pub fn load(&self) -> Result<Config> {
+        let file = config::find(self.config_file.as_deref(), &self.environment)?;
+        let config = config::load(&file, &self.environment)?;
+        for warning in &config.warnings {
+            self.events.warn(warning);
+        }
+        Ok(config)
+    }
+
+    /// A cancel flag that signals set.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn cancel(&self) -> Result<Cancel> {
+        process::cancel_on_signals()
+    }
+}
+
+/// Reads the configured repository's catalog.
+///
+/// # Errors
+/// When there is no repository, or it cannot be read.
+pub fn catalog(config: &Config) -> Result<Catalog> {
+    Repository::open(&config.repository.location, config.repository.id.as_deref())?.catalog()
+}
+
+/// The scope that `--tenant` names.
+///
+/// # Errors
+/// [`Kind::Config`] when it is no tenant id.
+pub fn scope(tenant: Option<&str>) -> Result<Scope> {
+    Ok(match tenant {
+        Some(tenant) => Scope::Tenant(TenantId::parse(tenant)?),
+        None => Scope::SystemWide,
+    })
+}
+
+/// Resolves `ID|latest` and `--before`.
+///
+/// # Errors
+/// [`Kind::Config`] when one of them is malformed or they do not fit together.
+pub fn which(which: &Which, config: &Config) -> Result<restore::Which> {
+    if which.id == "latest" {
+        let before = which.before.as_deref().map(|text| time::moment(text, config.timezone)).transpose()?;
+        return Ok(restore::Which::Latest { before });
+    }
+    if which.before.is_some() {
+        return Err(Error::new(Kind::Config, "--before goes with `latest`, not with the id of a backup"));
+    }
+    Ok(restore::Which::Id(BackupId::parse(&which.id)?))
+}
+
+/// The one entry that `which` names among the backups of `scope`.
+///
+/// # Errors
+/// [`Kind::NotFound`] when there is none.
+pub fn entry<'a>(catalog: &'a Catalog, which: &restore::Which, scope: &Scope) -> Result<&'a Entry> {
+    match which {
+        restore::Which::Id(id) => catalog.find(id),
+        restore::Which::Latest { before } => catalog.of_scope(scope, *before).into_iter().next().ok_or_else(|| {
+            let until = before.map(|at| format!(" at or before {}", time_text(at))).unwrap_or_default();
+            Error::new(Kind::NotFound, format!("there is no {scope} backup{until}"))
+                .hint("`backup list` shows what there is")
+        }),
+    }
+}
+
+fn time_text(at: chrono::DateTime<chrono::Utc>) -> String {
+    crate::cli::text::time(at)
+}

@@ -1,0 +1,66 @@
+//! `backup verify-collections`: what the configuration expects against what the sources hold.
+
+use crate::cli::exit::{self, Exit};
+use crate::cli::output::{self, Report};
+use crate::cli::settings::{self, Settings};
+use crate::cli::text;
+use crate::error::Result;
+use crate::verify_collections::{self, VerificationStatus};
+
+/// Compare expected with existing collections, and check their relationships
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = exit::help(
+    "backup verify-collections\nbackup verify-collections --tenant acme --module life-insurance",
+    &[Exit::Damaged, Exit::NotFound]))]
+pub struct Args {
+    /// Only what this tenant's backup would cover
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+    /// Only this module; may be repeated
+    #[arg(short, long, value_name = "MODULE")]
+    module: Vec<String>,
+}
+
+pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
+    let config = settings.load()?;
+    let scope = settings::scope(args.tenant.as_deref())?;
+    let report = verify_collections::run(&config, scope.tenant(), &args.module, &settings.cancel()?)?;
+    let exit = match report.verification_status {
+        VerificationStatus::Failed => Exit::Damaged,
+        VerificationStatus::Passed | VerificationStatus::Warning => Exit::Success,
+    };
+    Ok(Report::new(render(&report, output::width()), &report)?.exit(exit))
+}
+
+fn render(report: &verify_collections::Report, width: Option<u16>) -> String {
+    let status = match report.verification_status {
+        VerificationStatus::Passed => "passed",
+        VerificationStatus::Warning => "passed with warnings",
+        VerificationStatus::Failed => "failed",
+    };
+    let counts = [
+        ("expected", &report.expected_collections),
+        ("existing", &report.existing_collections),
+        ("missing", &report.missing_collections),
+        ("extra", &report.extra_collections),
+    ]
+    .map(|(word, names)| format!("{} {word}", text::number(names.len() as u64)));
+    let mut out = format!("Collections: {}\n", counts.join(", "));
+    out.push_str(&text::list("Missing", &report.missing_collections));
+    out.push_str(&text::list("Extra (in no module, so in no backup)", &report.extra_collections));
+    if !report.relationships.is_empty() {
+        let rows = report.relationships.iter().map(|r| {
+            vec![
+                format!("{}.{}", r.child, r.foreign_key),
+                r.parent.clone(),
+                text::number(r.orphans),
+                r.samples.join(", "),
+            ]
+        });
+        out.push('\n');
+        out.push_str(&text::table(&["RELATIONSHIP", "PARENT", "ORPHANS", "EXAMPLES"], &[2], rows.collect(), width));
+    }
+    out.push_str(&text::list("Findings", &report.findings));
+    out.push_str(&format!("\nVerification {status}\n"));
+    out
+}
