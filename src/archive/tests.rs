@@ -144,7 +144,7 @@ fn a_unit_that_is_not_committed_is_void() {
 }
 
 fn record(kind: FileKind) -> FileRecord {
-    let link = (kind == FileKind::Symlink).then(|| super::tar_header::to_hex(b"some/where\xff"));
+    let link = (kind == FileKind::Symlink).then(|| tar_header::to_hex(b"some/where\xff"));
     let xattrs = if kind == FileKind::File { vec![("user.k".into(), "00ff".into())] } else { Vec::new() };
     FileRecord { kind, mode: 0o640, uid: 0, gid: 0, mtime: (1_600_000_000, 123_456_789), link, xattrs, torn: false }
 }
