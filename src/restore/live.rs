@@ -108,7 +108,7 @@ impl Live {
                 let work = &self.work[at];
                 let staged =
                     work.staged.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a collection was not staged"))?;
-                self.target(&work.source)?.switch(staged)
+                self.target(&work.source)?.switch(staged, archive(&self.archives, work)?)
             });
             let work = &mut self.work[at];
             match switched {
@@ -162,6 +162,10 @@ fn target<'t>(targets: &'t BTreeMap<String, Box<dyn Target>>, source: &str) -> R
     targets.get(source).map(AsRef::as_ref).ok_or_else(|| Error::new(Kind::Internal, "a target is not open"))
 }
 
+fn archive<'a>(archives: &'a [ArchiveReader], work: &Work) -> Result<&'a ArchiveReader> {
+    archives.get(work.archive).ok_or_else(|| Error::new(Kind::Internal, "an archive is not open"))
+}
+
 fn stage_one(
     options: &Options<'_>,
     targets: &BTreeMap<String, Box<dyn Target>>,
@@ -170,9 +174,8 @@ fn stage_one(
 ) -> Result<()> {
     let item = format!("{} {}", work.source, work.stored.name);
     options.events.emit(Event::Started { item: item.clone(), total: 0 });
-    let archive = archives.get(work.archive).ok_or_else(|| Error::new(Kind::Internal, "an archive is not open"))?;
     let staged = target(targets, &work.source)?
-        .stage(&work.stored, archive)
+        .stage(&work.stored, archive(archives, work)?)
         .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source));
     let (records, error) = match &staged {
         Ok(staged) => (staged.records, None),

@@ -251,7 +251,7 @@ pub trait Target: Send + Sync {
     ///
     /// # Errors
     /// [`crate::error::Kind::TargetChanged`] when it failed after changing something.
-    fn switch(&self, staged: &Staged) -> Result<Switched>;
+    fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched>;
 
     /// Removes a staged collection.
     ///

@@ -47,7 +47,7 @@ impl Target for Sqlite {
     fn stage(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Staged> {
         unimplemented!()
     }
-    fn switch(&self, staged: &Staged) -> Result<Switched> {
+    fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched> {
         unimplemented!()
     }
     fn discard(&self, staged: &Staged) -> Result<()> {

@@ -1,0 +1,59 @@
+//! Turns the driver's errors into ours: what it was doing, why, and what to do. The driver's text holds no URI.
+
+use crate::error::{Error, Kind};
+use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
+
+/// The server's error code, where the error came from a server.
+pub fn code(error: &DriverError) -> Option<i32> {
+    match error.kind.as_ref() {
+        ErrorKind::Command(command) => Some(command.code),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
+        _ => None,
+    }
+}
+
+fn text(error: &DriverError) -> String {
+    match error.kind.as_ref() {
+        ErrorKind::Command(command) => format!("{} ({} {})", command.message, command.code, command.code_name),
+        other => other.to_string(),
+    }
+}
+
+/// An error while connecting.
+pub fn connect(error: &DriverError, doing: &str) -> Error {
+    let kind = match error.kind.as_ref() {
+        ErrorKind::InvalidArgument { .. } => Kind::Config,
+        _ => Kind::Connect,
+    };
+    let hint = match error.kind.as_ref() {
+        ErrorKind::Authentication { .. } => "check user, password and authSource of the source's `uri`",
+        ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
+            "check that the server runs, that host and port of the source's `uri` are right, and that no firewall is between"
+        }
+        ErrorKind::DnsResolve { .. } => "the host name of the source's `uri` cannot be resolved",
+        ErrorKind::InvalidTlsConfig { .. } => "check the TLS options of the source's `uri`",
+        ErrorKind::InvalidArgument { .. } => "the source's `uri` is no valid MongoDB connection string",
+        _ if matches!(code(error), Some(13 | 18)) => {
+            "check user, password and authSource of the source's `uri`; the user needs the `read` role on the database, or `backup`"
+        }
+        _ => "check the source's `uri`",
+    };
+    Error::new(kind, doing).cause(text(error)).hint(hint)
+}
+
+/// An error while working on a collection.
+pub fn collection(error: &DriverError, doing: &str, name: &str) -> Error {
+    let made = |kind| Error::new(kind, format!("cannot {doing} {name}")).cause(text(error));
+    match code(error) {
+        Some(26 | 246) => made(Kind::Missing).hint("it was dropped, renamed or made anew while the run was under way"),
+        Some(175) => made(Kind::Missing).hint("it was dropped or renamed while it was read"),
+        Some(136) => {
+            made(Kind::Missing).hint("a capped collection overtook its reader: writes were faster than the backup")
+        }
+        Some(239) => made(Kind::SnapshotLost)
+            .hint("raise minSnapshotHistoryWindowInSeconds on the server, or run when it is less busy"),
+        Some(13) => made(Kind::Connect)
+            .hint(format!("the user lacks a privilege on {name}: grant `read`, or the `backup` role")),
+        _ => made(Kind::Source),
+    }
+}

@@ -1,0 +1,144 @@
+//! Which documents are a tenant's: the filter the server gets, and the check of every document that comes back.
+//! A MongoDB equality also matches arrays that hold the value and numbers of other types, so the server's word alone
+//! is not enough.
+
+use super::records::elements;
+use crate::config::IdType;
+use crate::error::{Error, Kind, Result};
+use crate::modules::Records;
+use bson::{Binary, Bson, Document, doc, oid::ObjectId, spec::BinarySubtype};
+
+/// The owner rule of one collection in one tenant's run.
+#[derive(Debug, Clone)]
+pub struct OwnerCheck {
+    field: String,
+    value: Bson,
+}
+
+impl OwnerCheck {
+    /// The check for `records`; none where all are covered.
+    pub fn of(records: &Records) -> Result<Option<Self>> {
+        let Records::OwnedBy { field, tenant, id_type } = records else { return Ok(None) };
+        let wrong =
+            |what: &str| Error::new(Kind::Config, format!("tenant id '{tenant}' is no {what} (tenancy.idType)"));
+        let value = match id_type {
+            IdType::String => Bson::String(tenant.clone()),
+            IdType::ObjectId => Bson::ObjectId(ObjectId::parse_str(tenant).map_err(|_| wrong("ObjectId"))?),
+            IdType::Int => Bson::Int64(tenant.parse().map_err(|_| wrong("whole number"))?),
+            IdType::Uuid => {
+                let uuid = bson::Uuid::parse_str(tenant).map_err(|_| wrong("UUID"))?;
+                Bson::Binary(Binary { subtype: BinarySubtype::Uuid, bytes: uuid.bytes().to_vec() })
+            }
+        };
+        Ok(Some(Self { field: field.clone(), value }))
+    }
+
+    /// The filter for the server.
+    pub fn filter(&self) -> Document {
+        doc! { &self.field: self.value.clone() }
+    }
+
+    /// The filter for documents that name no owner.
+    pub fn without_owner(&self) -> Document {
+        doc! { &self.field: Bson::Null }
+    }
+
+    /// The owner field.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// Whether a raw document is the tenant's: every occurrence of the field on its path must be exactly the value.
+    pub fn owns(&self, document: &[u8]) -> bool {
+        let path: Vec<&[u8]> = self.field.split('.').map(str::as_bytes).collect();
+        owns(document, &path, &self.value) == Some(true)
+    }
+}
+
+/// None when the field is not there; a second occurrence with another value is a stranger's.
+fn owns(document: &[u8], path: &[&[u8]], value: &Bson) -> Option<bool> {
+    let (first, deeper) = path.split_first()?;
+    let mut found: Option<bool> = None;
+    let walked = elements(document, |key, (kind, raw)| {
+        if key == *first {
+            let here = match (deeper.is_empty(), kind) {
+                (true, _) => equals(kind, raw, value),
+                (false, 0x03) => owns(raw, deeper, value) == Some(true),
+                (false, _) => false,
+            };
+            found = Some(found.unwrap_or(true) && here);
+        }
+        true
+    });
+    walked.ok().and(found)
+}
+
+fn equals(kind: u8, raw: &[u8], value: &Bson) -> bool {
+    match (kind, value) {
+        (0x02, Bson::String(text)) => raw.get(4..raw.len().saturating_sub(1)) == Some(text.as_bytes()),
+        (0x07, Bson::ObjectId(id)) => raw == id.bytes(),
+        (0x05, Bson::Binary(binary)) => raw.get(4) == Some(&4) && raw.get(5..) == Some(&binary.bytes[..]),
+        (0x10, Bson::Int64(number)) => raw.first_chunk().is_some_and(|b| i64::from(i32::from_le_bytes(*b)) == *number),
+        (0x12, Bson::Int64(number)) => raw.first_chunk().is_some_and(|b| i64::from_le_bytes(*b) == *number),
+        // Shells and JavaScript drivers store whole numbers as doubles; up to 2^53 they are exact.
+        (0x01, Bson::Int64(number)) => raw.first_chunk().is_some_and(|b| {
+            let double = f64::from_le_bytes(*b);
+            number.unsigned_abs() <= 1 << 53 && double == *number as f64
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(id_type: IdType, field: &str, tenant: &str) -> OwnerCheck {
+        let records = Records::OwnedBy { field: field.into(), tenant: tenant.into(), id_type };
+        OwnerCheck::of(&records).unwrap().unwrap()
+    }
+
+    fn raw(document: &Document) -> Vec<u8> {
+        bson::serialize_to_vec(document).unwrap()
+    }
+
+    #[test]
+    fn only_the_exact_value_is_the_tenants() {
+        let acme = check(IdType::String, "t", "acme");
+        assert!(acme.owns(&raw(&doc! {"a": 1, "t": "acme"})));
+        for other in [
+            doc! {"t": "acme2"},
+            doc! {"t": ["acme", "birch"]},
+            doc! {"t": {"t": "acme"}},
+            doc! {"t": Bson::Null},
+            doc! {"a": "acme"},
+            doc! {"t": Bson::Symbol("acme".into())},
+        ] {
+            assert!(!acme.owns(&raw(&other)), "{other}");
+        }
+        let deep = check(IdType::String, "owner.id", "acme");
+        assert!(deep.owns(&raw(&doc! {"owner": {"id": "acme"}})));
+        assert!(!deep.owns(&raw(&doc! {"owner": [{"id": "acme"}]})));
+    }
+
+    #[test]
+    fn numbers_compare_by_value_and_not_within_arrays() {
+        let seven = check(IdType::Int, "t", "7");
+        for whole in [doc! {"t": 7}, doc! {"t": 7i64}, doc! {"t": 7.0}] {
+            assert!(seven.owns(&raw(&whole)), "{whole}");
+        }
+        for other in [doc! {"t": 7.5}, doc! {"t": "7"}, doc! {"t": [7]}] {
+            assert!(!seven.owns(&raw(&other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_field_with_another_value_is_a_strangers() {
+        let (one, two) = (raw(&doc! {"t": "acme"}), raw(&doc! {"t": "birch"}));
+        let mut both = Vec::from(&one[..one.len() - 1]);
+        both.extend_from_slice(&two[4..]);
+        let length = i32::try_from(both.len()).unwrap().to_le_bytes();
+        both[..4].copy_from_slice(&length);
+        assert!(!check(IdType::String, "t", "acme").owns(&both));
+    }
+}

@@ -1,0 +1,104 @@
+//! Options and indexes of a collection as mongodump writes them: canonical Extended JSON, so every number keeps its type.
+
+use super::{MongoDb, errors};
+use crate::error::{Error, Kind, Result};
+use crate::source::ItemKind;
+use bson::{Bson, Document, doc};
+use futures_util::TryStreamExt;
+
+/// One line of `listCollections`.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Name.
+    pub name: String,
+    /// Collection, view or time-series.
+    pub kind: ItemKind,
+    /// Options, verbatim.
+    pub options: Document,
+    /// UUID in hexadecimal; views have none.
+    pub uuid: Option<String>,
+}
+
+/// Lists every collection of the database, those of the system too.
+pub async fn list(server: &MongoDb, filter: Document) -> Result<Vec<Listed>> {
+    let failed = |e: &mongodb::error::Error| errors::collection(e, "list the collections of", server.database.name());
+    let command = doc! {"listCollections": 1, "filter": filter, "cursor": {}};
+    let cursor = server.database.run_cursor_command(command).await.map_err(|e| failed(&e))?;
+    let documents: Vec<Document> = cursor.try_collect().await.map_err(|e| failed(&e))?;
+    documents.into_iter().map(parse).collect()
+}
+
+fn parse(document: Document) -> Result<Listed> {
+    let odd = || Error::new(Kind::Source, format!("the server lists a collection in an unknown way: {document}"));
+    let kind = match document.get_str("type") {
+        Ok("collection") => ItemKind::Collection,
+        Ok("view") => ItemKind::View,
+        Ok("timeseries") => ItemKind::TimeSeries,
+        _ => return Err(odd()),
+    };
+    let uuid = document.get_document("info").ok().and_then(|info| info.get_binary_generic("uuid").ok());
+    Ok(Listed {
+        name: document.get_str("name").map_err(|_| odd())?.to_owned(),
+        kind,
+        options: document.get_document("options").cloned().unwrap_or_default(),
+        uuid: uuid.map(|bytes| bytes.iter().map(|b| format!("{b:02x}")).collect()),
+    })
+}
+
+/// The indexes of a collection, verbatim.
+pub async fn indexes(server: &MongoDb, name: &str) -> Result<Vec<Document>> {
+    let failed = |e: &mongodb::error::Error| errors::collection(e, "list the indexes of", name);
+    let command = doc! {"listIndexes": name, "cursor": {}};
+    let cursor = server.database.run_cursor_command(command).await.map_err(|e| failed(&e))?;
+    cursor.try_collect().await.map_err(|e| failed(&e))
+}
+
+/// The body of a `.metadata.json`.
+pub fn encode(listed: &Listed, indexes: &[Document]) -> Result<Vec<u8>> {
+    let kind = match listed.kind {
+        ItemKind::Collection => "collection",
+        ItemKind::View => "view",
+        ItemKind::TimeSeries => "timeseries",
+    };
+    let mut body = doc! {
+        "options": listed.options.clone(),
+        "indexes": indexes.iter().cloned().map(Bson::Document).collect::<Vec<_>>(),
+    };
+    if let Some(uuid) = &listed.uuid {
+        body.insert("uuid", uuid);
+    }
+    body.insert("collectionName", &listed.name);
+    body.insert("type", kind);
+    let json = Bson::Document(body).into_canonical_extjson();
+    serde_json::to_vec(&json).map_err(|e| Error::new(Kind::Internal, "metadata cannot be written").cause(e))
+}
+
+/// What a `.metadata.json` says.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// Kind of the collection.
+    pub kind: ItemKind,
+    /// Options, verbatim.
+    pub options: Document,
+    /// Indexes, verbatim.
+    pub indexes: Vec<Document>,
+}
+
+/// Reads the body of a `.metadata.json`.
+pub fn decode(body: &[u8]) -> Result<Metadata> {
+    let damaged = |what: &str| Error::new(Kind::Damaged, format!("a metadata entry {what}"));
+    let json: serde_json::Value = serde_json::from_slice(body).map_err(|e| damaged("is no JSON").cause(e))?;
+    let bson = Bson::try_from(json).map_err(|e| damaged("is no Extended JSON").cause(e))?;
+    let document = bson.as_document().ok_or_else(|| damaged("is no object"))?;
+    let indexes = document.get_array("indexes").map_err(|_| damaged("has no indexes"))?;
+    let indexes: Option<Vec<_>> = indexes.iter().map(|index| index.as_document().cloned()).collect();
+    Ok(Metadata {
+        kind: match document.get_str("type") {
+            Ok("view") => ItemKind::View,
+            Ok("timeseries") => ItemKind::TimeSeries,
+            _ => ItemKind::Collection,
+        },
+        options: document.get_document("options").cloned().map_err(|_| damaged("has no options"))?,
+        indexes: indexes.ok_or_else(|| damaged("has an index that is no object"))?,
+    })
+}

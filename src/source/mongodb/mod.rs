@@ -1,0 +1,192 @@
+//! MongoDB, 4.4 to 8: replica set or standalone. BSON passes as raw bytes; only metadata is ever decoded.
+//!
+//! The driver is asynchronous. Its runtime lives in here; every method blocks, and gives up when the run is cancelled.
+
+mod errors;
+mod filter;
+mod inventory;
+mod metadata;
+mod read;
+mod records;
+mod restore;
+
+pub use records::digest_records;
+
+use super::{Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target, View, Wanted};
+use crate::config::{self, Secret};
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::Cancel;
+use bson::{Document, RawDocumentBuf, doc};
+use futures_util::future::{Either, select};
+use mongodb::options::{ClientOptions, ServerAddress};
+use mongodb::{Client, Database};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// How long finding a server, and connecting to it, may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Oldest server that is supported: 4.4 speaks wire version 9.
+const OLDEST_WIRE_VERSION: i32 = 9;
+
+/// A connected MongoDB database.
+#[derive(Debug)]
+pub struct MongoDb {
+    name: String,
+    runtime: Runtime,
+    database: Database,
+    server: Server,
+    cancel: Cancel,
+}
+
+impl MongoDb {
+    /// Connects to `database` at `uri` and makes sure that the server answers and lets us in.
+    ///
+    /// # Errors
+    /// [`Kind::Connect`] when it does not, [`Kind::Config`] when the URI is none.
+    pub fn open(name: &str, uri: &Secret, database: &str, cancel: Cancel) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("mongodb")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::new(Kind::Internal, "cannot start the MongoDB driver").cause(e))?;
+        let connected = runtime.block_on(or_cancelled(&cancel, connect(name, uri, database)));
+        let (database, server) = connected??;
+        Ok(Self { name: name.to_owned(), runtime, database, server, cancel })
+    }
+
+    /// Connects to the place a restore goes to: `into`, whose path names the database, or the configured one.
+    ///
+    /// # Errors
+    /// As [`MongoDb::open`].
+    pub fn open_target(
+        name: &str,
+        configured: &Secret,
+        database: &str,
+        into: Option<&str>,
+        cancel: Cancel,
+    ) -> Result<Self> {
+        let Some(into) = into else { return Self::open(name, configured, database, cancel) };
+        let database = database_of(into).ok_or_else(|| {
+            Error::new(Kind::Config, format!("--into {name}=…: the URI names no database"))
+                .hint("write it as the URI's path: mongodb://HOST/DATABASE")
+        })?;
+        Self::open(name, &Secret::new(into), &database, cancel)
+    }
+
+    /// Runs a future of the driver to its end, unless the run is cancelled first.
+    fn block<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        self.runtime.block_on(or_cancelled(&self.cancel, future))?
+    }
+
+    async fn command(&self, command: Document) -> mongodb::error::Result<Document> {
+        self.database.run_command(command).await
+    }
+
+    async fn raw_command(&self, command: RawDocumentBuf) -> mongodb::error::Result<Document> {
+        self.database.run_raw_command(command).await
+    }
+}
+
+/// The database a URI's path names.
+fn database_of(uri: &str) -> Option<String> {
+    let rest = uri.split_once("://")?.1;
+    let path = rest.split_once('/')?.1;
+    let name = path.split('?').next().unwrap_or_default();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+async fn connect(name: &str, uri: &Secret, database: &str) -> Result<(Database, Server)> {
+    let doing = || format!("cannot use MongoDB source '{name}'");
+    let mut options = ClientOptions::parse(uri.reveal()).await.map_err(|e| errors::connect(&e, &doing()))?;
+    options.app_name.get_or_insert_with(|| "backup".into());
+    options.server_selection_timeout.get_or_insert(CONNECT_TIMEOUT);
+    options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
+    let address = options.hosts.iter().map(ServerAddress::to_string).collect::<Vec<_>>().join(",");
+    let client = Client::with_options(options).map_err(|e| errors::connect(&e, &doing()))?;
+    let database = client.database(database);
+    let at = || format!("{} at {address}", doing());
+    let hello = database.run_command(doc! {"hello": 1}).await.map_err(|e| errors::connect(&e, &at()))?;
+    if hello.get_i32("maxWireVersion").unwrap_or(0) < OLDEST_WIRE_VERSION {
+        return Err(Error::new(Kind::Connect, at()).cause("the server is older than MongoDB 4.4"));
+    }
+    // `hello` answers without a login; this does not, when the server asks for one.
+    let build = database.run_command(doc! {"buildInfo": 1}).await.map_err(|e| errors::connect(&e, &at()))?;
+    database
+        .run_command(
+            doc! {"listCollections": 1, "nameOnly": true, "authorizedCollections": true, "cursor": {"batchSize": 1}},
+        )
+        .await
+        .map_err(|e| errors::connect(&e, &at()))?;
+    let version = build.get_str("version").unwrap_or("unknown").to_owned();
+    let server = Server { version, address, database: database.name().to_owned() };
+    Ok((database, server))
+}
+
+/// Races `future` against the cancel flag.
+async fn or_cancelled<T>(cancel: &Cancel, future: impl Future<Output = T>) -> Result<T> {
+    let cancelled = async {
+        loop {
+            if let Err(error) = cancel.check() {
+                return error;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    match select(pin!(future), pin!(cancelled)).await {
+        Either::Left((done, _)) => Ok(done),
+        Either::Right((error, _)) => Err(error),
+    }
+}
+
+impl Source for MongoDb {
+    fn server(&self) -> Server {
+        self.server.clone()
+    }
+
+    fn inventory(&self) -> Result<Inventory> {
+        self.block(inventory::inventory(self))
+    }
+
+    fn open_view<'a>(
+        &'a self,
+        collections: &[Wanted],
+        consistency: config::Consistency,
+        at_most: Level,
+    ) -> Result<Box<dyn View + 'a>> {
+        Ok(Box::new(self.block(read::MongoView::open(self, collections, consistency, at_most))?))
+    }
+
+    fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {
+        self.block(inventory::count(self, wanted)).map(Some)
+    }
+
+    fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
+        self.block(inventory::orphans(self, relationship))
+    }
+}
+
+impl Target for MongoDb {
+    fn server(&self) -> Server {
+        self.server.clone()
+    }
+
+    fn inventory(&self) -> Result<Inventory> {
+        self.block(inventory::inventory(self))
+    }
+
+    fn stage(&self, stored: &StoredCollection, input: &dyn super::Input) -> Result<Staged> {
+        restore::stage(self, stored, input)
+    }
+
+    fn switch(&self, staged: &Staged, input: &dyn super::Input) -> Result<Switched> {
+        restore::switch(self, staged, input)
+    }
+
+    fn discard(&self, staged: &Staged) -> Result<()> {
+        restore::discard(self, staged)
+    }
+}

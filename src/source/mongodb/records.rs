@@ -1,0 +1,176 @@
+//! A stream of BSON documents, cut at document borders: a document begins with its own length (BSON specification 1.1).
+
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::RecordDigest;
+use crate::source::StreamTotals;
+use std::io::Read;
+
+/// The longest document a server stores: 16 MiB, and 16 KiB for what it adds itself.
+const LONGEST: usize = (16 << 20) + (16 << 10);
+
+/// Reads documents one by one, in memory for one.
+pub struct Documents<'r> {
+    inner: &'r mut dyn Read,
+    buffer: Vec<u8>,
+}
+
+impl<'r> Documents<'r> {
+    pub fn new(inner: &'r mut dyn Read) -> Self {
+        Self { inner, buffer: Vec::new() }
+    }
+
+    /// The next document's bytes; none at the end.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when the stream ends within one or a length is impossible.
+    pub fn next(&mut self) -> Result<Option<&[u8]>> {
+        let damaged = |what: &str| Error::new(Kind::Damaged, format!("the BSON stream {what}"));
+        let mut length = [0; 4];
+        match fill(self.inner, &mut length)? {
+            0 => return Ok(None),
+            4 => {}
+            _ => return Err(damaged("ends within a document")),
+        }
+        let size = usize::try_from(i32::from_le_bytes(length)).unwrap_or(0);
+        if !(5..=LONGEST).contains(&size) {
+            return Err(damaged("holds a document of impossible length"));
+        }
+        self.buffer.resize(size, 0);
+        self.buffer[..4].copy_from_slice(&length);
+        if fill(self.inner, &mut self.buffer[4..])? != size - 4 {
+            return Err(damaged("ends within a document"));
+        }
+        if self.buffer[size - 1] != 0 {
+            return Err(damaged("holds a document without its end"));
+        }
+        Ok(Some(&self.buffer))
+    }
+}
+
+fn fill(inner: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match inner.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                return Err(match e.downcast::<Error>() {
+                    Ok(ours) => ours,
+                    Err(other) => Error::new(Kind::Damaged, "stored records cannot be read").cause(other),
+                });
+            }
+        }
+    }
+    Ok(filled)
+}
+
+/// Counts and digests the documents of a stream.
+///
+/// # Errors
+/// [`Kind::Damaged`] when it is malformed.
+pub fn digest_records(body: &mut dyn Read) -> Result<StreamTotals> {
+    let mut totals = StreamTotals { records: 0, bytes: 0, digest: RecordDigest::default() };
+    let mut documents = Documents::new(body);
+    while let Some(document) = documents.next()? {
+        totals.records += 1;
+        totals.bytes += document.len() as u64;
+        totals.digest.add(document);
+    }
+    Ok(totals)
+}
+
+/// The raw value of an element: its type byte and its bytes.
+pub type RawValue<'a> = (u8, &'a [u8]);
+
+/// Calls `each` with every top-level element of a document until it returns false. Invalid UTF-8, duplicate keys and
+/// deep nesting do not matter: nothing below the top level is looked at.
+///
+/// # Errors
+/// [`Kind::Damaged`] when the structure is broken.
+pub fn elements<'a>(document: &'a [u8], mut each: impl FnMut(&'a [u8], RawValue<'a>) -> bool) -> Result<()> {
+    let broken = || Error::new(Kind::Damaged, "a BSON document is malformed");
+    let mut rest = document.get(4..document.len().saturating_sub(1)).ok_or_else(broken)?;
+    while let Some((kind, after)) = rest.split_first() {
+        let end = after.iter().position(|b| *b == 0).ok_or_else(broken)?;
+        let (key, value) = (&after[..end], &after[end + 1..]);
+        let size = value_size(*kind, value).filter(|size| *size <= value.len()).ok_or_else(broken)?;
+        if !each(key, (*kind, &value[..size])) {
+            return Ok(());
+        }
+        rest = &value[size..];
+    }
+    Ok(())
+}
+
+/// Bytes of a value, by its type (BSON specification 1.1).
+fn value_size(kind: u8, value: &[u8]) -> Option<usize> {
+    let int = || value.first_chunk().and_then(|four| usize::try_from(i32::from_le_bytes(*four)).ok());
+    let c_string = |from: usize| value.get(from..)?.iter().position(|b| *b == 0).map(|end| from + end + 1);
+    match kind {
+        0x06 | 0x0A | 0x7F | 0xFF => Some(0),
+        0x08 => Some(1),
+        0x10 => Some(4),
+        0x01 | 0x09 | 0x11 | 0x12 => Some(8),
+        0x07 => Some(12),
+        0x13 => Some(16),
+        0x02 | 0x0D | 0x0E => int()?.checked_add(4),
+        0x0C => int()?.checked_add(16),
+        0x05 => int()?.checked_add(5),
+        0x03 | 0x04 | 0x0F => int().filter(|size| *size >= 4),
+        0x0B => c_string(c_string(0)?),
+        _ => None,
+    }
+}
+
+/// Whether a document has a top-level `Timestamp(0, 0)`, which a server replaces on insert (all but in `_id`).
+pub fn has_zero_timestamp(document: &[u8]) -> bool {
+    let mut found = false;
+    let walked = elements(document, |key, (kind, value)| {
+        found = kind == 0x11 && value == [0; 8] && key != b"_id";
+        !found
+    });
+    walked.is_ok() && found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::{Timestamp, doc};
+
+    #[test]
+    fn documents_are_cut_at_their_borders() {
+        let one = bson::serialize_to_vec(&doc! {"a": 1}).unwrap();
+        let two = bson::serialize_to_vec(&doc! {"b": "x".repeat(100)}).unwrap();
+        let both = [one.clone(), two.clone()].concat();
+        let totals = digest_records(&mut &both[..]).unwrap();
+        assert_eq!((totals.records, totals.bytes), (2, both.len() as u64));
+        for cut in (1..both.len()).filter(|cut| *cut != one.len()) {
+            assert!(digest_records(&mut &both[..cut]).is_err(), "{cut}");
+        }
+        for length in [0i32, 4, -1, i32::MAX] {
+            assert!(digest_records(&mut &length.to_le_bytes()[..]).is_err());
+        }
+    }
+
+    #[test]
+    fn every_type_is_stepped_over() {
+        let all = doc! {
+            "d": 1.5, "s": "x", "o": {"a": 1}, "a": [1, 2], "b": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![1, 2] },
+            "i": bson::oid::ObjectId::new(), "t": true, "dt": bson::DateTime::from_millis(5), "n": bson::Bson::Null,
+            "r": bson::Regex { pattern: "a".try_into().unwrap(), options: "i".try_into().unwrap() },
+            "i32": 1, "ts": Timestamp { time: 0, increment: 0 }, "i64": 1i64, "min": bson::Bson::MinKey, "last": 9,
+        };
+        let bytes = bson::serialize_to_vec(&all).unwrap();
+        let mut keys = 0;
+        elements(&bytes, |_, _| {
+            keys += 1;
+            true
+        })
+        .unwrap();
+        assert_eq!(keys, 15);
+        assert!(has_zero_timestamp(&bytes));
+        let fine = doc! {"_id": Timestamp { time: 0, increment: 0 }, "in": {"ts": Timestamp { time: 0, increment: 0 }}};
+        assert!(!has_zero_timestamp(&bson::serialize_to_vec(&fine).unwrap()));
+    }
+}
