@@ -42,9 +42,26 @@ fn run(command: &[String], base: &Path) -> Result<Vec<u8>, String> {
 
 /// Query parameters whose value is no secret; any other is masked.
 const PLAIN: &[&str] = &[
-    "replicaSet", "authSource", "authMechanism", "tls", "ssl", "directConnection", "readPreference", "readConcernLevel",
-    "retryWrites", "retryReads", "w", "journal", "appName", "compressors", "maxPoolSize", "minPoolSize",
-    "connectTimeoutMS", "socketTimeoutMS", "serverSelectionTimeoutMS", "loadBalanced",
+    "replicaSet",
+    "authSource",
+    "authMechanism",
+    "tls",
+    "ssl",
+    "directConnection",
+    "readPreference",
+    "readConcernLevel",
+    "retryWrites",
+    "retryReads",
+    "w",
+    "journal",
+    "appName",
+    "compressors",
+    "maxPoolSize",
+    "minPoolSize",
+    "connectTimeoutMS",
+    "socketTimeoutMS",
+    "serverSelectionTimeoutMS",
+    "loadBalanced",
 ];
 
 /// `uri` without password and secret parameters. What cannot be told apart with certainty is masked as a whole.

@@ -28,12 +28,14 @@ pub fn show(config: &Config) -> Value {
         json!({ "paths": paths, "exclude": extra.exclude, "optional": extra.optional })
     });
     let modules = named(&config.modules, |module| {
-        let collections = module.collections.iter().map(|c| {
-            json!({ "name": c.name, "source": c.source, "optional": c.optional, "tenant": owner(&c.owner) })
-        });
-        let relationships = module.relationships.iter().map(|r| {
-            json!({ "parent": r.parent, "child": r.child, "foreignKey": r.foreign_key })
-        });
+        let collections = module
+            .collections
+            .iter()
+            .map(|c| json!({ "name": c.name, "source": c.source, "optional": c.optional, "tenant": owner(&c.owner) }));
+        let relationships = module
+            .relationships
+            .iter()
+            .map(|r| json!({ "parent": r.parent, "child": r.child, "foreignKey": r.foreign_key }));
         json!({
             "displayName": module.display_name, "required": module.required, "priority": module.priority,
             "licenseFeature": module.license_feature, "dependencies": module.dependencies,
@@ -47,9 +49,11 @@ pub fn show(config: &Config) -> Value {
         IdType::Int => "int",
         IdType::Uuid => "uuid",
     };
-    let tenants = config.tenancy.tenants.iter().map(|(id, tenant)| {
-        (id.to_string(), json!({ "modules": tenant.modules, "features": tenant.features }))
-    });
+    let tenants = config
+        .tenancy
+        .tenants
+        .iter()
+        .map(|(id, tenant)| (id.to_string(), json!({ "modules": tenant.modules, "features": tenant.features })));
     let mut shown = json!({
         "installation": config.installation,
         "timezone": config.timezone.name(),
