@@ -67,6 +67,7 @@ section! {
 /// How archives are compressed.
 RawCompression {
     /// The only algorithm of this version.
+    #[expect(dead_code, reason = "read by the schema check only: there is one algorithm")]
     algorithm: Option<RawAlgorithm>,
     /// 1 (fast) to 12 (small); default 3.
     level: Option<u64>,
