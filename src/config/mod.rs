@@ -1,53 +1,87 @@
 //! The configuration: loading, validation, secrets, schema. Knows no engine and opens no connection.
+//!
+//! A file passes through these steps, each of which collects mistakes instead of stopping at the first:
+//! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `resolve` (meaning).
 
+mod check;
+mod either;
+mod environment;
+mod interpolate;
 mod model;
+mod node;
+mod problems;
+mod raw;
+mod resolve;
+mod schema;
+mod secret;
+mod show;
+#[cfg(test)]
+mod tests;
 
+pub use environment::{Environment, find};
 pub use model::*;
+pub use schema::schema;
+pub use secret::mask_uri;
+pub use show::{show, show_yaml};
 
-use crate::error::Result;
-use std::path::{Path, PathBuf};
+use crate::error::{Error, Kind, Result};
+use std::path::Path;
 
-/// stub
-#[derive(Debug, Clone)]
-pub struct Environment;
+/// The annotated sample that `backup config init` writes.
+pub const SAMPLE: &str = include_str!("sample.yaml");
 
-impl Environment {
-    /// stub
-    pub fn process() -> Self {
-        Self
+/// Loads and checks the configuration at `path`.
+///
+/// # Errors
+/// [`Kind::Config`] with every mistake of the file in `details`.
+pub fn load(path: &Path, environment: &Environment) -> Result<Config> {
+    let file = std::path::absolute(path).map_err(|error| Error::io("find", path, &error).kind(Kind::Config))?;
+    let text = std::fs::read_to_string(&file).map_err(|error| Error::io("read", &file, &error).kind(Kind::Config))?;
+    let mut root = node::parse(&text).map_err(|(place, message)| {
+        let mut problems = problems::Problems::default();
+        problems.add(place, "", message);
+        failure(&file, problems)
+    })?;
+    let mut problems = problems::Problems::default();
+    let literal = holds_literal_secret(&root);
+    interpolate::substitute(&mut root, "", environment, &mut problems);
+    check::check(&mut root, &schema(), &mut problems);
+    let base = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let raw: raw::RawConfig = match serde_json::from_value(root.to_json()) {
+        Ok(raw) => raw,
+        Err(_) if problems.len() > 0 => return Err(failure(&file, problems)),
+        // What serde says may quote a value, so it is not passed on.
+        Err(_) => return Err(Error::new(Kind::Internal, "a checked configuration does not fit its own schema")),
+    };
+    let mut resolver = resolve::Resolver { root: &root, base: &base, problems, warnings: Vec::new() };
+    let mut config = resolve::resolve(raw, &file, &mut resolver);
+    if resolver.problems.len() > 0 {
+        return Err(failure(&file, resolver.problems));
     }
+    if literal && world_readable(&file) {
+        let file = file.display();
+        config.warnings.push(format!("{file} holds a password and everyone may read it; run `chmod 600 {file}`"));
+    }
+    Ok(config)
 }
 
-/// stub
-pub const SAMPLE: &str = "installation: example\n";
-
-/// stub
-#[allow(clippy::missing_errors_doc)]
-pub fn find(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf> {
-    let _ = (explicit, env);
-    unimplemented!()
+fn failure(file: &Path, problems: problems::Problems) -> Error {
+    let details = problems.lines(file);
+    let count = if details.len() == 1 { "1 mistake".into() } else { format!("{} mistakes", details.len()) };
+    Error::new(Kind::Config, format!("{count} in {}", file.display()))
+        .details(details)
+        .hint("`backup config schema` prints the schema for editors; `backup config init` writes an annotated sample")
 }
 
-/// stub
-#[allow(clippy::missing_errors_doc)]
-pub fn load(file: &Path, env: &Environment) -> Result<Config> {
-    let _ = (file, env);
-    unimplemented!()
+/// Whether a source's URI has its password in the file itself.
+fn holds_literal_secret(root: &node::Node) -> bool {
+    let json = root.to_json();
+    let sources = json["sources"].as_object();
+    let mut uris = sources.into_iter().flat_map(|sources| sources.values()).filter_map(|source| source["uri"].as_str());
+    uris.any(|uri| !uri.contains("${") && secret::holds_secret(uri))
 }
 
-/// stub
-pub fn schema() -> serde_json::Value {
-    unimplemented!()
-}
-
-/// stub
-pub fn show(config: &Config) -> serde_json::Value {
-    let _ = config;
-    unimplemented!()
-}
-
-/// stub
-pub fn show_yaml(config: &Config) -> String {
-    let _ = config;
-    unimplemented!()
+fn world_readable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }

@@ -336,6 +336,8 @@ pub struct CreateJob {
     pub modules: Vec<String>,
     /// Only this tenant.
     pub tenant: Option<TenantId>,
+    /// Only databases or only files.
+    pub only: Option<crate::modules::Only>,
 }
 
 /// Retention class of a backup.

@@ -1,0 +1,149 @@
+//! Values with more than one form. Written by hand: serde's `untagged` would lose every error message.
+
+use super::raw::{RawClass, RawPolicy, RawPolicyName};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A word or a map.
+pub(super) enum Either<A, B> {
+    Word(A),
+    Map(B),
+}
+
+impl<'de, A: Deserialize<'de>, B: Deserialize<'de>> Deserialize<'de> for Either<A, B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V<A, B>(PhantomData<(A, B)>);
+        impl<'de, A: Deserialize<'de>, B: Deserialize<'de>> Visitor<'de> for V<A, B> {
+            type Value = Either<A, B>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a map")
+            }
+            fn visit_str<E: Error>(self, word: &str) -> Result<Self::Value, E> {
+                A::deserialize(word.into_deserializer()).map(Either::Word)
+            }
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Self::Value, M::Error> {
+                B::deserialize(MapAccessDeserializer::new(map)).map(Either::Map)
+            }
+        }
+        deserializer.deserialize_any(V(PhantomData))
+    }
+}
+
+impl<A: JsonSchema, B: JsonSchema> JsonSchema for Either<A, B> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}Or{}", A::schema_name(), B::schema_name()).into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (word, map) = (generator.subschema_for::<A>(), generator.subschema_for::<B>());
+        json_schema!({ "anyOf": [word, map] })
+    }
+}
+
+/// A number of bytes, as text or number.
+pub(super) struct Size(pub String);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl Visitor<'_> for V {
+            type Value = Size;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Size, E> {
+                Ok(Size(text.to_owned()))
+            }
+            fn visit_u64<E>(self, bytes: u64) -> Result<Size, E> {
+                Ok(Size(bytes.to_string()))
+            }
+            fn visit_i64<E>(self, bytes: i64) -> Result<Size, E> {
+                Ok(Size(bytes.to_string()))
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "string" }, { "type": "integer", "minimum": 0 }] })
+    }
+}
+
+impl Size {
+    /// The number of bytes; `None` when it is no size or is zero.
+    pub fn bytes(&self) -> Option<u64> {
+        let text = self.0.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().ok()?;
+        let unit: u64 = match text[digits..].trim() {
+            "" | "B" => 1,
+            "kB" | "KB" => 1000,
+            "MB" => 1000_u64.pow(2),
+            "GB" => 1000_u64.pow(3),
+            "TB" => 1000_u64.pow(4),
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            _ => return None,
+        };
+        number.checked_mul(unit).filter(|bytes| *bytes > 0)
+    }
+}
+
+/// Classes by name, or a policy under the key `policy`.
+#[derive(Default)]
+pub(super) struct RawRetention {
+    pub policy: Option<Either<RawPolicyName, RawPolicy>>,
+    pub classes: BTreeMap<String, RawClass>,
+}
+
+impl<'de> Deserialize<'de> for RawRetention {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = RawRetention;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("classes or a policy")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<RawRetention, M::Error> {
+                let mut made = RawRetention::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "policy" {
+                        made.policy = Some(map.next_value()?);
+                    } else {
+                        made.classes.insert(key, map.next_value()?);
+                    }
+                }
+                Ok(made)
+            }
+        }
+        deserializer.deserialize_map(V)
+    }
+}
+
+impl JsonSchema for RawRetention {
+    fn schema_name() -> Cow<'static, str> {
+        "Retention".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let policy = generator.subschema_for::<Either<RawPolicyName, RawPolicy>>();
+        let class = generator.subschema_for::<RawClass>();
+        json_schema!({ "type": "object", "properties": { "policy": policy }, "additionalProperties": class })
+    }
+}

@@ -1,0 +1,370 @@
+//! The file as it may be written. What is required is said to the schema; the structures themselves are lenient, so
+//! that checks of meaning still run over a file in which a part is missing.
+
+use super::either::{Either, RawRetention, Size};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+macro_rules! section {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident : $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        pub(super) struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+    };
+}
+
+section! {
+/// The configuration of `backup` for one installation.
+RawConfig {
+    /// Name of the installation, written into every backup.
+    #[schemars(required)]
+    installation: Option<String>,
+    /// Calendar of types, retention and schedules (an IANA name; default UTC). Names on disk are always UTC.
+    timezone: Option<String>,
+    /// Where backups go.
+    #[schemars(required)]
+    repository: Option<RawRepository>,
+    /// How archives are compressed.
+    compression: Option<RawCompression>,
+    /// Databases, by name.
+    #[serde(default)]
+    sources: BTreeMap<String, RawSource>,
+    /// Upload roots; a module's directory is looked for under every root.
+    #[serde(default)]
+    uploads: Vec<RawUpload>,
+    /// Extra archives of a system backup, beside the modules.
+    #[serde(default)]
+    extra_files: BTreeMap<String, RawExtraFiles>,
+    /// What the installation is licensed for.
+    license: Option<RawLicense>,
+    /// Who the tenants are and how they own records.
+    tenancy: Option<RawTenancy>,
+    /// Modules, by name.
+    #[serde(default)]
+    modules: BTreeMap<String, RawModule>,
+    /// What `verify-collections` checks beyond existence.
+    verification: Option<RawVerification>,
+    /// What prune keeps: classes of modules, or one `policy`.
+    retention: Option<RawRetention>,
+    /// Named, scheduled requests.
+    #[serde(default)]
+    jobs: BTreeMap<String, RawJob>,
+}}
+
+section! {
+/// Where backups go.
+RawRepository {
+    /// Directory of the repository, relative to this file.
+    #[schemars(required)]
+    location: Option<String>,
+    /// The id that the repository must carry: guards against an unmounted disk.
+    id: Option<String>,
+}}
+
+section! {
+/// How archives are compressed.
+RawCompression {
+    /// The only algorithm of this version.
+    #[expect(dead_code, reason = "read by the schema check only: there is one algorithm")]
+    algorithm: Option<RawAlgorithm>,
+    /// 1 (fast) to 12 (small); default 3.
+    level: Option<u64>,
+}}
+
+/// A compression algorithm.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawAlgorithm {
+    Gzip,
+}
+
+/// A database engine.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawEngine {
+    Mongodb,
+    Sqlite,
+}
+
+/// Whether all collections must be read at one moment.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawConsistency {
+    Preferred,
+    Required,
+}
+
+section! {
+/// A database.
+RawSource {
+    /// Which engine.
+    #[schemars(required)]
+    engine: Option<RawEngine>,
+    /// MongoDB: connection URI.
+    uri: Option<Either<String, RawSecret>>,
+    /// MongoDB: name of the database.
+    database: Option<String>,
+    /// MongoDB: `required` fails where one snapshot of all collections cannot be had.
+    consistency: Option<RawConsistency>,
+    /// SQLite: the database file.
+    path: Option<String>,
+    /// Back up every collection, as an archive of its own outside the modules.
+    whole_database: Option<bool>,
+}}
+
+section! {
+/// A secret that is kept elsewhere: exactly one of `file` and `command`.
+RawSecret {
+    /// File that holds it.
+    file: Option<String>,
+    /// Program, with its arguments, that prints it.
+    command: Option<Vec<String>>,
+}}
+
+section! {
+/// A directory tree of uploads.
+RawUpload {
+    /// Unique name; default: last part of `root`.
+    name: Option<String>,
+    /// The directory.
+    #[schemars(required)]
+    root: Option<String>,
+    /// Path of a module's directory below the root, with `{directory}` and maybe `{tenant}`; default `{directory}`.
+    layout: Option<String>,
+    /// Globs of names or relative paths to leave out.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Larger files are left out and listed: `100MiB`, `5GB`, or bytes.
+    max_file_size: Option<Size>,
+    /// Only files with these extensions; others are left out and listed.
+    #[serde(default)]
+    allowed_extensions: Vec<String>,
+}}
+
+section! {
+/// Files that belong to no module.
+RawExtraFiles {
+    /// Files and directories, relative to this file.
+    #[schemars(required)]
+    paths: Option<Vec<String>>,
+    /// Globs of names or relative paths to leave out.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// Need not exist.
+    optional: Option<bool>,
+}}
+
+section! {
+/// What the installation is licensed for.
+RawLicense {
+    /// Granted features.
+    #[serde(default)]
+    features: Vec<String>,
+}}
+
+/// The type of tenant ids inside records.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawIdType {
+    String,
+    ObjectId,
+    Int,
+    Uuid,
+}
+
+section! {
+/// Who the tenants are and how they own records.
+RawTenancy {
+    /// Default owner field of every collection.
+    field: Option<String>,
+    /// Type of tenant ids inside records; default string.
+    id_type: Option<RawIdType>,
+    /// Tenants, by id.
+    #[serde(default)]
+    tenants: BTreeMap<String, RawTenant>,
+}}
+
+section! {
+/// A tenant.
+RawTenant {
+    /// Modules the tenant uses; default: every enabled one.
+    modules: Option<Vec<String>>,
+    /// Features the tenant's own licence grants; default: the installation's licence decides.
+    features: Option<Vec<String>>,
+}}
+
+section! {
+/// A module of the application.
+RawModule {
+    /// Name for people; default: the module's name.
+    display_name: Option<String>,
+    /// Always enabled, needs no licence.
+    required: Option<bool>,
+    /// Lower first; default 100.
+    priority: Option<i64>,
+    /// Feature that a licence must grant.
+    license_feature: Option<String>,
+    /// Modules that must be enabled too.
+    #[serde(default)]
+    dependencies: Vec<String>,
+    /// Default source of the module's collections.
+    source: Option<String>,
+    /// Collections: names, or details.
+    #[serde(default)]
+    collections: Vec<Either<String, RawCollection>>,
+    /// Upload directories.
+    #[serde(default)]
+    file_uploads: Vec<String>,
+    /// Foreign keys to check.
+    #[serde(default)]
+    relationships: Vec<RawRelationship>,
+}}
+
+section! {
+/// A collection in detail.
+RawCollection {
+    /// Name in the database.
+    #[schemars(required)]
+    name: Option<String>,
+    /// The source that holds it; default: the module's, else the only one.
+    source: Option<String>,
+    /// Need not exist: databases create collections on first write.
+    optional: Option<bool>,
+    /// Who owns its records; default: `tenancy.field`.
+    tenant: Option<Either<RawOwnerWord, RawOwnerRule>>,
+}}
+
+/// An owner in one word.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawOwnerWord {
+    Shared,
+    Excluded,
+}
+
+section! {
+/// An owner rule: `field`, or `via` with `foreignKey`.
+RawOwnerRule {
+    /// Field that names the tenant; dots reach into sub-documents.
+    field: Option<String>,
+    /// Parent collection, whose owner is the owner.
+    via: Option<String>,
+    /// Field that holds the parent's id.
+    foreign_key: Option<String>,
+}}
+
+section! {
+/// A foreign key to check.
+RawRelationship {
+    /// The collection that is pointed at.
+    #[schemars(required)]
+    parent: Option<String>,
+    /// The collection that points.
+    #[schemars(required)]
+    child: Option<String>,
+    /// The pointing field.
+    #[schemars(required)]
+    foreign_key: Option<String>,
+}}
+
+section! {
+/// What `verify-collections` checks beyond existence.
+RawVerification {
+    /// Collections whose absence fails the verification.
+    #[serde(default)]
+    critical_collections: Vec<String>,
+    /// Least number of records, by collection.
+    #[serde(default)]
+    minimum_records: BTreeMap<String, u64>,
+}}
+
+section! {
+/// How long backups are wanted for the modules of one class.
+RawClass {
+    /// Modules of the class.
+    #[serde(default)]
+    modules: Vec<String>,
+    /// Days a daily backup is kept.
+    #[schemars(required)]
+    daily: Option<u32>,
+    /// Weeks a weekly backup is kept.
+    #[schemars(required)]
+    weekly: Option<u32>,
+    /// Months a monthly backup is kept.
+    #[schemars(required)]
+    monthly: Option<u32>,
+}}
+
+/// A policy with fixed numbers.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawPolicyName {
+    Default,
+    Aggressive,
+    Conservative,
+    Compliance,
+}
+
+section! {
+/// A policy of one's own.
+RawPolicy {
+    /// At most this many backups a scope.
+    #[schemars(required)]
+    max_backups: Option<u32>,
+    /// None older than this many days.
+    #[schemars(required)]
+    max_age_days: Option<u32>,
+    /// But never fewer than this many; default 1.
+    keep_minimum: Option<u32>,
+}}
+
+section! {
+/// A request with a schedule: exactly one of `create`, `verifyCollections` and `prune`.
+RawJob {
+    /// Five-field cron expression in `timezone`.
+    schedule: Option<String>,
+    /// `backup create`.
+    create: Option<RawCreate>,
+    /// `backup verify-collections`.
+    verify_collections: Option<RawNothing>,
+    /// `backup prune`.
+    prune: Option<RawNothing>,
+}}
+
+section! {
+/// An action without options.
+RawNothing {}}
+
+section! {
+/// Options of `backup create`.
+RawCreate {
+    /// Retention type; default daily.
+    #[serde(rename = "type")]
+    backup_type: Option<RawBackupType>,
+    /// Only these modules.
+    #[serde(default)]
+    modules: Vec<String>,
+    /// Only this tenant.
+    tenant: Option<String>,
+    /// Only databases or only files.
+    only: Option<RawOnly>,
+}}
+
+/// Retention type.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawBackupType {
+    Daily,
+    Weekly,
+    Monthly,
+}
+
+/// Half of a backup.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawOnly {
+    Database,
+    Files,
+}

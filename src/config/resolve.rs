@@ -1,0 +1,118 @@
+//! From the file as written to the configuration the program works with: defaults, absolute paths, secrets, and every
+//! check of meaning. Findings are collected, never returned one by one.
+
+mod modules;
+mod schedule;
+mod sources;
+
+use super::model::{Compression, Config, License, Repository};
+use super::node::{At, Node};
+use super::problems::{Problems, suggestion};
+use super::raw::RawConfig;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What every check needs at hand.
+pub(super) struct Resolver<'a> {
+    pub root: &'a Node,
+    pub base: &'a Path,
+    pub problems: Problems,
+    pub warnings: Vec<String>,
+}
+
+impl Resolver<'_> {
+    fn problem(&mut self, at: &At, message: impl AsRef<str>) {
+        self.problems.add_at(self.root, at, message);
+    }
+
+    /// A reference to something that does not exist.
+    fn unknown<'n>(&mut self, at: &At, what: &str, name: &str, known: impl IntoIterator<Item = &'n str>) {
+        let near = suggestion(name, known);
+        let message = match self.root.locate(at).0.substituted {
+            true => format!("the value of the variable is no known {what}"),
+            false => format!("unknown {what} '{}'{near}", name.escape_debug()),
+        };
+        self.problem(at, message);
+    }
+
+    /// An absolute path, without `.` parts.
+    fn path(&self, written: &str) -> PathBuf {
+        self.base.join(written).components().collect()
+    }
+
+    /// Checks a name that becomes one part of a path in every backup.
+    fn name(&mut self, at: &At, what: &str, name: &str) {
+        let fine = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@'))
+            && name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+            && !name.ends_with('.')
+            && name.len() <= 128;
+        if !fine {
+            let rule = "letters, digits, '.', '_', '-' and '@', beginning with a letter or digit, not ending in a dot";
+            self.problem(at, format!("'{}' cannot name a {what}: {rule}", name.escape_debug()));
+        } else if name.eq_ignore_ascii_case("shared") {
+            self.problem(at, format!("'{name}' cannot name a {what}: the folder `shared` has a meaning in backups"));
+        }
+    }
+
+    fn globs(&mut self, at: &At, globs: &[String]) {
+        for (index, glob) in globs.iter().enumerate() {
+            if globset::Glob::new(glob).is_err() {
+                self.problem(&at.index(index), "is no valid glob");
+            }
+        }
+    }
+}
+
+/// Resolves `raw`. The result counts only when the resolver has no problems.
+pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) -> Config {
+    let installation = raw.installation.unwrap_or_default();
+    if installation.trim().is_empty() && resolver.root.locate(&At::root("installation")).0.at != resolver.root.at {
+        resolver.problem(&At::root("installation"), "must not be empty");
+    }
+    let timezone = raw.timezone.map_or(chrono_tz::UTC, |zone| {
+        zone.parse().unwrap_or_else(|_| {
+            let at = At::root("timezone");
+            resolver.unknown(&at, "time zone", &zone, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+            chrono_tz::UTC
+        })
+    });
+    let level = raw.compression.and_then(|compression| compression.level).unwrap_or(3);
+    if !(1..=12).contains(&level) {
+        resolver.problem(&At::root("compression").key("level"), "must be from 1 to 12");
+    }
+    let repository = raw.repository.map_or((String::new(), None), |r| (r.location.unwrap_or_default(), r.id));
+    if repository.0.is_empty() && resolver.problems.len() == 0 {
+        resolver.problem(&At::root("repository").key("location"), "must not be empty");
+    }
+    let sources = resolver.sources(raw.sources);
+    let uploads = resolver.uploads(raw.uploads);
+    let extra_files = resolver.extra_files(raw.extra_files);
+    let field = raw.tenancy.as_ref().and_then(|tenancy| tenancy.field.clone());
+    let modules = resolver.modules(raw.modules, &sources, field.as_deref());
+    resolver.archive_names(&sources, &extra_files, &modules);
+    let tenancy = resolver.tenancy(raw.tenancy, &modules);
+    let verification = resolver.verification(raw.verification, &modules);
+    let retention = resolver.retention(raw.retention, &modules);
+    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
+    Config {
+        file: file.to_owned(),
+        installation,
+        timezone,
+        repository: Repository { location: resolver.path(&repository.0), id: repository.1 },
+        compression: Compression { level: u8::try_from(level).unwrap_or(3) },
+        sources,
+        uploads,
+        extra_files,
+        license: License { features: raw.license.map(|license| license.features).unwrap_or_default() },
+        tenancy,
+        modules,
+        verification,
+        retention,
+        jobs,
+        warnings: std::mem::take(&mut resolver.warnings),
+    }
+}
+
+fn names<V>(map: &BTreeMap<String, V>) -> impl Iterator<Item = &str> {
+    map.keys().map(String::as_str)
+}

@@ -1,0 +1,173 @@
+//! Tenants, retention and jobs.
+
+use super::Resolver;
+use crate::config::either::{Either, RawRetention};
+use crate::config::model::{
+    BackupType, CreateJob, IdType, Job, JobAction, Module, Retention, RetentionClass, RetentionPolicy, Tenancy, Tenant,
+};
+use crate::config::node::At;
+use crate::config::raw::{RawBackupType, RawIdType, RawJob, RawOnly, RawPolicyName, RawTenancy};
+use crate::modules::Only;
+use crate::names::TenantId;
+use std::collections::BTreeMap;
+
+type Modules = BTreeMap<String, Module>;
+
+impl Resolver<'_> {
+    pub(super) fn tenancy(&mut self, raw: Option<RawTenancy>, modules: &Modules) -> Tenancy {
+        let (field, id_type, listed) =
+            raw.map_or((None, None, BTreeMap::new()), |tenancy| (tenancy.field, tenancy.id_type, tenancy.tenants));
+        let id_type = match id_type {
+            None | Some(RawIdType::String) => IdType::String,
+            Some(RawIdType::ObjectId) => IdType::ObjectId,
+            Some(RawIdType::Int) => IdType::Int,
+            Some(RawIdType::Uuid) => IdType::Uuid,
+        };
+        if field.as_ref().is_some_and(String::is_empty) {
+            self.problem(&At::root("tenancy").key("field"), "must not be empty");
+        }
+        let mut tenants = BTreeMap::new();
+        for (id, tenant) in listed {
+            let at = At::root("tenancy").key("tenants").key(&id);
+            self.module_names(&at.key("modules"), tenant.modules.as_deref().unwrap_or_default(), modules);
+            match TenantId::parse(&id) {
+                Ok(id) => {
+                    tenants.insert(id, Tenant { modules: tenant.modules, features: tenant.features });
+                }
+                Err(error) => self.problem(&at, error.message),
+            }
+        }
+        Tenancy { field, id_type, tenants }
+    }
+
+    pub(super) fn retention(&mut self, raw: Option<RawRetention>, modules: &Modules) -> Retention {
+        let at = At::root("retention");
+        let Some(raw) = raw else { return Retention::Policy(policy(RawPolicyName::Default)) };
+        match (raw.policy, raw.classes.is_empty()) {
+            (Some(_), false) => {
+                self.problem(&at, "has `policy` and classes; keep one of the two");
+                Retention::Policy(policy(RawPolicyName::Default))
+            }
+            (None, true) => {
+                self.problem(&at, "is empty and would keep nothing; name a `policy` or classes");
+                Retention::Policy(policy(RawPolicyName::Default))
+            }
+            (Some(Either::Word(name)), true) => Retention::Policy(policy(name)),
+            (Some(Either::Map(custom)), true) => {
+                let at = at.key("policy");
+                let keep_minimum = custom.keep_minimum.unwrap_or(1);
+                let numbers = [
+                    ("maxBackups", custom.max_backups),
+                    ("maxAgeDays", custom.max_age_days),
+                    ("keepMinimum", Some(keep_minimum)),
+                ];
+                for (key, _) in numbers.iter().filter(|(_, number)| *number == Some(0)) {
+                    self.problem(&at.key(key), "must be at least 1");
+                }
+                let max_backups = custom.max_backups.unwrap_or(1);
+                if custom.max_backups.is_some_and(|max| max < keep_minimum) {
+                    self.problem(&at, "`keepMinimum` is more than `maxBackups`");
+                }
+                let max_age_days = custom.max_age_days.unwrap_or(1);
+                Retention::Policy(RetentionPolicy { name: "custom".into(), max_backups, max_age_days, keep_minimum })
+            }
+            (None, false) => self.classes(raw.classes, modules),
+        }
+    }
+
+    fn classes(&mut self, raw: BTreeMap<String, crate::config::raw::RawClass>, modules: &Modules) -> Retention {
+        let mut classes: BTreeMap<String, RetentionClass> = BTreeMap::new();
+        for (name, class) in raw {
+            let at = At::root("retention").key(&name);
+            self.module_names(&at.key("modules"), &class.modules, modules);
+            for (other, earlier) in &classes {
+                for (index, module) in class.modules.iter().enumerate() {
+                    if earlier.modules.contains(module) {
+                        let message = format!("module '{module}' is in class '{other}' too");
+                        self.problem(&at.key("modules").index(index), message);
+                    }
+                }
+            }
+            for (key, number) in [("daily", class.daily), ("weekly", class.weekly), ("monthly", class.monthly)] {
+                if number == Some(0) {
+                    self.problem(&at.key(key), "must be at least 1: zero would keep nothing");
+                }
+            }
+            let (daily, weekly, monthly) = (class.daily, class.weekly, class.monthly);
+            let made = RetentionClass {
+                modules: class.modules,
+                daily: daily.unwrap_or(1),
+                weekly: weekly.unwrap_or(1),
+                monthly: monthly.unwrap_or(1),
+            };
+            classes.insert(name, made);
+        }
+        // Every module needs a class: those that are not listed are `standard`.
+        let listed = |name: &String| classes.values().any(|class| class.modules.contains(name));
+        if !classes.contains_key("standard") && modules.keys().any(|name| !listed(name)) {
+            self.problem(&At::root("retention"), "the class `standard` is missing, and some modules are in no class");
+        }
+        Retention::Classes(classes)
+    }
+
+    pub(super) fn jobs(
+        &mut self,
+        raw: BTreeMap<String, RawJob>,
+        modules: &Modules,
+        tenancy: &Tenancy,
+    ) -> BTreeMap<String, Job> {
+        let mut made = BTreeMap::new();
+        for (name, job) in raw {
+            let at = At::root("jobs").key(&name);
+            self.name(&at, "job", &name);
+            if let Some(schedule) = &job.schedule {
+                let five = schedule.split_whitespace().count() == 5;
+                if !five || schedule.parse::<croner::Cron>().is_err() {
+                    self.problem(&at.key("schedule"), "is no five-field cron expression, like \"0 2 * * *\"");
+                }
+            }
+            let action = match (job.create, job.verify_collections, job.prune) {
+                (Some(create), None, None) => {
+                    let at = at.key("create");
+                    self.module_names(&at.key("modules"), &create.modules, modules);
+                    let tenant = create.tenant.and_then(|tenant| match TenantId::parse(&tenant) {
+                        Ok(id) if tenancy.tenants.contains_key(&id) => Some(id),
+                        _ => {
+                            let known = tenancy.tenants.keys().map(TenantId::as_str);
+                            self.unknown(&at.key("tenant"), "tenant", &tenant, known);
+                            None
+                        }
+                    });
+                    let backup_type = match create.backup_type {
+                        None | Some(RawBackupType::Daily) => BackupType::Daily,
+                        Some(RawBackupType::Weekly) => BackupType::Weekly,
+                        Some(RawBackupType::Monthly) => BackupType::Monthly,
+                    };
+                    let only = create.only.map(|only| match only {
+                        RawOnly::Database => Only::Database,
+                        RawOnly::Files => Only::Files,
+                    });
+                    JobAction::Create(CreateJob { backup_type, modules: create.modules, tenant, only })
+                }
+                (None, Some(_), None) => JobAction::VerifyCollections,
+                (None, None, Some(_)) => JobAction::Prune,
+                _ => {
+                    self.problem(&at, "needs exactly one of `create`, `verifyCollections` and `prune`");
+                    continue;
+                }
+            };
+            made.insert(name, Job { schedule: job.schedule, action });
+        }
+        made
+    }
+}
+
+fn policy(name: RawPolicyName) -> RetentionPolicy {
+    let (name, max_backups, max_age_days) = match name {
+        RawPolicyName::Default => ("default", 10, 30),
+        RawPolicyName::Aggressive => ("aggressive", 5, 7),
+        RawPolicyName::Conservative => ("conservative", 30, 90),
+        RawPolicyName::Compliance => ("compliance", 100, 365),
+    };
+    RetentionPolicy { name: name.into(), max_backups, max_age_days, keep_minimum: 1 }
+}

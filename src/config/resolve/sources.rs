@@ -1,0 +1,162 @@
+//! Sources, uploads and extra files.
+
+use super::Resolver;
+use crate::config::either::Either;
+use crate::config::model::{Consistency, Engine, ExtraFiles, Module, Secret, Source, UploadRoot};
+use crate::config::node::At;
+use crate::config::raw::{RawConsistency, RawEngine, RawExtraFiles, RawSource, RawUpload};
+use crate::config::secret;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Resolver<'_> {
+    pub(super) fn sources(&mut self, raw: BTreeMap<String, RawSource>) -> BTreeMap<String, Source> {
+        let mut made = BTreeMap::new();
+        for (name, source) in raw {
+            let at = At::root("sources").key(&name);
+            self.name(&at, "source", &name);
+            let whole_database = source.whole_database.unwrap_or(false);
+            let engine = match source.engine {
+                Some(RawEngine::Mongodb) => self.mongodb(&at, source),
+                Some(RawEngine::Sqlite) => self.sqlite(&at, source),
+                // Found missing or unknown already; kept so that names that refer to it are not faulted too.
+                None => Engine::Sqlite { path: self.base.to_owned() },
+            };
+            made.insert(name, Source { engine, whole_database });
+        }
+        made
+    }
+
+    fn mongodb(&mut self, at: &At, source: RawSource) -> Engine {
+        if source.path.is_some() {
+            self.problem(&at.key("path"), "belongs to engine sqlite, not mongodb");
+        }
+        let uri_at = at.key("uri");
+        let before = self.problems.len();
+        let uri = match source.uri {
+            Some(Either::Word(uri)) => uri,
+            Some(Either::Map(kept)) => secret::read(&kept, self.base).unwrap_or_else(|message| {
+                self.problem(&uri_at, message);
+                String::new()
+            }),
+            None => {
+                self.problem(at, "a mongodb source needs `uri`");
+                String::new()
+            }
+        };
+        let unset = self.root.locate(&uri_at).0.substituted && uri.contains("${");
+        let known = uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
+        if self.problems.len() == before && !unset && !known {
+            self.problem(&uri_at, "must begin with mongodb:// or mongodb+srv://");
+        }
+        let database = source.database.unwrap_or_default();
+        if database.is_empty() {
+            self.problem(at, "a mongodb source needs `database`");
+        } else if database.contains("{tenant}") {
+            self.problem(&at.key("database"), "`{tenant}` in a database name is not supported yet by this version");
+        } else if database.len() > 63 || database.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
+            if !self.root.locate(&at.key("database")).0.substituted || !database.contains("${") {
+                self.problem(&at.key("database"), "is no name MongoDB allows for a database");
+            }
+        }
+        let consistency = match source.consistency {
+            Some(RawConsistency::Required) => Consistency::Required,
+            Some(RawConsistency::Preferred) | None => Consistency::Preferred,
+        };
+        Engine::MongoDb { uri: Secret::new(uri), database, consistency }
+    }
+
+    fn sqlite(&mut self, at: &At, source: RawSource) -> Engine {
+        let foreign = [
+            ("uri", source.uri.is_some()),
+            ("database", source.database.is_some()),
+            ("consistency", source.consistency.is_some()),
+        ];
+        for (key, _) in foreign.into_iter().filter(|(_, there)| *there) {
+            self.problem(&at.key(key), "belongs to engine mongodb, not sqlite");
+        }
+        let path = source.path.unwrap_or_default();
+        if path.is_empty() {
+            self.problem(at, "a sqlite source needs `path`");
+        }
+        Engine::Sqlite { path: self.path(&path) }
+    }
+
+    pub(super) fn uploads(&mut self, raw: Vec<RawUpload>) -> Vec<UploadRoot> {
+        let mut seen = BTreeSet::new();
+        let mut made = Vec::new();
+        for (index, upload) in raw.into_iter().enumerate() {
+            let at = At::root("uploads").index(index);
+            let Some(root) = upload.root.map(|root| self.path(&root)) else { continue };
+            let base = || root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = upload.name.clone().unwrap_or_else(base);
+            self.name(&at, "upload root", &name);
+            if !seen.insert(name.clone()) {
+                self.problem(&at, format!("another upload root is named '{name}' too; give each its own `name`"));
+            }
+            let layout = upload.layout.unwrap_or_else(|| "{directory}".into());
+            let bad_part = layout.split('/').any(|part| matches!(part, "" | "." | ".."));
+            let plain = layout.replace("{directory}", "").replace("{tenant}", "");
+            if !layout.contains("{directory}") {
+                self.problem(&at.key("layout"), "must contain `{directory}`");
+            } else if bad_part || layout.contains('\\') {
+                self.problem(&at.key("layout"), "must be a relative path without empty, `.` and `..` parts");
+            } else if plain.contains(['{', '}']) {
+                self.problem(&at.key("layout"), "knows only `{directory}` and `{tenant}`");
+            }
+            self.globs(&at.key("exclude"), &upload.exclude);
+            let max_file_size = upload.max_file_size.and_then(|size| {
+                if size.bytes().is_none() {
+                    self.problem(&at.key("maxFileSize"), "is no size; write 100MiB, 5GB or a number of bytes");
+                }
+                size.bytes()
+            });
+            for (index, extension) in upload.allowed_extensions.iter().enumerate() {
+                let rest = extension.strip_prefix('.').unwrap_or_default();
+                if rest.is_empty() || rest.contains(['/', '*', ' ']) {
+                    let at = at.key("allowedExtensions").index(index);
+                    self.problem(&at, "is no extension; write it with its dot, like .pdf");
+                }
+            }
+            let allowed_extensions = upload.allowed_extensions.iter().map(|e| e.to_lowercase()).collect();
+            made.push(UploadRoot { name, root, layout, exclude: upload.exclude, max_file_size, allowed_extensions });
+        }
+        made
+    }
+
+    pub(super) fn extra_files(&mut self, raw: BTreeMap<String, RawExtraFiles>) -> BTreeMap<String, ExtraFiles> {
+        let mut made = BTreeMap::new();
+        for (name, extra) in raw {
+            let at = At::root("extraFiles").key(&name);
+            self.name(&at, "extraFiles entry", &name);
+            self.globs(&at.key("exclude"), &extra.exclude);
+            let written = extra.paths.unwrap_or_default();
+            if written.is_empty() && !matches!(self.root.locate(&at.key("paths")).1.as_str(), "") {
+                self.problem(&at, "needs at least one path in `paths`");
+            }
+            let paths = written.into_iter().map(|path| (self.path(&path), path)).collect();
+            let optional = extra.optional.unwrap_or(false);
+            made.insert(name, ExtraFiles { paths, exclude: extra.exclude, optional });
+        }
+        made
+    }
+
+    /// Whole databases, extra files and modules lie side by side in a backup's folder.
+    pub(super) fn archive_names(
+        &mut self,
+        sources: &BTreeMap<String, Source>,
+        extra: &BTreeMap<String, ExtraFiles>,
+        modules: &BTreeMap<String, Module>,
+    ) {
+        let whole = sources.iter().filter(|(_, source)| source.whole_database).map(|(name, _)| ("sources", name));
+        let extra = extra.keys().map(|name| ("extraFiles", name));
+        let modules = modules.keys().map(|name| ("modules", name));
+        let mut seen: BTreeMap<String, (&str, &String)> = BTreeMap::new();
+        for (section, name) in modules.chain(extra).chain(whole) {
+            // Letter case does not tell names apart on every file system.
+            if let Some((other, first)) = seen.insert(name.to_lowercase(), (section, name)) {
+                let message = format!("clashes with `{other}.{first}`: both lie in the same folder of a backup");
+                self.problem(&At::root(section).key(name), message);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Secrets that are kept elsewhere, and the masking of those inside URIs.
+
+use super::raw::RawSecret;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Reads the secret. The message of a failure holds nothing the file or the command's output holds.
+pub(super) fn read(secret: &RawSecret, base: &Path) -> Result<String, String> {
+    let text = match (&secret.file, &secret.command) {
+        (Some(file), None) => {
+            let path = base.join(file);
+            std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+        }
+        (None, Some(command)) => run(command, base)?,
+        _ => return Err("give either text, or exactly one of `file` and `command`".into()),
+    };
+    let mut text = String::from_utf8(text).map_err(|_| "the secret is not UTF-8 text")?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() { Err("the secret is empty".into()) } else { Ok(text) }
+}
+
+fn run(command: &[String], base: &Path) -> Result<Vec<u8>, String> {
+    let (program, arguments) = command.split_first().ok_or("`command` is empty")?;
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(base)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let first = stderr.lines().next().unwrap_or("nothing on standard error");
+    Err(format!("{program} failed with {}: {first}", output.status))
+}
+
+/// Query parameters whose value is no secret; any other is masked.
+const PLAIN: &[&str] = &[
+    "replicaSet",
+    "authSource",
+    "authMechanism",
+    "tls",
+    "ssl",
+    "directConnection",
+    "readPreference",
+    "readConcernLevel",
+    "retryWrites",
+    "retryReads",
+    "w",
+    "journal",
+    "appName",
+    "compressors",
+    "maxPoolSize",
+    "minPoolSize",
+    "connectTimeoutMS",
+    "socketTimeoutMS",
+    "serverSelectionTimeoutMS",
+    "loadBalanced",
+];
+
+/// `uri` without password and secret parameters. What cannot be told apart with certainty is masked as a whole.
+pub fn mask_uri(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return "***".into() };
+    if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')) {
+        return "***".into();
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    // An '@' behind the authority may belong to a password that was not escaped.
+    if tail.contains('@') {
+        return format!("{scheme}://***");
+    }
+    let authority = match authority.rsplit_once('@') {
+        None => authority.to_owned(),
+        Some((user, hosts)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:***@{hosts}"),
+            None => format!("{user}@{hosts}"),
+        },
+    };
+    let Some((path, query)) = tail.split_once('?') else { return format!("{scheme}://{authority}{tail}") };
+    let masked: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((key, _)) if PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(key)) => pair.to_owned(),
+            Some((key, _)) => format!("{key}=***"),
+            None => "***".to_owned(),
+        })
+        .collect();
+    format!("{scheme}://{authority}{path}?{}", masked.join("&"))
+}
+
+/// Whether masking takes something away.
+pub(super) fn holds_secret(uri: &str) -> bool {
+    mask_uri(uri) != uri
+}

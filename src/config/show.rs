@@ -1,0 +1,146 @@
+//! The resolved configuration for people and programs, without secrets.
+
+use super::model::{Config, Engine, IdType, JobAction, Owner, Retention};
+use super::secret::mask_uri;
+use crate::error::{Error, Kind, Result};
+use crate::modules::Only;
+use serde_json::{Map, Value, json};
+
+/// The configuration with defaults filled in, paths absolute and secrets masked.
+pub fn show(config: &Config) -> Value {
+    let sources = named(&config.sources, |source| match &source.engine {
+        Engine::MongoDb { uri, database, consistency } => json!({
+            "engine": "mongodb", "uri": mask_uri(uri.reveal()), "database": database,
+            "consistency": format!("{consistency:?}").to_lowercase(), "wholeDatabase": source.whole_database,
+        }),
+        Engine::Sqlite { path } => {
+            json!({ "engine": "sqlite", "path": path, "wholeDatabase": source.whole_database })
+        }
+    });
+    let uploads = config.uploads.iter().map(|upload| {
+        json!({
+            "name": upload.name, "root": upload.root, "layout": upload.layout, "exclude": upload.exclude,
+            "maxFileSize": upload.max_file_size, "allowedExtensions": upload.allowed_extensions,
+        })
+    });
+    let extra_files = named(&config.extra_files, |extra| {
+        let paths: Vec<_> = extra.paths.iter().map(|(path, _)| path).collect();
+        json!({ "paths": paths, "exclude": extra.exclude, "optional": extra.optional })
+    });
+    let modules = named(&config.modules, |module| {
+        let collections = module
+            .collections
+            .iter()
+            .map(|c| json!({ "name": c.name, "source": c.source, "optional": c.optional, "tenant": owner(&c.owner) }));
+        let relationships = module
+            .relationships
+            .iter()
+            .map(|r| json!({ "parent": r.parent, "child": r.child, "foreignKey": r.foreign_key }));
+        json!({
+            "displayName": module.display_name, "required": module.required, "priority": module.priority,
+            "licenseFeature": module.license_feature, "dependencies": module.dependencies,
+            "collections": collections.collect::<Vec<_>>(), "fileUploads": module.file_uploads,
+            "relationships": relationships.collect::<Vec<_>>(),
+        })
+    });
+    let id_type = match config.tenancy.id_type {
+        IdType::String => "string",
+        IdType::ObjectId => "objectId",
+        IdType::Int => "int",
+        IdType::Uuid => "uuid",
+    };
+    let tenants = config
+        .tenancy
+        .tenants
+        .iter()
+        .map(|(id, tenant)| (id.to_string(), json!({ "modules": tenant.modules, "features": tenant.features })));
+    let mut shown = json!({
+        "installation": config.installation,
+        "timezone": config.timezone.name(),
+        "repository": { "location": config.repository.location, "id": config.repository.id },
+        "compression": { "algorithm": "gzip", "level": config.compression.level },
+        "sources": sources,
+        "uploads": uploads.collect::<Vec<_>>(),
+        "extraFiles": extra_files,
+        "license": { "features": config.license.features },
+        "tenancy": {
+            "field": config.tenancy.field, "idType": id_type, "tenants": tenants.collect::<Map<_, _>>(),
+        },
+        "modules": modules,
+        "verification": {
+            "criticalCollections": config.verification.critical_collections,
+            "minimumRecords": config.verification.minimum_records,
+        },
+        "retention": retention(&config.retention),
+        "jobs": named(&config.jobs, |job| {
+            let (key, options) = action(&job.action);
+            json!({ "schedule": job.schedule, key: options })
+        }),
+    });
+    without_null(&mut shown);
+    shown
+}
+
+/// The same as YAML.
+///
+/// # Errors
+/// [`Kind::Internal`] when it cannot be written.
+pub fn show_yaml(config: &Config) -> Result<String> {
+    serde_saphyr::to_string(&show(config))
+        .map_err(|error| Error::new(Kind::Internal, "cannot write the configuration as YAML").cause(error))
+}
+
+fn named<V>(map: &std::collections::BTreeMap<String, V>, show: impl Fn(&V) -> Value) -> Value {
+    Value::Object(map.iter().map(|(name, value)| (name.clone(), show(value))).collect())
+}
+
+fn owner(owner: &Owner) -> Value {
+    match owner {
+        Owner::Field(field) => json!({ "field": field }),
+        Owner::Via { parent, foreign_key } => json!({ "via": parent, "foreignKey": foreign_key }),
+        Owner::Shared => "shared".into(),
+        Owner::Excluded => "excluded".into(),
+        Owner::Unknown => Value::Null,
+    }
+}
+
+fn retention(retention: &Retention) -> Value {
+    match retention {
+        Retention::Policy(policy) => json!({ "policy": {
+            "maxBackups": policy.max_backups, "maxAgeDays": policy.max_age_days, "keepMinimum": policy.keep_minimum,
+        } }),
+        Retention::Classes(classes) => named(classes, |class| {
+            json!({
+                "modules": class.modules, "daily": class.daily, "weekly": class.weekly, "monthly": class.monthly,
+            })
+        }),
+    }
+}
+
+fn action(action: &JobAction) -> (&'static str, Value) {
+    match action {
+        JobAction::VerifyCollections => ("verifyCollections", json!({})),
+        JobAction::Prune => ("prune", json!({})),
+        JobAction::Create(create) => {
+            let only = create.only.map(|only| match only {
+                Only::Database => "database",
+                Only::Files => "files",
+            });
+            let tenant = create.tenant.as_ref().map(|tenant| tenant.as_str());
+            let kind = create.backup_type.as_str();
+            ("create", json!({ "type": kind, "modules": create.modules, "tenant": tenant, "only": only }))
+        }
+    }
+}
+
+/// Leaves out what is not set, so that the output is a configuration again.
+fn without_null(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}

@@ -1,0 +1,268 @@
+use super::*;
+use crate::error::{Error, Kind};
+use std::path::PathBuf;
+
+fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.yaml");
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(folder.path().join("secret"), "mongodb://u:from-file@h/\n").unwrap();
+    load(&file, &Environment::fixed(folder.path(), variables.iter().copied()))
+}
+
+/// The mistakes of `text`, without the name of the file.
+fn mistakes(text: &str) -> Vec<String> {
+    lines(load_with(text, &[]).expect_err("the file is wrong"))
+}
+
+fn lines(error: Error) -> Vec<String> {
+    assert_eq!(error.kind, Kind::Config, "{error:?}");
+    error.details.iter().map(|line| line.split_once("backup.yaml:").unwrap().1.to_owned()).collect()
+}
+
+const MINIMAL: &str = "installation: x\nrepository: {location: b}\n";
+
+fn with(rest: &str) -> String {
+    format!("{MINIMAL}{rest}")
+}
+
+#[test]
+fn every_mistake_of_a_file_is_told_at_its_place_with_a_suggestion() {
+    let text = r#"instalation: hr
+timezone: Europe/Berln
+repository: {location: b}
+compression: {level: 40}
+sources:
+  main: {engine: mongodb, uri: "http://u:hunter2@h", database: a}
+  other: {engine: sqlit, path: x}
+uploads:
+  - {root: up, layout: "{tenant}", maxFileSize: 5 apples}
+modules:
+  core:
+    prioritty: 1
+    dependencies: [insurence]
+    source: mian
+    collections: [a, {nam: b}, {name: c, source: main, tenant: {via: zzz, foreignKey: f}}]
+  insurance:
+    dependencies: [core]
+    collections: []
+    required: yes
+retention: {}
+jobs:
+  nightly: {schedule: "99 * * * *", create: {modules: [cor]}}
+"#;
+    let expected = [
+        "1:1: instalation: unknown key; did you mean `installation`?",
+        "1:1: the key `installation` is missing",
+        "2:11: timezone: unknown time zone 'Europe/Berln'; did you mean `Europe/Berlin`?",
+        "4:22: compression.level: must be from 1 to 12",
+        "6:32: sources.main.uri: must begin with mongodb:// or mongodb+srv://",
+        "7:19: sources.other.engine: 'sqlit' is none of mongodb, sqlite; did you mean `sqlite`?",
+        "9:24: uploads[0].layout: must contain `{directory}`",
+        "9:49: uploads[0].maxFileSize: is no size; write 100MiB, 5GB or a number of bytes",
+        "12:5: modules.core.prioritty: unknown key; did you mean `priority`?",
+        "13:20: modules.core.dependencies[0]: unknown module 'insurence'; did you mean `insurance`?",
+        "14:13: modules.core.source: unknown source 'mian'; did you mean `main`?",
+        "15:22: modules.core.collections[1]: the key `name` is missing",
+        "15:23: modules.core.collections[1].nam: unknown key; did you mean `name`?",
+        "15:70: modules.core.collections[2].tenant.via: unknown collection 'zzz'",
+        "19:15: modules.insurance.required: must be true or false, but is text",
+        "20:12: retention: is empty and would keep nothing; name a `policy` or classes",
+        "22:23: jobs.nightly.schedule: is no five-field cron expression, like \"0 2 * * *\"",
+        "22:56: jobs.nightly.create.modules[0]: unknown module 'cor'; did you mean `core`?",
+    ];
+    similar(&mistakes(text), &expected);
+}
+
+fn similar(found: &[String], expected: &[&str]) {
+    assert_eq!(found.join("\n"), expected.join("\n"), "found:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_sample_loads_without_a_warning_and_its_output_loads_again() {
+    let config = load_with(SAMPLE, &[]).unwrap_or_else(|error| panic!("{:#?}", error.details));
+    assert!(config.warnings.is_empty());
+    let shown = show_yaml(&config).unwrap();
+    let again = load_with(&shown, &[]).unwrap_or_else(|error| panic!("{shown}\n{:#?}", error.details));
+    assert_eq!(show(&again), show(&config));
+}
+
+#[test]
+fn a_duplicate_key_is_refused_at_its_place() {
+    let found = mistakes("installation: x\nrepository: {location: b}\ninstallation: y\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("3:1:") && found[0].contains("duplicate"), "{found:?}");
+}
+
+#[test]
+fn broken_yaml_is_told_without_the_lines_around_it() {
+    let error = load_with("a: hunter2\nb: [hunter2\nc: }\n", &[]).unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[test]
+fn an_alias_bomb_is_refused() {
+    let mut text = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+    for level in 1..12 {
+        let aliases = vec![format!("*a{}", level - 1); 9].join(",");
+        text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    let began = std::time::Instant::now();
+    assert_eq!(load_with(&text, &[]).unwrap_err().kind, Kind::Config);
+    assert!(began.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn variables_are_filled_in_after_parsing_and_unset_ones_are_all_told() {
+    let text = with(
+        "sources: {m: {engine: mongodb, uri: \"mongodb://${HOST}/\", database: \"${DB:-d}\"}}\n\
+        compression: {level: \"${LEVEL}\"}\ntenancy: {field: \"$${x}\"}\n",
+    );
+    let found = mistakes(&text);
+    assert!(found.iter().any(|line| line.contains("the variable HOST is not set")), "{found:?}");
+    assert!(found.iter().any(|line| line.contains("the variable LEVEL is not set")), "{found:?}");
+    let config = load_with(&text, &[("HOST", "a: {b"), ("LEVEL", "7")]).unwrap();
+    assert_eq!(config.compression.level, 7);
+    assert_eq!(config.tenancy.field.as_deref(), Some("${x}"));
+    let Engine::MongoDb { uri, database, .. } = &config.sources["m"].engine else { panic!("another engine") };
+    assert_eq!((uri.reveal(), database.as_str()), ("mongodb://a: {b/", "d"));
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_by_name() {
+    for (text, name) in [
+        ("metrics: {textfile: a}", "`metrics`"),
+        ("notifications: [{webhook: a}]", "`notifications`"),
+        ("license: {token: a}", "`license.token`"),
+        ("license: {publicKey: a}", "`license.publicKey`"),
+        ("license: {issuer: a}", "`license.issuer`"),
+        ("license: {featuresClaim: a}", "`license.featuresClaim`"),
+        ("license: {onInvalid: keep}", "`license.onInvalid`"),
+        ("license: {graceDays: 3}", "`license.graceDays`"),
+        ("tenancy: {discover: {source: a}}", "`tenancy.discover`"),
+        ("extraFiles: {keys: {paths: [a], encrypt: required}}", "`extraFiles.keys.encrypt`"),
+        ("compression: {algorithm: zstd}", "`zstd`"),
+        ("sources: {p: {engine: postgres}}", "`postgres`"),
+        ("sources: {m: {engine: mongodb, uri: 'mongodb://h', database: 'a_{tenant}'}}", "`{tenant}`"),
+    ] {
+        let found = mistakes(&with(text)).join("\n");
+        assert!(found.contains(name) && found.contains("not supported yet by this version"), "{name}: {found}");
+    }
+    for key in ["encryption", "signing"] {
+        let found = mistakes(&format!("installation: x\nrepository: {{location: b, {key}: {{}}}}\n")).join("\n");
+        assert!(found.contains(&format!("`repository.{key}` is not supported yet")), "{found}");
+    }
+}
+
+#[test]
+fn secrets_are_in_no_output() {
+    let uri = "uri: \"mongodb://u:hunter2@h/?tlsCertificateKeyFilePassword=hunter2\"";
+    let source = |uri: &str| with(&format!("sources: {{m: {{engine: mongodb, {uri}, database: d}}}}\n"));
+    let config = load_with(&source(uri), &[]).unwrap();
+    assert_eq!(config.warnings.len(), 1);
+    for output in [format!("{config:?}"), show(&config).to_string(), show_yaml(&config).unwrap()] {
+        assert!(!output.contains("hunter2"), "{output}");
+    }
+    let config = load_with(&source("uri: {file: secret}"), &[]).unwrap();
+    assert!(config.warnings.is_empty() && show(&config).to_string().contains("u:***@h"));
+    let command = "uri: {command: [sh, -c, 'echo hunter2; echo reason >&2; echo more >&2; exit 3']}";
+    let found = mistakes(&source(command)).join("\n");
+    assert!(found.contains("exit status: 3: reason") && !found.contains("hunter2"), "{found}");
+    for text in ["engine: \"${S}\"", "engine: mongodb, uri: \"${S}\", database: d"] {
+        let error = load_with(&with(&format!("sources: {{m: {{{text}}}}}\n")), &[("S", "hunter2")]).unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[test]
+fn masking_shows_no_password_whatever_the_uri_looks_like() {
+    assert_eq!(mask_uri("mongodb://u:hunter2@h:1,i:2/db?replicaSet=r"), "mongodb://u:***@h:1,i:2/db?replicaSet=r");
+    assert_eq!(mask_uri("mongodb+srv://h/db"), "mongodb+srv://h/db");
+    for uri in [
+        "mongodb://u:hun@hunter2@h/",
+        "mongodb://u:a/hunter2@h/",
+        "mongodb://u:a?hunter2@h/",
+        "mongodb://u:a#hunter2@h",
+        "hunter2",
+        "u:hunter2@h",
+        "://hunter2",
+        "mongodb://h/?x=hunter2",
+        "mongodb://h?tlsPassword=a@hunter2",
+        "",
+        "hunter2 mongodb://u:p@h",
+        "mongodb://u:@hunter2:x@h",
+    ] {
+        assert!(!mask_uri(uri).contains("hunter2"), "{uri} -> {}", mask_uri(uri));
+    }
+}
+
+#[test]
+fn names_that_would_meet_in_a_backup_folder_are_refused() {
+    let found =
+        mistakes(&with("modules: {a: {}, shared: {}, x.: {}, '../y': {}}\nextraFiles: {A: {paths: [p]}}\n")).join("\n");
+    for part in ["extraFiles.A: clashes with `modules.a`", "modules.shared: ", "modules.x.: ", "'../y' cannot name"] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+}
+
+#[test]
+fn circles_are_refused() {
+    let found = mistakes(&with(
+        "sources: {l: {engine: sqlite, path: p}}\nmodules:\n  a: {dependencies: [b]}\n  b: {dependencies: [a], collections: \
+         [{name: c, tenant: {via: d, foreignKey: k}}, {name: d, tenant: {via: c, foreignKey: k}}]}\n",
+    ))
+    .join("\n");
+    assert!(found.contains("a -> b -> a") && found.contains("c -> d -> c"), "{found}");
+}
+
+#[test]
+fn retention_has_a_default_and_named_policies_and_no_zero() {
+    let policy = |text: &str| match load_with(&with(text), &[]).unwrap().retention {
+        Retention::Policy(p) => (p.max_backups, p.max_age_days, p.keep_minimum),
+        Retention::Classes(_) => panic!("classes"),
+    };
+    assert_eq!(policy(""), (10, 30, 1));
+    assert_eq!(policy("retention: {policy: aggressive}"), (5, 7, 1));
+    assert_eq!(policy("retention: {policy: conservative}"), (30, 90, 1));
+    assert_eq!(policy("retention: {policy: compliance}"), (100, 365, 1));
+    assert_eq!(policy("retention: {policy: {maxBackups: 3, maxAgeDays: 4, keepMinimum: 2}}"), (3, 4, 2));
+    for wrong in ["{policy: {maxBackups: 0, maxAgeDays: 4}}", "{standard: {daily: 0, weekly: 1, monthly: 1}}", ""] {
+        assert!(!mistakes(&with(&format!("retention: {wrong}\n"))).is_empty());
+    }
+}
+
+#[test]
+fn the_file_is_looked_for_where_the_documentation_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = find(None, &Environment::fixed(folder.path(), [])).unwrap_err();
+    assert!(error.message.contains("/etc/backup/backup.yaml") && error.hint.unwrap().contains("backup config init"));
+    std::fs::write(folder.path().join("backup.yaml"), "").unwrap();
+    assert_eq!(find(None, &Environment::fixed(folder.path(), [])).unwrap(), folder.path().join("backup.yaml"));
+    let named = Environment::fixed(folder.path(), [("BACKUP_CONFIG", "/nowhere/x.yaml")]);
+    assert!(find(None, &named).unwrap_err().message.contains("/nowhere/x.yaml"));
+    let explicit: PathBuf = folder.path().join("backup.yaml");
+    assert_eq!(find(Some(&explicit), &named).unwrap(), explicit);
+}
+
+#[test]
+fn the_schema_knows_every_section_and_describes_every_key() {
+    let schema = schema();
+    for section in [
+        "installation",
+        "timezone",
+        "repository",
+        "compression",
+        "sources",
+        "uploads",
+        "extraFiles",
+        "license",
+        "tenancy",
+        "modules",
+        "verification",
+        "retention",
+        "jobs",
+    ] {
+        assert!(schema["properties"][section]["description"].is_string(), "{section}");
+    }
+    assert!(!schema.to_string().contains("\"null\""));
+}
