@@ -95,7 +95,7 @@ pub fn run(config: &Config, tenant: Option<&TenantId>, modules: &[String], cance
         for relationship in expectation.relationships.iter().filter(|r| r.source == name) {
             cancel.check()?;
             let both = [&relationship.parent, &relationship.child];
-            let orphans = match both.iter().all(|c| inventory.items.contains_key(**c)) {
+            let orphans = match both.iter().all(|c| inventory.items.contains_key(*c)) {
                 true => Some(opened.orphans(relationship)?),
                 false => None,
             };
