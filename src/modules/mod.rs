@@ -1,9 +1,16 @@
 //! Which modules, collections, upload directories and tenant scope one run covers, and why the rest is left out.
 //! Pure: knows the configuration, opens nothing.
 
+mod close_names;
+mod components;
+mod enablement;
+mod list;
 mod selection;
+mod tenants;
 
-pub use selection::{list, select};
+pub use enablement::{Chosen, choose};
+pub use list::list;
+pub use selection::select;
 
 use crate::config::{BackupType, ExtraFiles, IdType};
 use crate::names::Scope;

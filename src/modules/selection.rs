@@ -1,24 +1,48 @@
-//! stub
-use super::{ListedModule, Request, Selection};
+//! Resolves a request: modules first, then the archives they make.
+
+use super::components::Components;
+use super::enablement::choose;
+use super::{Only, Request, Selection};
 use crate::config::Config;
-use crate::error::Result;
-use crate::names::TenantId;
+use crate::error::{Error, Kind, Result};
 
 /// Resolves a request.
 ///
 /// # Errors
-/// [`crate::error::Kind::NotFound`] for an unknown tenant or module (with close names as hint),
-/// [`crate::error::Kind::Config`] when a module asked for by name is excluded or a rule is missing.
+/// [`Kind::NotFound`] for an unknown tenant or module (with close names as hint), and when nothing at all is
+/// selected; [`Kind::Config`] when a module asked for by name is excluded, a dependency is out, or an owner rule is
+/// missing.
 pub fn select(config: &Config, request: &Request) -> Result<Selection> {
-    let _ = (config, request);
-    unimplemented!()
+    let chosen = choose(config, request.scope.tenant(), &request.modules)?;
+    let mut components = Components::new(config, &request.scope, &chosen.modules);
+    // Databases before files, so that every file a record names is there.
+    if request.only != Some(Only::Files) {
+        components.add_collections()?;
+        if request.modules.is_empty() {
+            components.add_whole_databases();
+        }
+    }
+    if request.only != Some(Only::Database) {
+        components.add_uploads();
+        if request.modules.is_empty() {
+            components.add_extra_files();
+        }
+    }
+    let (components, notes) = components.finish()?;
+    if components.is_empty() {
+        return Err(Error::new(Kind::NotFound, format!("nothing is selected ({})", request.scope))
+            .details(notes)
+            .hint("`backup list-modules` shows what each module holds; check --module and --only"));
+    }
+    Ok(Selection {
+        scope: request.scope.clone(),
+        modules: chosen.modules,
+        excluded: chosen.excluded,
+        components,
+        notes,
+    })
 }
 
-/// Every module with its state for the installation or a tenant, by priority and then name.
-///
-/// # Errors
-/// [`crate::error::Kind::NotFound`] for an unknown tenant.
-pub fn list(config: &Config, tenant: Option<&TenantId>) -> Result<Vec<ListedModule>> {
-    let _ = (config, tenant);
-    unimplemented!()
-}
+#[cfg(test)]
+#[path = "selection_tests.rs"]
+mod tests;
