@@ -44,7 +44,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         Action::Check => check(settings),
         Action::Show => {
             let config = settings.load()?;
-            Report::new(config::show_yaml(&config), &config::show(&config))
+            Report::new(config::show_yaml(&config)?, &config::show(&config))
         }
         Action::Schema => {
             let schema = config::schema();

@@ -116,10 +116,10 @@ proptest! {
 
     #[test]
     fn another_licence_feature_never_removes_a_module(config in configs(), feature in 0u8..4) {
-        let before = super::super::choose(&config, None, &[]).unwrap();
+        let before = choose(&config, None, &[]).unwrap();
         let mut config = config;
         config.license.features.push(format!("f{feature}"));
-        let after = super::super::choose(&config, None, &[]).unwrap();
+        let after = choose(&config, None, &[]).unwrap();
         prop_assert!(before.modules.iter().all(|m| after.modules.contains(m)));
     }
 }
