@@ -49,7 +49,7 @@ struct Backup<'a> {
     tenant_id: Option<&'a str>,
     timestamp: DateTime<Utc>,
     status: Status,
-    modules: BTreeMap<String, ComponentStatus>,
+    modules: BTreeMap<&'a str, ComponentStatus>,
     size: u64,
     verified: Option<Verified>,
     held: bool,
@@ -70,7 +70,7 @@ struct Unreadable<'a> {
 
 impl<'a> Backup<'a> {
     fn new(entry: &'a Entry) -> Self {
-        let manifest = &entry.manifest;
+        let manifest = &entry.summary;
         Self {
             id: &manifest.id,
             backup_type: manifest.backup_type,
