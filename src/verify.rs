@@ -84,7 +84,9 @@ pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
         catalog.find(id)?;
         let report = verify_one(options, &repository, id)?;
         let fact = Verified { level: options.level, at: (options.now)(), valid: report.valid };
-        repository.record_verified(id, &fact)?;
+        if let Err(error) = repository.record_verified(id, &fact) {
+            options.events.warn(format!("the verdict on {id} could not be recorded: {error}"));
+        }
         reports.push(report);
     }
     // A manifest that cannot be read is damage too, whichever backup it was of.
