@@ -91,6 +91,20 @@ impl MongoDb {
     }
 }
 
+/// How long the server may take to close what was left open.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Drop for MongoDb {
+    /// Waits until the cursors of an ended read are closed on the server: the driver does that in the background, and
+    /// the runtime ends here.
+    fn drop(&mut self) {
+        let client = self.database.client().clone();
+        self.runtime.block_on(async {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, client.shutdown()).await;
+        });
+    }
+}
+
 /// The database a URI's path names.
 fn database_of(uri: &str) -> Option<String> {
     let rest = uri.split_once("://")?.1;
@@ -161,7 +175,7 @@ impl Source for MongoDb {
     }
 
     fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {
-        self.block(inventory::count(self, wanted)).map(Some)
+        self.block(inventory::count(self, wanted))
     }
 
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {

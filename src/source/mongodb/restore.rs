@@ -2,16 +2,15 @@
 //! server has it, then renamed into place. What cannot be renamed is made in its place by the switch: views,
 //! time-series and capped collections.
 
-use super::inventory::{BUCKETS, size};
+use super::inventory::data_name;
 use super::metadata::{self, Metadata};
 use super::records::{Documents, has_zero_timestamp};
 use super::{MongoDb, errors};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::pipeline::RecordDigest;
 use crate::source::{EntryName, Input, ItemKind, Staged, StoredCollection, StreamTotals, Switched};
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::StreamExt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of documents in one insert command: larger ones wait longer than they save.
 const INSERT_BYTES: usize = 2 << 20;
@@ -22,14 +21,18 @@ const INSERT_DOCUMENTS: usize = 100_000;
 /// Prefix of the collections a restore is staged in. They can be dropped when no restore is running.
 const STAGING: &str = "backup-restore";
 
-static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Makes documents expire: of an index, and of a time-series or clustered collection.
+const EXPIRY: &str = "expireAfterSeconds";
+
+/// The server's code when a collection of that name is there already.
+const NAMESPACE_EXISTS: i32 = 48;
 
 /// See [`crate::source::Target::stage`].
 pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> Result<Staged> {
     let mut body = Vec::new();
     std::io::Read::read_to_end(&mut input.open(&entry(stored, &stored.name, ".metadata.json"))?, &mut body)
         .map_err(|e| stored_error(stored, e))?;
-    let metadata = metadata::decode(&body)?;
+    let metadata = metadata::decode(&stored.name, &body)?;
     let mut staged = Staged {
         name: stored.name.clone(),
         staging_name: None,
@@ -40,18 +43,18 @@ pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> 
     };
     if !can_be_staged(&metadata) {
         // Only checked here: all of it is read, so that damage is known before anything is changed.
-        if let Some(name) = data_name(stored, &metadata) {
+        if let Some(name) = data_entry(stored, &metadata) {
             let found = super::digest_records(&mut input.open(&name)?)?;
             compare(stored, found)?;
         }
         return Ok(staged);
     }
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{STAGING}.{}.{number}", std::process::id());
+    // Another restore, perhaps of another machine, may stage into the same database.
+    let name = format!("{STAGING}.{}", bson::oid::ObjectId::new().to_hex());
+    create(server, &name, stored, &metadata)?;
     staged.staging_name = Some(name.clone());
-    let done = build(server, &name, stored, &metadata, input).map(|warnings| staged.warnings = warnings);
-    match done {
-        Ok(()) => Ok(staged),
+    match fill(server, &name, stored, &metadata, input) {
+        Ok(warnings) => Ok(Staged { warnings, ..staged }),
         Err(error) => match discard(server, &staged) {
             Ok(()) => Err(error),
             Err(left) => Err(error.cause(format!("{name} is left behind, drop it by hand: {left}"))),
@@ -61,46 +64,64 @@ pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> 
 
 /// See [`crate::source::Target::switch`].
 pub fn switch(server: &MongoDb, staged: &Staged, input: &dyn Input) -> Result<Switched> {
-    let metadata = metadata::decode(&staged.metadata)?;
-    let existing = server.block(metadata::list(server, doc! {"name": &staged.name}))?;
-    if let Some(existing) = existing.first() {
-        let held = match existing.kind {
-            ItemKind::Collection => server.block(size(server, &staged.name))?.0,
-            // A view or a time-series collection is never empty enough to be replaced unasked.
-            _ => 1,
-        };
-        if held > 0 {
-            let what = format!("{} holds data: it was filled while the restore was under way", staged.name);
-            return Err(Error::new(Kind::Refused, what));
-        }
-    }
+    let metadata = metadata::decode(&staged.name, &staged.metadata)?;
+    let replaces = an_empty_collection_is_there(server, &staged.name)?;
     let mut warnings = staged.warnings.clone();
     match &staged.staging_name {
         Some(staging) => {
-            rename(server, staging, &staged.name)?;
-            build_ttl_indexes(server, &staged.name, &metadata, &mut warnings)
-                .map_err(|e| e.kind(Kind::TargetChanged))?;
+            rename(server, staging, &staged.name, replaces)?;
+            let expiring = start_expiry(server, &staged.name, &metadata).map_err(|e| e.kind(Kind::TargetChanged));
+            warnings.extend(expiring?);
         }
-        None => {
-            if !existing.is_empty() {
-                server.block(drop_collection(server, &staged.name))?;
-            }
-            let made = build(server, &staged.name, &staged.stored, &metadata, input).and_then(|mut found| {
-                warnings.append(&mut found);
-                build_ttl_indexes(server, &staged.name, &metadata, &mut warnings)
-            });
-            if let Err(error) = made {
-                return match server.block(drop_collection(server, &staged.name)) {
-                    Ok(()) => Err(error),
-                    Err(left) => {
-                        Err(error.kind(Kind::TargetChanged).cause(format!("and it could not be dropped: {left}")))
-                    }
-                };
-            }
-        }
+        None => warnings.extend(make_in_place(server, staged, &metadata, input, replaces)?),
     }
     let altered = warnings.iter().any(|warning| warning.contains(ALTERED));
     Ok(Switched { records: staged.stored.records, verified: !altered, warnings })
+}
+
+/// Whether an empty collection of that name is there, which may be replaced. Looks for a document: the server's count
+/// is wrong after an unclean shutdown.
+fn an_empty_collection_is_there(server: &MongoDb, name: &str) -> Result<bool> {
+    let existing = server.block(metadata::list(server, doc! {"name": name}))?;
+    let Some(existing) = existing.first() else { return Ok(false) };
+    let find = async {
+        let documents = server.database.collection::<RawDocumentBuf>(name);
+        documents.find_one(doc! {}).await.map_err(|e| errors::collection(&e, "read", name))
+    };
+    // A view or a time-series collection is never empty enough to be replaced unasked.
+    if existing.kind == ItemKind::Collection && server.block(find)?.is_none() {
+        return Ok(true);
+    }
+    Err(was_filled(name))
+}
+
+fn was_filled(name: &str) -> Error {
+    Error::new(Kind::Refused, format!("{name} holds data: it was filled while the restore was under way"))
+}
+
+/// Makes a collection that cannot be renamed under its own name. On failure it is dropped again.
+fn make_in_place(
+    server: &MongoDb,
+    staged: &Staged,
+    metadata: &Metadata,
+    input: &dyn Input,
+    replaces: bool,
+) -> Result<Vec<String>> {
+    let name = &staged.name;
+    let changed = |error: Error| if replaces { error.kind(Kind::TargetChanged) } else { error };
+    if replaces {
+        server.block(drop_collection(server, name))?;
+    }
+    create(server, name, &staged.stored, metadata).map_err(changed)?;
+    let made = fill(server, name, &staged.stored, metadata, input).and_then(|mut warnings| {
+        warnings.extend(start_expiry(server, name, metadata)?);
+        Ok(warnings)
+    });
+    // Also after a signal: what is half made must not stay, so the cancel flag is not asked.
+    made.map_err(|error| match server.runtime.block_on(drop_collection(server, name)) {
+        Ok(()) => changed(error),
+        Err(left) => error.kind(Kind::TargetChanged).cause(format!("and {name} could not be dropped: {left}")),
+    })
 }
 
 /// See [`crate::source::Target::discard`].
@@ -122,12 +143,8 @@ fn entry(stored: &StoredCollection, stem: &str, suffix: &str) -> EntryName {
     EntryName::new(&stored.directory, stem, suffix)
 }
 
-fn data_name(stored: &StoredCollection, metadata: &Metadata) -> Option<EntryName> {
-    match metadata.kind {
-        ItemKind::View => None,
-        ItemKind::Collection => Some(entry(stored, &stored.name, ".bson")),
-        ItemKind::TimeSeries => Some(entry(stored, &format!("{BUCKETS}{}", stored.name), ".bson")),
-    }
+fn data_entry(stored: &StoredCollection, metadata: &Metadata) -> Option<EntryName> {
+    data_name(&stored.name, metadata.kind).map(|stem| entry(stored, &stem, ".bson"))
 }
 
 fn stored_error(stored: &StoredCollection, error: std::io::Error) -> Error {
@@ -148,22 +165,29 @@ fn compare(stored: &StoredCollection, found: StreamTotals) -> Result<()> {
     Err(Error::new(Kind::Damaged, what))
 }
 
-/// Makes a collection under `name`: options, documents, indexes (all but TTL), then what the server holds is compared.
-fn build(
+/// Makes an empty collection with all options but those that make documents expire.
+fn create(server: &MongoDb, name: &str, stored: &StoredCollection, metadata: &Metadata) -> Result<()> {
+    let mut create = doc! {"create": name};
+    create.extend(metadata.options.iter().filter(|(key, _)| *key != EXPIRY).map(|(k, v)| (k.clone(), v.clone())));
+    server.block(async {
+        match server.command(create).await {
+            Ok(_) => Ok(()),
+            Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(&stored.name)),
+            Err(e) => Err(errors::collection(&e, "create", &stored.name)),
+        }
+    })
+}
+
+/// Loads documents and indexes (all but TTL), then compares what the server holds.
+fn fill(
     server: &MongoDb,
     name: &str,
     stored: &StoredCollection,
     metadata: &Metadata,
     input: &dyn Input,
 ) -> Result<Vec<String>> {
-    let failed = |e: &mongodb::error::Error, doing: &str| errors::collection(e, doing, &stored.name);
-    let mut create = doc! {"create": name};
-    create.extend(metadata.options.clone());
-    server.block(async { server.command(create).await.map_err(|e| failed(&e, "create")) })?;
-    let Some(data) = data_name(stored, metadata) else { return Ok(Vec::new()) };
-    let holder = match metadata.kind {
-        ItemKind::TimeSeries => format!("{BUCKETS}{name}"),
-        _ => name.to_owned(),
+    let (Some(data), Some(holder)) = (data_entry(stored, metadata), data_name(name, metadata.kind)) else {
+        return Ok(Vec::new());
     };
     let mut body = input.open(&data)?;
     let loaded = load(server, &holder, stored, &mut body)?;
@@ -172,7 +196,8 @@ fn build(
     create_indexes(server, name, &stored.name, indexes)?;
     let found = server.block(digest(server, &holder))?;
     if loaded.altered == 0 {
-        compare(stored, found).context(|| "the server holds something else than was sent".into())?;
+        compare(stored, found)
+            .map_err(|e| e.kind(Kind::Source).context("the server holds something else than was sent"))?;
         return Ok(Vec::new());
     }
     if found.records != stored.records {
@@ -293,7 +318,7 @@ fn is_made_with_the_collection(index: &Document) -> bool {
 }
 
 fn is_ttl(index: &Document) -> bool {
-    index.contains_key("expireAfterSeconds")
+    index.contains_key(EXPIRY) && !is_made_with_the_collection(index)
 }
 
 fn create_indexes(server: &MongoDb, name: &str, shown: &str, indexes: Vec<Document>) -> Result<()> {
@@ -314,25 +339,38 @@ fn spec(mut index: Document) -> Document {
     index
 }
 
-/// TTL indexes come last, in the collection's place: from then on the server removes what has expired.
-fn build_ttl_indexes(server: &MongoDb, name: &str, metadata: &Metadata, warnings: &mut Vec<String>) -> Result<()> {
+/// TTL indexes, and the expiry of time-series and clustered collections, come last, in the collection's place: from
+/// then on the server removes what has expired. Returns what the operator should know.
+fn start_expiry(server: &MongoDb, name: &str, metadata: &Metadata) -> Result<Option<String>> {
     let indexes: Vec<_> = metadata.indexes.iter().filter(|index| is_ttl(index)).cloned().collect();
-    if indexes.is_empty() {
-        return Ok(());
+    let expiry = metadata.options.get(EXPIRY);
+    if indexes.is_empty() && expiry.is_none() {
+        return Ok(None);
     }
-    warnings.push("it has a TTL index: the server will now remove the records that have expired".into());
-    create_indexes(server, name, name, indexes)
+    create_indexes(server, name, name, indexes)?;
+    if let Some(seconds) = expiry {
+        let command = doc! {"collMod": name, EXPIRY: seconds.clone()};
+        server.block(async {
+            server.command(command).await.map_err(|e| errors::collection(&e, "set the expiry of", name))
+        })?;
+    }
+    Ok(Some(format!("{name} has a TTL: the server will now remove the records that have expired")))
 }
 
-fn rename(server: &MongoDb, from: &str, to: &str) -> Result<()> {
+/// Renames. A target that must be replaced is dropped with it; any other that has come up meanwhile is kept.
+fn rename(server: &MongoDb, from: &str, to: &str, replaces: bool) -> Result<()> {
     let database = server.database.name();
     let command = doc! {
-        "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"), "dropTarget": true,
+        "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"), "dropTarget": replaces,
         "writeConcern": {"w": "majority"},
     };
     let admin = server.database.client().database("admin");
     server.block(async {
-        admin.run_command(command).await.map(drop).map_err(|e| errors::collection(&e, "put in place", to))
+        match admin.run_command(command).await {
+            Ok(_) => Ok(()),
+            Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(to)),
+            Err(e) => Err(errors::collection(&e, "put in place", to)),
+        }
     })
 }
 

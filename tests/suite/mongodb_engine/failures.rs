@@ -94,7 +94,8 @@ fn a_missing_privilege_is_found_before_the_first_byte_and_names_the_collection()
         let kind = ItemKind::Collection;
         Wanted { name: name.into(), kind, identity: None, records: Records::All { shared: false } }
     };
-    let failed = source.open_view(&[want("open"), want("closed")], Consistency::Preferred, Level::Snapshot).err().unwrap();
+    let failed =
+        source.open_view(&[want("open"), want("closed")], Consistency::Preferred, Level::Snapshot).err().unwrap();
     assert_eq!(failed.kind, Kind::Connect);
     assert!(failed.message.contains("closed") && failed.hint.as_ref().unwrap().contains("closed"), "{failed:?}");
     // What may be read is read, though without the privilege to name it by UUID.

@@ -263,7 +263,8 @@ impl RecordStream for MemoryStream<'_> {
     fn write(&mut self, block: RecordBlock) -> Result<()> {
         let hook = self.memory.hook.lock().unwrap().take();
         if let Some(mut hook) = hook {
-            hook();
+            // On a thread of its own: this one drives the driver's runtime, which cannot be entered twice.
+            std::thread::scope(|scope| scope.spawn(&mut hook).join().unwrap());
         }
         self.totals.records += block.records;
         self.totals.bytes += block.bytes.len() as u64;

@@ -89,7 +89,10 @@ fn metadata_is_in_mongodumps_own_layout() {
         serde_json::from_slice(&memory.entry(&lab.name, "a", ".metadata.json").unwrap()).unwrap();
     let keys: Vec<_> = body.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["options", "indexes", "uuid", "collectionName", "type"]);
-    assert_eq!(body["indexes"][0].to_string(), r#"{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"}"#);
+    assert_eq!(
+        body["indexes"][0].to_string(),
+        r#"{"v":{"$numberInt":"2"},"key":{"_id":{"$numberInt":"1"}},"name":"_id_"}"#
+    );
     let uuid = body["uuid"].as_str().unwrap();
     assert!(uuid.len() == 32 && uuid.chars().all(|c| c.is_ascii_hexdigit()));
     assert_eq!((body["collectionName"].as_str(), body["type"].as_str()), (Some("a"), Some("collection")));
@@ -118,12 +121,21 @@ fn expired_documents_are_all_restored_before_the_server_may_remove_them() {
 #[test]
 fn a_time_series_collection_with_expired_buckets_is_restored_whole_before_they_go() {
     let lab = Lab::replica_set();
-    lab.run(doc! {"create": "ts", "timeseries": {"timeField": "at"}, "expireAfterSeconds": 2_000_000_000i64});
+    lab.run(doc! {"create": "ts", "timeseries": {"timeField": "at"}, "expireAfterSeconds": 1_700_000_000i64});
     let at = |n: i64| DateTime::from_millis(1_000_000_000_000 + n * 86_400_000);
     lab.insert("ts", &(0..300).map(|n| doc! {"at": at(n), "v": n}).collect::<Vec<_>>());
     let (copy, switched) = lab.round_trip(&["ts"]);
-    assert!(switched[0].verified && switched[0].warnings.iter().any(|w| w.contains("expire")), "{switched:?}");
+    assert!(switched[0].verified && switched[0].warnings.iter().any(|w| w.contains("TTL")), "{switched:?}");
     drop(copy);
+    let (memory, read) = lab.back_up(&["ts"]);
+    let body = String::from_utf8(memory.entry(&lab.name, "ts", ".metadata.json").unwrap()).unwrap();
+    let expired = body.replace("1700000000\"", "1\"");
+    assert_ne!(body, expired);
+    memory.replace(&lab.name, "ts", ".metadata.json", expired.into_bytes());
+    let copy = copy_of(&lab);
+    let switched = copy.restore(&lab, &memory, &read[0]).unwrap();
+    assert_eq!((switched.records, switched.verified), (read[0].records, true));
+    until("removed by the TTL monitor", || copy.raw("system.buckets.ts").is_empty());
 }
 
 #[test]
@@ -163,7 +175,8 @@ fn a_record_the_server_refuses_fails_the_restore_and_leaves_nothing() {
     lab.insert("a", &[doc! {"_id": 1, "u": 1}, doc! {"_id": 2, "u": 2}]);
     let (memory, mut read) = lab.back_up(&["a"]);
     // A duplicate `_id` that the counts and digests agree with, and a unique index that the documents break.
-    let twice = [memory.entry(&lab.name, "a", ".bson").unwrap(), bson::serialize_to_vec(&doc! {"_id": 1}).unwrap()].concat();
+    let twice =
+        [memory.entry(&lab.name, "a", ".bson").unwrap(), bson::serialize_to_vec(&doc! {"_id": 1}).unwrap()].concat();
     let totals = backup::source::mongodb::digest_records(&mut &twice[..]).unwrap();
     memory.replace(&lab.name, "a", ".bson", twice);
     (read[0].records, read[0].digest) = (totals.records, totals.digest);
