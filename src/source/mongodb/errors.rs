@@ -42,7 +42,7 @@ pub fn connect(error: &DriverError, doing: &str) -> Error {
     let hint = match error.kind.as_ref() {
         ErrorKind::Authentication { .. } => "check user, password and authSource of the source's `uri`",
         ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
-            "check that the server runs, that host and port of the source's `uri` are right, and that no firewall is between"
+            "check that the server runs, that host, port and TLS of the source's `uri` are right, and that no firewall is between"
         }
         ErrorKind::DnsResolve { .. } => "the host name of the source's `uri` cannot be resolved",
         ErrorKind::InvalidTlsConfig { .. } => "check the TLS options of the source's `uri`",

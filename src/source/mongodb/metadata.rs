@@ -133,3 +133,42 @@ pub fn decode(name: &str, body: &[u8]) -> Result<Metadata> {
         indexes: indexes.ok_or_else(|| damaged("has an index that is no object"))?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(options: Document) -> Listed {
+        Listed { name: "a".into(), kind: ItemKind::View, options, uuid: None }
+    }
+
+    #[test]
+    fn operators_types_and_the_order_of_keys_survive() {
+        let options = doc! {
+            "pipeline": [{"$match": {"s": {"$regex": "^a", "$options": "i"}, "n": {"$gt": 5i64, "$lt": 7.0, "$ne": 6}}}],
+            "z": bson::Regex { pattern: "a".try_into().unwrap(), options: "i".try_into().unwrap() },
+            "a": {"$type": "int"}, "nan": f64::NAN, "date": bson::DateTime::from_millis(-5),
+        };
+        let indexes = [doc! {"key": {"b": 1, "a": -1i64, "c": 1.0}, "name": "x"}];
+        let read = decode("a", &encode(&listed(options.clone()), &indexes).unwrap()).unwrap();
+        assert_eq!(bytes(&read.options), bytes(&options));
+        assert_eq!(bytes(&read.indexes[0]), bytes(&indexes[0]));
+        assert_eq!(read.kind, ItemKind::View);
+    }
+
+    #[test]
+    fn what_extended_json_would_change_is_refused_by_name() {
+        let refused = encode(&listed(doc! {"x": {"$numberInt": "5"}}), &[]).unwrap_err();
+        assert_eq!(refused.kind, Kind::Source);
+        assert!(refused.message.contains(" a "));
+    }
+
+    #[test]
+    fn damaged_metadata_is_damage() {
+        for body in [&b""[..], b"[]", b"{}", b"{\"options\":{}}", b"{\"options\":{},\"indexes\":[1]}"] {
+            assert_eq!(decode("a", body).unwrap_err().kind, Kind::Damaged);
+        }
+        let other = encode(&listed(doc! {}), &[]).unwrap();
+        assert_eq!(decode("b", &other).unwrap_err().kind, Kind::Damaged);
+    }
+}

@@ -5,6 +5,7 @@
 mod errors;
 mod filter;
 mod inventory;
+mod load;
 mod metadata;
 mod read;
 mod records;
@@ -80,6 +81,12 @@ impl MongoDb {
     /// Runs a future of the driver to its end, unless the run is cancelled first.
     fn block<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         self.runtime.block_on(or_cancelled(&self.cancel, future))?
+    }
+
+    /// Runs a short future of the driver to its end, also after a signal: whether a collection was made, renamed or
+    /// dropped must be known, and what was staged must not stay.
+    fn to_the_end<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        self.runtime.block_on(future)
     }
 
     async fn command(&self, command: Document) -> mongodb::error::Result<Document> {

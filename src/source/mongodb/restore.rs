@@ -3,20 +3,12 @@
 //! time-series and capped collections.
 
 use super::inventory::data_name;
+use super::load::{digest, load};
 use super::metadata::{self, Metadata};
-use super::records::{Documents, has_zero_timestamp};
 use super::{MongoDb, errors};
 use crate::error::{Error, Kind, Result};
-use crate::pipeline::RecordDigest;
 use crate::source::{EntryName, Input, ItemKind, Staged, StoredCollection, StreamTotals, Switched};
-use bson::{Bson, Document, RawDocumentBuf, doc};
-use futures_util::StreamExt;
-
-/// Bytes of documents in one insert command: larger ones wait longer than they save.
-const INSERT_BYTES: usize = 2 << 20;
-
-/// Documents in one insert command; the server takes no more.
-const INSERT_DOCUMENTS: usize = 100_000;
+use bson::{Document, RawDocumentBuf, doc};
 
 /// Prefix of the collections a restore is staged in. They can be dropped when no restore is running.
 const STAGING: &str = "backup-restore";
@@ -51,9 +43,9 @@ pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> 
     }
     // Another restore, perhaps of another machine, may stage into the same database.
     let name = format!("{STAGING}.{}", bson::oid::ObjectId::new().to_hex());
-    create(server, &name, stored, &metadata)?;
     staged.staging_name = Some(name.clone());
-    match fill(server, &name, stored, &metadata, input) {
+    let made = create(server, &name, stored, &metadata);
+    match made.and_then(|()| fill(server, &name, stored, &metadata, input)) {
         Ok(warnings) => Ok(Staged { warnings, ..staged }),
         Err(error) => match discard(server, &staged) {
             Ok(()) => Err(error),
@@ -117,8 +109,7 @@ fn make_in_place(
         warnings.extend(start_expiry(server, name, metadata)?);
         Ok(warnings)
     });
-    // Also after a signal: what is half made must not stay, so the cancel flag is not asked.
-    made.map_err(|error| match server.runtime.block_on(drop_collection(server, name)) {
+    made.map_err(|error| match server.to_the_end(drop_collection(server, name)) {
         Ok(()) => changed(error),
         Err(left) => error.kind(Kind::TargetChanged).cause(format!("and {name} could not be dropped: {left}")),
     })
@@ -127,8 +118,7 @@ fn make_in_place(
 /// See [`crate::source::Target::discard`].
 pub fn discard(server: &MongoDb, staged: &Staged) -> Result<()> {
     match &staged.staging_name {
-        // Also after a signal: what was staged must not stay, so the cancel flag is not asked.
-        Some(name) => server.runtime.block_on(drop_collection(server, name)),
+        Some(name) => server.to_the_end(drop_collection(server, name)),
         None => Ok(()),
     }
 }
@@ -169,7 +159,7 @@ fn compare(stored: &StoredCollection, found: StreamTotals) -> Result<()> {
 fn create(server: &MongoDb, name: &str, stored: &StoredCollection, metadata: &Metadata) -> Result<()> {
     let mut create = doc! {"create": name};
     create.extend(metadata.options.iter().filter(|(key, _)| *key != EXPIRY).map(|(k, v)| (k.clone(), v.clone())));
-    server.block(async {
+    server.to_the_end(async {
         match server.command(create).await {
             Ok(_) => Ok(()),
             Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(&stored.name)),
@@ -207,109 +197,6 @@ fn fill(
     Ok(vec![format!(
         "{count} documents have a {ALTERED} at their top level, which the server replaces by the time of insertion"
     )])
-}
-
-struct Loaded {
-    totals: StreamTotals,
-    /// Documents the server alters as it takes them.
-    altered: u64,
-}
-
-/// Inserts every document of `body`, raw.
-fn load(server: &MongoDb, name: &str, stored: &StoredCollection, body: &mut dyn std::io::Read) -> Result<Loaded> {
-    let mut documents = Documents::new(body);
-    let mut loaded =
-        Loaded { totals: StreamTotals { records: 0, bytes: 0, digest: RecordDigest::default() }, altered: 0 };
-    let mut batch = Batch::default();
-    while let Some(document) = documents.next()? {
-        if !batch.takes(document) {
-            batch.send(server, name, stored)?;
-        }
-        loaded.altered += u64::from(has_zero_timestamp(document));
-        loaded.totals.records += 1;
-        loaded.totals.bytes += document.len() as u64;
-        loaded.totals.digest.add(document);
-        batch.push(document);
-    }
-    batch.send(server, name, stored)?;
-    Ok(loaded)
-}
-
-/// The `documents` array of an insert command, built as bytes: its elements are the documents as they were read.
-#[derive(Default)]
-struct Batch {
-    array: Vec<u8>,
-    documents: usize,
-}
-
-impl Batch {
-    fn takes(&self, document: &[u8]) -> bool {
-        self.documents == 0 || (self.array.len() + document.len() <= INSERT_BYTES && self.documents < INSERT_DOCUMENTS)
-    }
-
-    fn push(&mut self, document: &[u8]) {
-        self.array.push(0x03);
-        self.array.extend_from_slice(self.documents.to_string().as_bytes());
-        self.array.push(0);
-        self.array.extend_from_slice(document);
-        self.documents += 1;
-    }
-
-    fn send(&mut self, server: &MongoDb, name: &str, stored: &StoredCollection) -> Result<()> {
-        if self.documents == 0 {
-            return Ok(());
-        }
-        let command = self.command(name)?;
-        let reply = server.block(async {
-            server.raw_command(command).await.map_err(|e| errors::collection(&e, "insert into", &stored.name))
-        })?;
-        self.array.clear();
-        self.documents = 0;
-        let refused = reply.get_array("writeErrors").ok().and_then(|errors| errors.first());
-        let refused = refused.or_else(|| reply.get("writeConcernError")).and_then(Bson::as_document);
-        match refused {
-            Some(error) => {
-                let why = error.get_str("errmsg").unwrap_or("no reason given").to_owned();
-                Err(Error::new(Kind::Source, format!("the server refused a record of {}", stored.name)).cause(why))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn command(&self, name: &str) -> Result<RawDocumentBuf> {
-        let head = doc! {
-            "insert": name, "ordered": false, "bypassDocumentValidation": true,
-            "writeConcern": {"w": "majority", "j": true},
-        };
-        let odd = |e: &dyn std::fmt::Display| Error::new(Kind::Internal, "an insert command cannot be built").cause(e);
-        let mut bytes = bson::serialize_to_vec(&head).map_err(|e| odd(&e))?;
-        bytes.pop();
-        bytes.extend_from_slice(b"\x04documents\0");
-        let length = i32::try_from(self.array.len() + 5).map_err(|e| odd(&e))?;
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&self.array);
-        bytes.extend_from_slice(&[0, 0]);
-        let length = i32::try_from(bytes.len()).map_err(|e| odd(&e))?;
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        RawDocumentBuf::from_bytes(bytes).map_err(|e| odd(&e))
-    }
-}
-
-/// Counts and digests what the server holds.
-async fn digest(server: &MongoDb, name: &str) -> Result<StreamTotals> {
-    let failed = |e: &mongodb::error::Error| errors::collection(e, "read back", name);
-    let mut totals = StreamTotals::default();
-    let run = server.database.run_cursor_command(doc! {"find": name, "batchSize": 1000});
-    let mut batches = run.batch_size(1000).batch().await.map_err(|e| failed(&e))?;
-    while let Some(reply) = batches.next().await {
-        super::read::each_document(&reply.map_err(|e| failed(&e))?, |document| {
-            totals.records += 1;
-            totals.bytes += document.len() as u64;
-            totals.digest.add(document);
-            Ok(())
-        })?;
-    }
-    Ok(totals)
 }
 
 /// The index on `_id`, and the key of a clustered collection, come with the collection.
@@ -365,7 +252,7 @@ fn rename(server: &MongoDb, from: &str, to: &str, replaces: bool) -> Result<()> 
         "writeConcern": {"w": "majority"},
     };
     let admin = server.database.client().database("admin");
-    server.block(async {
+    server.to_the_end(async {
         match admin.run_command(command).await {
             Ok(_) => Ok(()),
             Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(to)),

@@ -56,6 +56,17 @@ fn a_wrong_password_or_none_is_told_at_once_and_never_shown() {
 }
 
 #[test]
+fn tls_that_the_server_does_not_speak_is_told_within_the_time() {
+    let started = Instant::now();
+    let server = Mongod::standalone();
+    let failed = open(&format!("mongodb://root:{PASSWORD}@127.0.0.1:{}/?tls=true", server.port), "hrms").unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert_eq!(failed.kind, Kind::Connect);
+    assert!(failed.hint.as_ref().unwrap().contains("TLS"), "{failed:?}");
+    assert!(!shown(&failed).contains(PASSWORD));
+}
+
+#[test]
 fn a_uri_that_is_none_is_refused_without_showing_any_of_it() {
     for uri in [
         "mongodb://root:can/ary@127.0.0.1/db",
