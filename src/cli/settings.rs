@@ -89,12 +89,20 @@ impl Settings {
     }
 }
 
-/// Reads the configured repository's catalog.
+/// Opens the configured repository.
 ///
 /// # Errors
 /// When there is no repository, or it cannot be read.
+pub fn repository(config: &Config) -> Result<Repository> {
+    Repository::open(&config.repository.location, config.repository.id.as_deref())
+}
+
+/// The configured repository's catalog.
+///
+/// # Errors
+/// As [`repository`], and when it cannot be listed.
 pub fn catalog(config: &Config) -> Result<Catalog> {
-    Repository::open(&config.repository.location, config.repository.id.as_deref())?.catalog()
+    repository(config)?.catalog()
 }
 
 /// The scope that `--tenant` names.

@@ -28,11 +28,13 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
     let which = settings::which(&args.which, &config)?;
-    let catalog = settings::catalog(&config)?;
+    let repository = settings::repository(&config)?;
+    let catalog = repository.catalog()?;
     let entry = settings::entry(&catalog, &which, &scope)?;
-    let mut out = render(&entry.manifest, output::width());
+    let manifest = repository.manifest(&entry.id)?;
+    let mut out = render(&manifest, output::width());
     out.push_str(&facts(entry));
-    Report::new(out, &entry.manifest)
+    Report::new(out, &manifest)
 }
 
 /// A manifest as text.

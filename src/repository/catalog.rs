@@ -1,9 +1,15 @@
-//! stub: the list of manifests.
-use super::{FailedRun, Held, Verified};
-use crate::error::Result;
-use crate::manifest::Manifest;
+//! The catalog: what a repository lists. Manifests are read as summaries, so that tens of thousands list in seconds.
+
+use super::open::{FACTS, FAILED, METADATA};
+use super::staging::STAGING;
+use super::{FailedRun, Held, Repository, Summary, Verified, durable, lock};
+use crate::config::BackupType;
+use crate::error::{Error, Kind, Result};
 use crate::names::{BackupId, Scope};
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// What a repository lists.
 #[derive(Debug, Clone, Default)]
@@ -12,44 +18,207 @@ pub struct Catalog {
     pub backups: Vec<Entry>,
     /// Runs that failed outright, newest first.
     pub failed: Vec<FailedRun>,
-    /// Leftovers of runs that died (or are running).
+    /// Leftovers of runs that died, and runs at work.
     pub interrupted: Vec<Interrupted>,
-    /// Manifests that cannot be read: reported, never silently dropped.
+    /// Manifests and facts that cannot be read: reported, never dropped in silence.
     pub unreadable: Vec<Unreadable>,
 }
 
 /// A listed backup.
 #[derive(Debug, Clone)]
 pub struct Entry {
+    /// Its id.
     pub id: BackupId,
-    pub manifest: Manifest,
+    /// The short form of its manifest.
+    pub summary: Summary,
+    /// Its newest verification.
     pub verified: Option<Verified>,
+    /// It is held.
     pub held: Option<Held>,
 }
 
-/// A leftover of a dead run, or a run in progress.
+/// A leftover of a dead run, or a run at work.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Interrupted {
+    /// The backup that was being made.
     pub id: String,
+    /// What is left, relative to the repository.
     pub path: String,
+    /// A run of its scope is at work.
+    pub running: bool,
 }
 
-/// A manifest that cannot be read.
+impl Interrupted {
+    /// The scope of the run.
+    pub fn scope(&self) -> Scope {
+        BackupId::parse(&self.id).map_or(Scope::SystemWide, |id| id.scope())
+    }
+
+    /// When the run began.
+    pub fn at(&self) -> DateTime<Utc> {
+        BackupId::parse(&self.id).map_or(DateTime::UNIX_EPOCH, |id| id.at())
+    }
+}
+
+/// A file that cannot be read.
 #[derive(Debug, Clone)]
 pub struct Unreadable {
+    /// Relative to the repository.
     pub path: String,
+    /// Why.
     pub reason: String,
 }
 
-#[allow(unused_variables, clippy::missing_errors_doc)]
 impl Catalog {
-    /// By id; Kind::NotFound with close ids as hint.
+    /// A backup by id.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], with the ids that are most like it.
     pub fn find(&self, id: &BackupId) -> Result<&Entry> {
-        unimplemented!()
+        self.backups.iter().find(|entry| entry.id == *id).ok_or_else(|| {
+            let mut close: Vec<_> = self.backups.iter().map(|entry| entry.id.as_str()).collect();
+            close.sort_by_key(|other| strsim::levenshtein(other, id.as_str()));
+            close.truncate(3);
+            let hint = match close.as_slice() {
+                [] => "there are no backups".to_owned(),
+                close => format!("did you mean {}? `backup list` shows all", close.join(" or ")),
+            };
+            Error::new(Kind::NotFound, format!("there is no backup {id}")).hint(hint)
+        })
     }
+
     /// Backups of a scope at or before a moment, newest first.
     pub fn of_scope(&self, scope: &Scope, before: Option<DateTime<Utc>>) -> Vec<&Entry> {
-        unimplemented!()
+        let in_time = |entry: &&Entry| before.is_none_or(|before| entry.id.at() <= before);
+        self.backups.iter().filter(|entry| entry.id.scope() == *scope).filter(in_time).collect()
     }
+}
+
+/// Reads the whole catalog.
+pub fn read(repository: &Repository) -> Result<Catalog> {
+    let folder = repository.location().join(METADATA);
+    let names = json_names(&folder)?;
+    let threads = 2;
+    let chunk = names.len().div_ceil(threads).max(1);
+    let read: Vec<(Vec<Entry>, Vec<Unreadable>)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = names.chunks(chunk).map(|names| scope.spawn(|| read_some(&folder, names))).collect();
+        let dead = |_| Error::new(Kind::Internal, "a catalog thread died");
+        workers.into_iter().map(|worker| worker.join().map_err(dead)).collect::<Result<_>>()
+    })?;
+    let mut catalog = Catalog::default();
+    for (backups, unreadable) in read {
+        catalog.backups.extend(backups);
+        catalog.unreadable.extend(unreadable);
+    }
+    catalog.backups.sort_by(|a, b| (b.id.at(), &b.id).cmp(&(a.id.at(), &a.id)));
+    read_facts(repository, &mut catalog)?;
+    let failed = folder.join(FAILED);
+    for name in json_names(&failed)? {
+        match read_json(&failed.join(&name)) {
+            Ok(run) => catalog.failed.push(run),
+            Err(reason) => catalog.unreadable.push(Unreadable { path: format!("{METADATA}/{FAILED}/{name}"), reason }),
+        }
+    }
+    catalog.failed.sort_by_key(|run: &FailedRun| std::cmp::Reverse(run.timestamp));
+    catalog.interrupted = leftovers(repository)?;
+    Ok(catalog)
+}
+
+fn read_some(folder: &Path, names: &[String]) -> (Vec<Entry>, Vec<Unreadable>) {
+    let (mut backups, mut unreadable) = (Vec::new(), Vec::new());
+    for name in names {
+        match read_one(folder, name) {
+            Ok(Some(entry)) => backups.push(entry),
+            // Removed since it was listed.
+            Ok(None) => {}
+            Err(reason) => unreadable.push(Unreadable { path: format!("{METADATA}/{name}"), reason }),
+        }
+    }
+    (backups, unreadable)
+}
+
+fn read_one(folder: &Path, name: &str) -> Result<Option<Entry>, String> {
+    let id = BackupId::parse(name.trim_end_matches(".json")).map_err(|_| "its name is no backup id".to_owned())?;
+    let path = folder.join(name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let summary: Summary = read_json(&path)?;
+    if summary.id != id.as_str() {
+        return Err(format!("it says it is {}", summary.id));
+    }
+    Ok(Some(Entry { id, summary, verified: None, held: None }))
+}
+
+fn read_facts(repository: &Repository, catalog: &mut Catalog) -> Result<()> {
+    let folder = repository.location().join(METADATA).join(FACTS);
+    let names = json_names(&folder)?;
+    let at: HashMap<String, usize> =
+        catalog.backups.iter().enumerate().map(|(at, entry)| (entry.id.to_string(), at)).collect();
+    for name in names {
+        let fact = name.trim_end_matches(".json");
+        let Some((id, fact)) = fact.rsplit_once('.') else { continue };
+        let Some(entry) = at.get(id).and_then(|at| catalog.backups.get_mut(*at)) else { continue };
+        let path = folder.join(&name);
+        let read = match fact {
+            "verified" => read_json(&path).map(|fact| entry.verified = Some(fact)),
+            "held" => read_json(&path).map(|fact| entry.held = Some(fact)),
+            _ => Ok(()),
+        };
+        if let Err(reason) = read {
+            catalog.unreadable.push(Unreadable { path: format!("{METADATA}/{FACTS}/{name}"), reason });
+        }
+    }
+    Ok(())
+}
+
+/// What dead runs left, and what is being made: staging folders, published folders without a manifest, manifests
+/// that never got their name.
+pub fn leftovers(repository: &Repository) -> Result<Vec<Interrupted>> {
+    let location = repository.location();
+    let mut found = Vec::new();
+    let mut add = |id: &str, path: String| {
+        if let Ok(parsed) = BackupId::parse(id) {
+            let running = lock::is_running(location, &parsed.scope());
+            found.push(Interrupted { id: id.to_owned(), path, running });
+        }
+    };
+    for name in names_in(&location.join(STAGING))? {
+        add(&name, format!("{STAGING}/{name}"));
+    }
+    let metadata = names_in(&location.join(METADATA))?;
+    let listed: HashSet<&str> = metadata.iter().filter_map(|name| name.strip_suffix(".json")).collect();
+    for backup_type in BackupType::ALL {
+        let folder = backup_type.as_str();
+        for name in names_in(&location.join(folder))?.iter().filter(|name| !listed.contains(name.as_str())) {
+            add(name, format!("{folder}/{name}"));
+        }
+    }
+    for name in metadata.iter().filter(|name| name.ends_with(durable::TEMPORARY)) {
+        let id = name.trim_start_matches('.').trim_end_matches(durable::TEMPORARY).trim_end_matches(".json");
+        add(id, format!("{METADATA}/{name}"));
+    }
+    Ok(found)
+}
+
+fn json_names(folder: &Path) -> Result<Vec<String>> {
+    Ok(names_in(folder)?.into_iter().filter(|name| name.ends_with(".json") && !name.starts_with('.')).collect())
+}
+
+/// Names in a folder of the repository; one that was never made is empty.
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let failed = |e: &std::io::Error| Error::io("list", folder, e);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed(&e)),
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    names.collect::<std::io::Result<Vec<_>>>().map_err(|e| failed(&e))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let body = std::fs::read(path).map_err(|e| e.to_string())?;
+    serde_json::from_slice(&body).map_err(|e| e.to_string())
 }

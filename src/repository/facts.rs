@@ -1,4 +1,4 @@
-//! stub: later facts about a backup, each its own file beside the manifests.
+//! Later facts about a backup, each its own file beside the manifests.
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 

@@ -1,15 +1,176 @@
-//! stub: the kernel's locks, gone with their process.
-use std::time::Duration;
+//! Locks: the kernel's (`flock`), gone with their process however it dies.
+//!
+//! `repository.lock` is held shared by whoever reads or adds, exclusively by whoever removes; a file for each scope is
+//! held by its one writer. Every holder of `repository.lock` also keeps a small file, locked, that says who it is, so
+//! that whoever waits can be told for whom.
+
+use super::durable::create_folder;
+use crate::error::{Error, Kind, Result};
+use crate::names::Scope;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Folder of locks.
+pub const LOCKS: &str = "locks";
+
+const POLL: Duration = Duration::from_millis(200);
 
 /// How long to wait for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
+    /// Not at all.
     No,
+    /// At most this long.
     For(Duration),
 }
 
 /// Held until dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _files: Vec<std::fs::File>,
+    _files: Vec<File>,
+    holder: PathBuf,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A file that stays is free as soon as the process is gone, and removed by whoever sees that.
+        let _ = std::fs::remove_file(&self.holder);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Shared,
+    Exclusive,
+}
+
+pub fn scope(location: &Path, scope: &Scope, what: &str, wait: Wait) -> Result<Lock> {
+    let name = match scope {
+        Scope::SystemWide => "system".to_owned(),
+        Scope::Tenant(tenant) => format!("tenant-{tenant}"),
+    };
+    let limit = Limit::new(wait);
+    let path = location.join(LOCKS).join(format!("{name}.lock"));
+    create_folder(&location.join(LOCKS))?;
+    let mut file = acquire(&path, Mode::Exclusive, limit, || {
+        let holder = std::fs::read_to_string(&path).unwrap_or_default();
+        locked(&format!("{scope} is being backed up"), &[holder])
+    })?;
+    write_holder(&mut file, what, &path)?;
+    let mut lock = repository(location, Mode::Shared, what, limit)?;
+    lock._files.push(file);
+    Ok(lock)
+}
+
+pub fn shared(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
+    repository(location, Mode::Shared, what, Limit::new(wait))
+}
+
+pub fn exclusive(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
+    repository(location, Mode::Exclusive, what, Limit::new(wait))
+}
+
+fn repository(location: &Path, mode: Mode, what: &str, limit: Limit) -> Result<Lock> {
+    let folder = location.join(LOCKS);
+    create_folder(&folder)?;
+    let path = folder.join("repository.lock");
+    let file = acquire(&path, mode, limit, || locked("the repository is in use", &holders(&folder)))?;
+    let holder = folder.join(format!("holder-{}-{}", std::process::id(), unique()));
+    let mut note = open(&holder)?;
+    note.try_lock().map_err(|e| Error::new(Kind::Internal, "a fresh lock file is locked").cause(e))?;
+    write_holder(&mut note, what, &holder)?;
+    Ok(Lock { _files: vec![file, note], holder })
+}
+
+fn unique() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+#[derive(Clone, Copy)]
+struct Limit(Option<Instant>);
+
+impl Limit {
+    fn new(wait: Wait) -> Self {
+        match wait {
+            Wait::No => Self(None),
+            Wait::For(duration) => Self(Instant::now().checked_add(duration)),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    opened.map_err(|e| Error::io("open the lock", path, &e))
+}
+
+fn acquire(path: &Path, mode: Mode, limit: Limit, refused: impl Fn() -> Error) -> Result<File> {
+    let file = open(path)?;
+    loop {
+        let tried = match mode {
+            Mode::Shared => file.try_lock_shared(),
+            Mode::Exclusive => file.try_lock(),
+        };
+        match tried {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", path, &e)),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        match limit.0 {
+            Some(end) if Instant::now() < end => std::thread::sleep(POLL),
+            _ => return Err(refused()),
+        }
+    }
+}
+
+fn locked(what: &str, holders: &[String]) -> Error {
+    let holders: Vec<_> = holders.iter().map(|h| h.trim()).filter(|h| !h.is_empty()).collect();
+    let by = if holders.is_empty() { "another process".to_owned() } else { holders.join("; ") };
+    Error::new(Kind::Locked, format!("{what} by {by}")).hint("wait for it with --wait DURATION (for example --wait 2h)")
+}
+
+/// Who holds the repository. Files of dead holders are removed on the way.
+fn holders(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(std::result::Result::ok) {
+        if !entry.file_name().to_string_lossy().starts_with("holder-") {
+            continue;
+        }
+        let Ok(mut file) = File::open(entry.path()) else { continue };
+        if file.try_lock_shared().is_ok() {
+            // A holder that could not remove its file: nothing depends on it.
+            let _ = std::fs::remove_file(entry.path());
+            continue;
+        }
+        let mut text = String::new();
+        if file.read_to_string(&mut text).is_ok() {
+            found.push(text);
+        }
+    }
+    found
+}
+
+fn write_holder(file: &mut File, what: &str, path: &Path) -> Result<()> {
+    let line =
+        format!("{what}, process {} on {}, since {}\n", std::process::id(), host(), chrono::Utc::now().to_rfc3339());
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(line.as_bytes()));
+    written.map_err(|e| Error::io("write the lock", path, &e))
+}
+
+/// This machine's name.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Whether a writer of `scope` is at work now.
+pub fn is_running(location: &Path, scope: &Scope) -> bool {
+    let name = match scope {
+        Scope::SystemWide => "system.lock".to_owned(),
+        Scope::Tenant(tenant) => format!("tenant-{tenant}.lock"),
+    };
+    File::open(location.join(LOCKS).join(name))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

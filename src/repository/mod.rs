@@ -1,15 +1,24 @@
 //! The repository: the directory that holds backups. Begin, publish, open, remove; the catalog; locks; retention.
 //! Knows manifests and files; never sees databases.
 
+mod audit;
 mod catalog;
+mod durable;
 mod facts;
 mod lock;
+mod open;
 mod staging;
-mod storage;
+mod summary;
+#[cfg(test)]
+mod tests;
 
 pub mod retention;
 
 pub use catalog::{Catalog, Entry, Interrupted, Unreadable};
 pub use facts::{FailedRun, Held, Verified, VerifyLevel};
 pub use lock::{Lock, Wait};
-pub use staging::{Repository, Staging};
+pub use open::Repository;
+pub use staging::Staging;
+pub use summary::{Summary, SummaryComponent};
+
+use open::METADATA;

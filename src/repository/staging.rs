@@ -1,115 +1,100 @@
-//! stub: the repository as a whole, and the staging folder a backup grows in.
-use super::{Catalog, FailedRun, Held, Lock, Verified, Wait};
+//! A backup that is being made: a folder of its own, which becomes a backup by two renames.
+
+use super::durable::{create_file, create_folder, remove_folder, sync_folder, sync_tree, write_file};
+use super::{METADATA, Repository};
 use crate::config::BackupType;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::manifest::Manifest;
-use crate::names::{BackupId, Scope};
+use crate::names::BackupId;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// An opened repository: the directory is there and carries the right sentinel.
-#[derive(Debug, Clone)]
-pub struct Repository {
-    location: PathBuf,
-    id: String,
-}
+/// Folder of backups in the making.
+pub const STAGING: &str = "staging";
 
-#[allow(unused_variables, clippy::missing_errors_doc)]
-impl Repository {
-    /// Opens; Kind::Repository when it is not there, no repository, or another one.
-    pub fn open(location: &Path, expected_id: Option<&str>) -> Result<Self> {
-        unimplemented!()
-    }
-    /// As open, but makes it where `location` does not exist and no id is expected. `true` when it was made.
-    pub fn open_or_create(location: &Path, expected_id: Option<&str>) -> Result<(Self, bool)> {
-        unimplemented!()
-    }
-    pub fn location(&self) -> &Path {
-        &self.location
-    }
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-    /// create: scope exclusive, repository shared. `what` is shown to whoever finds it locked.
-    pub fn lock_scope(&self, scope: &Scope, what: &str, wait: Wait) -> Result<Lock> {
-        unimplemented!()
-    }
-    /// restore, verify: repository shared.
-    pub fn lock_shared(&self, what: &str, wait: Wait) -> Result<Lock> {
-        unimplemented!()
-    }
-    /// prune, forget: repository exclusive.
-    pub fn lock_exclusive(&self, what: &str, wait: Wait) -> Result<Lock> {
-        unimplemented!()
-    }
-    /// Reads every manifest and fact.
-    pub fn catalog(&self) -> Result<Catalog> {
-        unimplemented!()
-    }
-    /// Folder of a backup.
-    pub fn folder(&self, id: &BackupId, backup_type: BackupType) -> PathBuf {
-        self.location.join(backup_type.as_str()).join(id.as_str())
-    }
-    pub fn manifest(&self, id: &BackupId) -> Result<Manifest> {
-        unimplemented!()
-    }
-    /// Path of an archive; refuses a path that would leave the backup's folder.
-    pub fn archive(&self, id: &BackupId, backup_type: BackupType, relative: &str) -> Result<PathBuf> {
-        unimplemented!()
-    }
-    /// Makes a staging folder for `id`.
-    pub fn begin(&self, id: &BackupId, backup_type: BackupType) -> Result<Staging> {
-        unimplemented!()
-    }
-    /// Removes what dead runs of `scope` left; the caller holds its lock. Returns ids.
-    pub fn sweep(&self, scope: &Scope) -> Result<Vec<String>> {
-        unimplemented!()
-    }
-    pub fn record_failure(&self, run: &FailedRun) -> Result<()> {
-        unimplemented!()
-    }
-    pub fn record_verified(&self, id: &BackupId, fact: &Verified) -> Result<()> {
-        unimplemented!()
-    }
-    /// Holds (Some) or releases (None).
-    pub fn record_held(&self, id: &BackupId, fact: Option<&Held>) -> Result<()> {
-        unimplemented!()
-    }
-    /// Removes a backup: manifest first (then it no longer exists), then facts and bytes. Returns freed bytes.
-    pub fn remove(&self, id: &BackupId, backup_type: BackupType) -> Result<u64> {
-        unimplemented!()
-    }
-    /// Bytes free to us on the repository's file system.
-    pub fn free_space(&self) -> Result<u64> {
-        unimplemented!()
-    }
-    /// Appends one line to audit.jsonl.
-    pub fn audit(&self, action: &str, subject: &str, result: &str) -> Result<()> {
-        unimplemented!()
-    }
-}
-
-/// A backup that is being made: a folder `<repository>/staging/<id>`. Dropped unpublished, it is removed.
+/// A folder `<repository>/staging/<id>`. Dropped unpublished, it is removed.
 #[derive(Debug)]
 pub struct Staging {
+    repository: Repository,
+    id: BackupId,
+    backup_type: BackupType,
     path: PathBuf,
+    published: bool,
 }
 
-#[allow(unused_variables, clippy::missing_errors_doc)]
 impl Staging {
+    pub(super) fn begin(repository: &Repository, id: &BackupId, backup_type: BackupType) -> Result<Self> {
+        let parent = repository.location().join(STAGING);
+        let path = parent.join(id.as_str());
+        let taken = repository.manifest_path(id).exists() || repository.folder(id, backup_type).exists();
+        if taken || path.exists() {
+            let what = format!("a backup {id} exists already: two runs began in the same millisecond");
+            return Err(Error::new(Kind::Repository, what).hint("start it again"));
+        }
+        create_folder(&path)?;
+        sync_folder(&parent)?;
+        Ok(Self { repository: repository.clone(), id: id.clone(), backup_type, path, published: false })
+    }
+
+    /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
-    /// Makes an archive file (0600) and its folders (0700).
+
+    /// Makes a file (0600) and its folders (0700). Whoever writes it fsyncs it; its folders are [`Staging::publish`]'s.
+    ///
+    /// # Errors
+    /// When the disk refuses.
     pub fn create(&self, relative: &str) -> Result<File> {
-        unimplemented!()
+        let path = self.path.join(relative);
+        create_folder(path.parent().unwrap_or(&self.path))?;
+        create_file(&path)
     }
-    /// Removes one file again (an archive that failed).
+
+    /// Removes a file again: an archive that failed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
     pub fn remove(&self, relative: &str) -> Result<()> {
-        unimplemented!()
+        super::durable::remove_file(&self.path.join(relative))
     }
-    /// fsyncs folders, renames the folder into place, writes the manifest by temporary file, fsync, rename, fsync of the folder.
-    pub fn publish(self, manifest: &Manifest) -> Result<()> {
-        unimplemented!()
+
+    /// Makes the backup exist: its folders are fsynced, renamed to their place, and then the manifest appears.
+    ///
+    /// # Errors
+    /// When the disk refuses. There is no backup then; what is left the scope's next run removes.
+    pub fn publish(mut self, manifest: &Manifest) -> Result<()> {
+        let body = serde_json::to_vec_pretty(manifest)
+            .map_err(|e| Error::new(Kind::Internal, "the manifest cannot be written").cause(e))?;
+        sync_tree(&self.path)?;
+        let folder = self.repository.folder(&self.id, self.backup_type);
+        let kept = folder.parent().unwrap_or(&folder).to_owned();
+        std::fs::rename(&self.path, &folder).map_err(|e| Error::io("rename the backup to", &folder, &e))?;
+        // From here on the folder is no longer where Drop looks; until the manifest appears it must not stay either.
+        let committed =
+            sync_folder(&kept).and_then(|()| sync_folder(&self.repository.location().join(STAGING))).and_then(|()| {
+                let name = format!("{}.json", self.id);
+                write_file(&self.repository.location().join(METADATA), &name, &body)
+            });
+        if let Err(error) = committed {
+            // An fsync that failed after the rename leaves a manifest whose durability is unknown: it is taken back.
+            let taken_back = super::durable::remove_file(&self.repository.manifest_path(&self.id))
+                .and_then(|()| remove_folder(&folder));
+            return Err(match taken_back {
+                Ok(()) => error,
+                Err(left) => error.cause(left),
+            });
+        }
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.published {
+            // What cannot be removed now is swept by the scope's next run.
+            let _ = remove_folder(&self.path);
+        }
     }
 }

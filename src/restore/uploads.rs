@@ -167,7 +167,7 @@ impl Places {
         let place = |tree: files::Tree| {
             let parent = tree.path.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
             let base = tree.path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
-            (tree.stored_as.into_bytes(), parent, base)
+            (tree.stored_as, parent, base)
         };
         Ok(Self(trees.trees.into_iter().map(place).collect()))
     }

@@ -46,7 +46,11 @@ pub async fn inventory(server: &MongoDb) -> Result<Inventory> {
 /// A user who may read but not ask for statistics gets a count alone.
 pub async fn size(server: &MongoDb, name: &str) -> Result<(u64, u64)> {
     match server.command(doc! {"collStats": name}).await {
-        Ok(stats) => Ok((number(&stats, "count"), number(&stats, "size"))),
+        Ok(stats) => {
+            // Of a time-series collection the server counts buckets, elsewhere.
+            let buckets = stats.get_document("timeseries").map_or(0, |buckets| number(buckets, "bucketCount"));
+            Ok((number(&stats, "count").max(buckets), number(&stats, "size")))
+        }
         Err(e) if errors::code(&e) == Some(13) => {
             let counted = server.command(doc! {"count": name}).await;
             let counted = counted.map_err(|e| errors::collection(&e, "count", name))?;

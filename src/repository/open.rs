@@ -1,0 +1,319 @@
+//! Opening and making a repository, and the paths in it.
+
+use super::durable::{create_folder, remove_file, remove_folder, sync_folder, write_file};
+use super::lock::{self, Lock, Wait};
+use super::staging::{STAGING, Staging};
+use super::{Catalog, FailedRun, Held, Verified, audit, catalog};
+use crate::config::BackupType;
+use crate::error::{Error, Kind, Result};
+use crate::manifest::{FORMAT_VERSION, Manifest};
+use crate::names::{BackupId, Scope};
+use serde::{Deserialize, Serialize};
+use std::path::{Component, Path, PathBuf};
+
+/// Folder of manifests.
+pub const METADATA: &str = "metadata";
+
+/// Folder of facts, below [`METADATA`].
+pub const FACTS: &str = "facts";
+
+/// Folder of records of failed runs, below [`METADATA`].
+pub const FAILED: &str = "failed";
+
+const SENTINEL: &str = "repository.json";
+
+/// `repository.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sentinel {
+    id: String,
+    format_version: u32,
+}
+
+/// An opened repository: the folder is there and carries the right sentinel.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    location: PathBuf,
+    id: String,
+}
+
+impl Repository {
+    /// Opens the repository at `location`. Writes nothing.
+    ///
+    /// # Errors
+    /// [`Kind::Repository`] when there is none, or not the one with `expected_id`.
+    pub fn open(location: &Path, expected_id: Option<&str>) -> Result<Self> {
+        let wrong = |what: String| Error::new(Kind::Repository, what);
+        let shown = location.display();
+        let sentinel = location.join(SENTINEL);
+        let body = match std::fs::read(&sentinel) {
+            Ok(body) => body,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !location.exists() => {
+                return Err(wrong(format!("there is no repository at {shown}"))
+                    .hint("is the disk mounted? `backup create` makes a new repository where none is expected"));
+            }
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Err(wrong(format!("{shown} exists but is no repository: it has no {SENTINEL}")).hint(
+                    "is the disk mounted? a new repository needs a `repository.location` that does not exist yet",
+                ));
+            }
+            Err(e) => return Err(Error::io("read", &sentinel, &e)),
+        };
+        let found: Sentinel = serde_json::from_slice(&body)
+            .map_err(|e| wrong(format!("{} is unreadable", sentinel.display())).cause(e))?;
+        if found.format_version > FORMAT_VERSION {
+            return Err(wrong(format!("the repository at {shown} has format {}", found.format_version))
+                .hint("it was made by a newer version of `backup`: use that one"));
+        }
+        match expected_id {
+            Some(expected) if expected != found.id => {
+                Err(wrong(format!("the repository at {shown} is {}, not {expected}", found.id))
+                    .hint("is the right disk mounted? `repository.id` in the configuration says which is expected"))
+            }
+            _ => Ok(Self { location: location.to_owned(), id: found.id }),
+        }
+    }
+
+    /// Opens, or makes the repository where `location` does not exist and no id is expected. True when it was made.
+    ///
+    /// # Errors
+    /// As [`Repository::open`], and when it cannot be made.
+    pub fn open_or_create(location: &Path, expected_id: Option<&str>) -> Result<(Self, bool)> {
+        if expected_id.is_some() || location.symlink_metadata().is_ok() {
+            return Self::open(location, expected_id).map(|repository| (repository, false));
+        }
+        let parent = location.parent().unwrap_or(Path::new("/"));
+        create_folder(parent)?;
+        create_folder(location)?;
+        for folder in BackupType::ALL.iter().map(|t| t.as_str()).chain([STAGING, lock::LOCKS, METADATA]) {
+            create_folder(&location.join(folder))?;
+        }
+        for folder in [FACTS, FAILED] {
+            create_folder(&location.join(METADATA).join(folder))?;
+        }
+        sync_folder(&location.join(METADATA))?;
+        let sentinel = Sentinel { id: random_id()?, format_version: FORMAT_VERSION };
+        let body = serde_json::to_vec_pretty(&sentinel)
+            .map_err(|e| Error::new(Kind::Internal, "the sentinel cannot be written").cause(e))?;
+        // Last: before it, this is no repository.
+        write_file(location, SENTINEL, &body)?;
+        sync_folder(parent)?;
+        Ok((Self { location: location.to_owned(), id: sentinel.id }, true))
+    }
+
+    /// Its folder.
+    pub fn location(&self) -> &Path {
+        &self.location
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Holds `scope` exclusively and the repository shared, for `create`. `what` is shown to whoever finds it locked.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming the holder.
+    pub fn lock_scope(&self, scope: &Scope, what: &str, wait: Wait) -> Result<Lock> {
+        lock::scope(&self.location, scope, what, wait)
+    }
+
+    /// Holds the repository shared, for `restore` and `verify`.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming the holder.
+    pub fn lock_shared(&self, what: &str, wait: Wait) -> Result<Lock> {
+        lock::shared(&self.location, what, wait)
+    }
+
+    /// Holds the repository exclusively, for `prune` and `forget`.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming a holder.
+    pub fn lock_exclusive(&self, what: &str, wait: Wait) -> Result<Lock> {
+        lock::exclusive(&self.location, what, wait)
+    }
+
+    /// Reads every manifest's summary, and all facts.
+    ///
+    /// # Errors
+    /// When anything cannot be listed: a listing that fails is never an empty one.
+    pub fn catalog(&self) -> Result<Catalog> {
+        catalog::read(self)
+    }
+
+    /// A backup's whole manifest.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such backup, [`Kind::Damaged`] when it is unreadable.
+    pub fn manifest(&self, id: &BackupId) -> Result<Manifest> {
+        let path = self.manifest_path(id);
+        let body = match std::fs::read(&path) {
+            Ok(body) => body,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::new(Kind::NotFound, format!("there is no backup {id}"))
+                    .hint("`backup list` shows what there is"));
+            }
+            Err(e) => return Err(Error::io("read", &path, &e)),
+        };
+        let unreadable = |why: &dyn std::fmt::Display| {
+            Error::new(Kind::Damaged, format!("the manifest {} is unreadable", path.display())).cause(why)
+        };
+        let manifest: Manifest = serde_json::from_slice(&body).map_err(|e| unreadable(&e))?;
+        if manifest.id != id.as_str() {
+            return Err(unreadable(&format!("it says it is {}", manifest.id)));
+        }
+        Ok(manifest)
+    }
+
+    /// Where a manifest is.
+    pub fn manifest_path(&self, id: &BackupId) -> PathBuf {
+        self.location.join(METADATA).join(format!("{id}.json"))
+    }
+
+    /// Folder of a backup.
+    pub fn folder(&self, id: &BackupId, backup_type: BackupType) -> PathBuf {
+        self.location.join(backup_type.as_str()).join(id.as_str())
+    }
+
+    /// Path of an archive, which a manifest gives relative to the backup's folder.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when it would leave that folder.
+    pub fn archive(&self, id: &BackupId, backup_type: BackupType, relative: &str) -> Result<PathBuf> {
+        let inside = Path::new(relative).components().all(|c| matches!(c, Component::Normal(_)));
+        if relative.is_empty() || !inside {
+            let what = format!("the manifest of {id} names an archive outside its folder: {}", relative.escape_debug());
+            return Err(Error::new(Kind::Damaged, what));
+        }
+        Ok(self.folder(id, backup_type).join(relative))
+    }
+
+    /// Begins a backup.
+    ///
+    /// # Errors
+    /// When its folder cannot be made, or its id is taken.
+    pub fn begin(&self, id: &BackupId, backup_type: BackupType) -> Result<Staging> {
+        Staging::begin(self, id, backup_type)
+    }
+
+    /// Removes what dead runs of `scope` left; the caller holds its lock. Returns what was removed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sweep(&self, scope: &Scope) -> Result<Vec<String>> {
+        let dead = catalog::leftovers(self)?;
+        let mut removed = Vec::new();
+        for leftover in dead.into_iter().filter(|leftover| leftover.scope() == *scope) {
+            self.remove_leftover(&leftover)?;
+            removed.push(leftover.id);
+        }
+        Ok(removed)
+    }
+
+    /// Removes one leftover. The caller makes sure that nobody is working on it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove_leftover(&self, leftover: &super::Interrupted) -> Result<()> {
+        let path = self.location.join(&leftover.path);
+        if path.is_dir() { remove_folder(&path) } else { remove_file(&path) }
+    }
+
+    /// Records a run that left no backup.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn record_failure(&self, run: &FailedRun) -> Result<()> {
+        let folder = self.location.join(METADATA).join(FAILED);
+        self.write_json(&folder, &format!("{}.json", run.id), run)
+    }
+
+    /// Records a verification.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn record_verified(&self, id: &BackupId, fact: &Verified) -> Result<()> {
+        self.write_json(&self.facts(), &format!("{id}.verified.json"), fact)
+    }
+
+    /// Holds (some) or releases (none) a backup.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn record_held(&self, id: &BackupId, fact: Option<&Held>) -> Result<()> {
+        match fact {
+            Some(fact) => self.write_json(&self.facts(), &format!("{id}.held.json"), fact),
+            None => {
+                remove_file(&self.facts().join(format!("{id}.held.json")))?;
+                sync_folder(&self.facts())
+            }
+        }
+    }
+
+    fn facts(&self) -> PathBuf {
+        self.location.join(METADATA).join(FACTS)
+    }
+
+    fn write_json(&self, folder: &Path, name: &str, value: &impl Serialize) -> Result<()> {
+        let body = serde_json::to_vec_pretty(value)
+            .map_err(|e| Error::new(Kind::Internal, format!("{name} cannot be written")).cause(e))?;
+        create_folder(folder)?;
+        write_file(folder, name, &body)
+    }
+
+    /// Removes a backup: the manifest first, so that it no longer exists, then its facts and bytes. A kill between
+    /// leaves bytes that nothing lists, which the next sweep removes. Returns the bytes freed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove(&self, id: &BackupId, backup_type: BackupType) -> Result<u64> {
+        let folder = self.folder(id, backup_type);
+        let freed = bytes_below(&folder);
+        remove_file(&self.manifest_path(id))?;
+        sync_folder(&self.location.join(METADATA))?;
+        for fact in ["verified", "held"] {
+            remove_file(&self.facts().join(format!("{id}.{fact}.json")))?;
+        }
+        remove_folder(&folder)?;
+        sync_folder(folder.parent().unwrap_or(&folder))?;
+        Ok(freed)
+    }
+
+    /// Bytes free to us on the repository's file system.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn free_space(&self) -> Result<u64> {
+        let stat = rustix::fs::statvfs(&self.location)
+            .map_err(|e| Error::io("ask for the free space of", &self.location, &e.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Appends a line to `audit.jsonl`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn audit(&self, action: &str, subject: &str, result: &str) -> Result<()> {
+        audit::append(&self.location, action, subject, result)
+    }
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok);
+    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|m| m.len()).sum()
+}
+
+/// A random UUID (version 4, RFC 9562) from the kernel.
+fn random_id() -> Result<String> {
+    let mut bytes = [0u8; 16];
+    let source = Path::new("/dev/urandom");
+    std::fs::File::open(source)
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
+        .map_err(|e| Error::io("read", source, &e))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}

@@ -1,0 +1,96 @@
+//! From configured directories to starting points on disk.
+
+use super::{Tree, Trees};
+use crate::config::{ExtraFiles, UploadRoot};
+use crate::names::Scope;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+/// Starting points of a module's upload directories for a scope. A root whose layout has no `{tenant}` holds nothing
+/// of a tenant's own; a system-wide run takes every tenant's folder.
+pub fn uploads(roots: &[UploadRoot], directories: &[String], scope: &Scope) -> Trees {
+    let mut trees = Vec::new();
+    for root in roots {
+        for directory in directories {
+            for relative in places(root, directory, scope) {
+                trees.push(Tree {
+                    path: root.root.join(&relative),
+                    stored_as: [root.name.as_bytes(), b"/", relative.as_os_str().as_bytes()].concat(),
+                    directory: directory.clone(),
+                    below: root.root.clone(),
+                    exclude: root.exclude.clone(),
+                    max_file_size: root.max_file_size,
+                    allowed_extensions: root.allowed_extensions.clone(),
+                });
+            }
+        }
+    }
+    Trees { trees }
+}
+
+/// Paths below a root that a layout gives for a directory.
+fn places(root: &UploadRoot, directory: &str, scope: &Scope) -> Vec<PathBuf> {
+    let layout = root.layout.replace("{directory}", directory);
+    if !layout.contains("{tenant}") {
+        return if scope.tenant().is_some() { Vec::new() } else { vec![PathBuf::from(layout)] };
+    }
+    if let Some(tenant) = scope.tenant() {
+        return vec![PathBuf::from(layout.replace("{tenant}", tenant.as_str()))];
+    }
+    let mut found = vec![PathBuf::new()];
+    for part in layout.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        found = found.into_iter().flat_map(|path| step(&root.root, &path, part)).collect();
+    }
+    found
+}
+
+/// Every folder `path/part` below `root`, with `{tenant}` in `part` standing for anything.
+fn step(root: &Path, path: &Path, part: &str) -> Vec<PathBuf> {
+    let Some((before, after)) = part.split_once("{tenant}") else { return vec![path.join(part)] };
+    let entries = std::fs::read_dir(root.join(path)).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<OsString> = entries
+        // A link is not followed: what it points at may be another tenant's, or nobody's.
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.file_name())
+        .filter(|name| {
+            let bytes = name.as_bytes();
+            bytes.len() > before.len() + after.len()
+                && bytes.starts_with(before.as_bytes())
+                && bytes.ends_with(after.as_bytes())
+        })
+        .collect();
+    names.sort();
+    names.into_iter().map(|name| path.join(name)).collect()
+}
+
+/// Starting points of an `extraFiles` entry. A path inside the configuration's folder is stored as written; any other by
+/// its absolute path without the leading slash.
+pub fn extra(_name: &str, files: &ExtraFiles) -> Trees {
+    let trees = files.paths.iter().map(|(path, written)| {
+        let inside = Path::new(written).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+        let shown = if inside { Path::new(written) } else { path.as_path() };
+        let normal = shown.components().filter_map(|c| match c {
+            Component::Normal(name) => Some(name.as_bytes()),
+            _ => None,
+        });
+        Tree {
+            path: path.clone(),
+            stored_as: normal.collect::<Vec<_>>().join(&b'/'),
+            directory: written.clone(),
+            below: path.parent().unwrap_or(Path::new("/")).to_owned(),
+            exclude: files.exclude.clone(),
+            max_file_size: None,
+            allowed_extensions: Vec::new(),
+        }
+    });
+    Trees { trees: trees.collect() }
+}
+
+impl Tree {
+    /// The path of the tree below its root, as bytes.
+    pub(super) fn relative(&self) -> Vec<u8> {
+        let relative = self.path.strip_prefix(&self.below).unwrap_or(&self.path);
+        relative.as_os_str().to_owned().into_vec()
+    }
+}
