@@ -8,23 +8,36 @@ use crate::error::Result;
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
+use std::collections::BTreeMap;
 
 /// Prefix of the collections that hold the data of time-series collections.
 pub const BUCKETS: &str = "system.buckets.";
 
+/// The collection that holds the data of one; views have none.
+pub fn data_name(name: &str, kind: ItemKind) -> Option<String> {
+    match kind {
+        ItemKind::View => None,
+        ItemKind::Collection => Some(name.to_owned()),
+        ItemKind::TimeSeries => Some(format!("{BUCKETS}{name}")),
+    }
+}
+
 /// Everything but system collections; time-series data is counted with its collection.
 pub async fn inventory(server: &MongoDb) -> Result<Inventory> {
     let mut inventory = Inventory::default();
-    for listed in list(server, doc! {}).await? {
+    let all = list(server, doc! {}).await?;
+    let uuids: BTreeMap<_, _> = all.iter().filter_map(|l| Some((l.name.clone(), l.uuid.clone()?))).collect();
+    for listed in all {
         if listed.name.starts_with("system.") {
             continue;
         }
-        let (records, bytes) = match listed.kind {
-            ItemKind::View => (0, 0),
-            ItemKind::Collection => size(server, &listed.name).await?,
-            ItemKind::TimeSeries => size(server, &format!("{BUCKETS}{}", listed.name)).await?,
+        let data = data_name(&listed.name, listed.kind);
+        let (records, bytes) = match &data {
+            Some(data) => size(server, data).await?,
+            None => (0, 0),
         };
-        inventory.items.insert(listed.name, Item { kind: listed.kind, identity: listed.uuid, records, bytes });
+        let identity = data.and_then(|data| uuids.get(&data).cloned());
+        inventory.items.insert(listed.name, Item { kind: listed.kind, identity, records, bytes });
     }
     Ok(inventory)
 }
@@ -58,10 +71,21 @@ fn number(document: &Document, key: &str) -> u64 {
     }
 }
 
-/// How many documents are covered, exactly.
-pub async fn count(server: &MongoDb, wanted: &Wanted) -> Result<u64> {
-    let filter = OwnerCheck::of(&wanted.records)?.map_or_else(Document::new, |check| check.filter());
-    count_where(server, &wanted.name, filter).await
+/// How many documents are covered, exactly; none where reading will say that they cannot be told apart.
+pub async fn count(server: &MongoDb, wanted: &Wanted) -> Result<Option<u64>> {
+    let Some(data) = data_name(&wanted.name, wanted.kind) else { return Ok(None) };
+    let owner = match OwnerCheck::of(&wanted.records)? {
+        Some(owner) if wanted.kind == ItemKind::TimeSeries => {
+            let listed = list(server, doc! {"name": &wanted.name}).await?;
+            match listed.first().and_then(|listed| owner.within_buckets(listed).ok()) {
+                Some(owner) => Some(owner),
+                None => return Ok(None),
+            }
+        }
+        owner => owner,
+    };
+    let filter = owner.map_or_else(Document::new, |owner| owner.filter());
+    count_where(server, &data, filter).await.map(Some)
 }
 
 /// How many documents match, exactly.
