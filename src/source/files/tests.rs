@@ -14,11 +14,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+type Hook = Box<dyn FnMut(&[u8])>;
+
 /// Keeps what it is given; a hook is called when a file is about to be read.
 #[derive(Default)]
 struct Kept {
     entries: Vec<(FileEntry, Vec<u8>)>,
-    before_body: Option<Box<dyn FnMut(&[u8])>>,
+    before_body: Option<Hook>,
 }
 
 impl FileOutput for Kept {
@@ -180,8 +182,7 @@ fn a_file_that_changes_while_it_is_read_is_damaged() {
         put(&dir.path().join("docs").join(name), &[7; 1000]);
     }
     let docs = dir.path().join("docs");
-    let mut kept = Kept { before_body: None, ..Kept::default() };
-    kept.before_body = Some(Box::new(move |path| {
+    let hook: Hook = Box::new(move |path| {
         if path.ends_with(b"grows") {
             let mut file = std::fs::File::options().append(true).open(docs.join("grows")).unwrap();
             std::io::Write::write_all(&mut file, b"more").unwrap();
@@ -189,7 +190,8 @@ fn a_file_that_changes_while_it_is_read_is_damaged() {
         if path.ends_with(b"shrinks") {
             std::fs::File::options().write(true).open(docs.join("shrinks")).unwrap().set_len(10).unwrap();
         }
-    }));
+    });
+    let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
     let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
     let files = read(&trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert_eq!(files.damaged.len(), 2, "{:?}", files.damaged);
@@ -204,13 +206,13 @@ fn a_file_swapped_for_a_link_is_not_followed() {
     put(&dir.path().join("canary"), b"canary");
     let base = dir.path().to_owned();
     // While the folder entry itself is stored, after its names were read, b becomes a link to the canary.
-    let mut kept = Kept::default();
-    kept.before_body = Some(Box::new(move |path| {
+    let hook: Hook = Box::new(move |path| {
         if path.ends_with(b"/a") {
             std::fs::remove_file(base.join("docs/b")).unwrap();
             symlink(base.join("canary"), base.join("docs/b")).unwrap();
         }
-    }));
+    });
+    let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
     let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
     read(&trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert!(kept.entries.iter().all(|(_, body)| body != b"canary"));

@@ -120,6 +120,13 @@ impl Sqlite {
     }
 }
 
+/// Databases in the making are temporary files.
+fn no_temporary_file(error: &std::io::Error) -> Error {
+    Error::new(Kind::Io, "cannot create a temporary file")
+        .cause(error)
+        .hint("free space in $TMPDIR (else /tmp), or set it")
+}
+
 impl Source for Sqlite {
     fn server(&self) -> Server {
         Server {

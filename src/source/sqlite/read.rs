@@ -33,8 +33,7 @@ impl View for SqliteView<'_> {
     }
 
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
-        let file =
-            NamedTempFile::new().map_err(|e| Error::io("create a temporary file in", &std::env::temp_dir(), &e))?;
+        let file = NamedTempFile::new().map_err(|e| super::no_temporary_file(&e))?;
         let done = Builder::new(self.source, &file)?.build(unit)?;
         let failed = |e: &std::io::Error| Error::io("read", file.path(), e);
         let mut body = File::open(file.path()).map_err(|e| failed(&e))?;

@@ -48,7 +48,7 @@ fn extracted(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> R
     if let Some((_, file)) = slot.as_ref().filter(|(held, _)| *held == key) {
         return Ok(file.path().to_owned());
     }
-    let failed = |e: &std::io::Error| Error::io("create a temporary file in", &std::env::temp_dir(), e);
+    let failed = |e: &std::io::Error| super::no_temporary_file(e);
     let mut file = NamedTempFile::new().map_err(|e| failed(&e))?;
     let mut body = input.open(&EntryName::new(&stored.directory, &stored.directory, ".db"))?;
     std::io::copy(&mut body, &mut file).map_err(|e| match e.downcast::<Error>() {
