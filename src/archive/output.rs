@@ -55,6 +55,9 @@ impl OutputThread {
                 Ok(written) => Some(written),
                 Err(error) => {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    // A bounded channel keeps what is queued until its senders are gone, and with it the way to answer:
+                    // whoever waits for an answer must learn that none comes.
+                    messages.iter().for_each(drop);
                     None
                 }
             })
@@ -64,6 +67,9 @@ impl OutputThread {
 
     /// Queues a message; fails with what stopped the thread, once it has stopped.
     pub fn send(&self, message: Message) -> Result<()> {
+        if self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Err(self.why());
+        }
         let sent = self.queue.as_ref().map(|queue| queue.send(message));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(self.why()) }
     }

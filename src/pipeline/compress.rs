@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -88,8 +89,30 @@ impl Drop for Pool {
 
 fn work(queue: &Receiver<Job>, mut codec: Codec) {
     while let Ok(Job { raw, reply }) = queue.recv() {
-        let done = codec(&raw).map(|stored| CompressedBlock { stored, raw_len: raw.len() });
+        // A worker outlives a panic of its codec: blocks queued behind it would otherwise wait for ever.
+        let done = catch_unwind(AssertUnwindSafe(|| codec(&raw)))
+            .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a compress worker panicked")))
+            .map(|stored| CompressedBlock { stored, raw_len: raw.len() });
         // Nobody waits for the block when its archive was given up.
         let _ = reply.send(done);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panicking_codec_fails_its_block_and_no_other() {
+        let codec = || -> Codec {
+            Box::new(|raw: &[u8]| {
+                assert!(raw != b"bad", "injected");
+                Ok(raw.to_vec())
+            })
+        };
+        let pool = Pool::start(1, codec).unwrap();
+        let blocks: Vec<_> = [&b"good"[..], b"bad", b"fine"].map(|raw| pool.submit(raw.to_vec()).unwrap()).into();
+        let outcomes: Vec<_> = blocks.into_iter().map(|block| block.wait().is_ok()).collect();
+        assert_eq!(outcomes, [true, false, true]);
     }
 }

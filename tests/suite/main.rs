@@ -6,4 +6,5 @@
 mod cli;
 mod layers;
 mod mongodb_engine;
+mod program;
 mod support;

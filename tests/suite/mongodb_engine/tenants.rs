@@ -27,7 +27,8 @@ fn exactly_the_tenants_documents_are_read_by_the_type_of_its_id() {
     let lab = Lab::replica_set();
     let (one, two) = (ObjectId::new(), ObjectId::new());
     let uuid = |n: u8| Binary { subtype: BinarySubtype::Uuid, bytes: vec![n; 16] };
-    let cases: [(&str, IdType, String, Vec<Bson>, Vec<Bson>); 4] = [
+    type Case = (&'static str, IdType, String, Vec<Bson>, Vec<Bson>);
+    let cases: [Case; 4] = [
         ("strings", IdType::String, "acme".into(), vec!["acme".into()], vec!["acme2".into(), "ACME".into(), 1.into()]),
         ("objects", IdType::ObjectId, one.to_hex(), vec![one.into()], vec![two.into(), one.to_hex().into()]),
         (

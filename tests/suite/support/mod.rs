@@ -1,3 +1,4 @@
-//! What several themes need: real servers.
+//! What several themes need: real servers, and the program as a user runs it.
 
+pub mod app;
 pub mod mongod;
