@@ -7,6 +7,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::source::{EntryName, Input};
 use libdeflater::Decompressor;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -297,7 +298,13 @@ fn walk(
     damage: &mut Vec<String>,
 ) -> Result<()> {
     let unreadable = |e: std::io::Error| from_io(e, "the tar stream cannot be read");
-    let mut expected = archive.index.iter().peekable();
+    // Units are committed as they end, so the index is not in the order of the stream.
+    let mut expected = HashMap::with_capacity(archive.index.len());
+    for line in &archive.index {
+        if expected.insert(line.raw_path()?.trim_suffix_slash(), line).is_some() {
+            damage.push(format!("the index names {} twice", line.path.escape_debug()));
+        }
+    }
     let mut saw_index = false;
     let mut tar = tar::Archive::new(&mut *stream);
     for entry in tar.entries().map_err(unreadable)? {
@@ -310,7 +317,7 @@ fn walk(
             saw_index = true;
             continue;
         }
-        let Some(line) = expected.next_if(|line| line.raw_path().is_ok_and(|p| p.trim_suffix_slash() == path)) else {
+        let Some(line) = expected.remove(&path) else {
             // Void: left by a collection that failed. Its bytes were checked by the members' checksums.
             continue;
         };
@@ -323,9 +330,7 @@ fn walk(
         }
         damage.extend(finding.map(|finding| format!("{name}: {finding}")));
     }
-    if let Some(lost) = expected.next() {
-        damage.push(format!("{} is lacking", lost.path.escape_debug()));
-    }
+    damage.extend(expected.values().map(|lost| format!("{} is lacking", lost.path.escape_debug())));
     if !saw_index {
         damage.push("the index is lacking: the archive is cut".into());
     }

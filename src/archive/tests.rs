@@ -143,6 +143,22 @@ fn a_unit_that_is_not_committed_is_void() {
     assert!(extract(&made).path().join("db/failed%part-00001.bson").exists());
 }
 
+#[test]
+fn units_that_end_in_another_order_than_they_began_read_back() {
+    let made = make(|writer| {
+        let (first, second) = (writer.unit(), writer.unit());
+        first.document(&name("first"), b"1").unwrap();
+        second.document(&name("second"), b"2").unwrap();
+        second.commit().unwrap();
+        first.commit().unwrap();
+    });
+    let reader = made.reader().unwrap();
+    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+    let mut body = Vec::new();
+    Input::open(&reader, &name("first")).unwrap().read_to_end(&mut body).unwrap();
+    assert_eq!(body, b"1");
+}
+
 fn record(kind: FileKind) -> FileRecord {
     let link = (kind == FileKind::Symlink).then(|| tar_header::to_hex(b"some/where\xff"));
     let xattrs = if kind == FileKind::File { vec![("user.k".into(), "00ff".into())] } else { Vec::new() };
