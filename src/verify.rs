@@ -6,9 +6,9 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::manifest::{Component, ComponentStatus, FORMAT_VERSION};
 use crate::names::BackupId;
-use crate::pipeline::{Cancel, RecordDigest};
+use crate::pipeline::Cancel;
 use crate::repository::{Repository, Unreadable, Verified, VerifyLevel, Wait};
-use crate::source;
+use crate::source::{self, ItemKind, StreamTotals};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,7 +84,9 @@ pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
         catalog.find(id)?;
         let report = verify_one(options, &repository, id)?;
         let fact = Verified { level: options.level, at: (options.now)(), valid: report.valid };
-        repository.record_verified(id, &fact)?;
+        if let Err(error) = repository.record_verified(id, &fact) {
+            options.events.warn(format!("the verdict on {id} could not be recorded: {error}"));
+        }
         reports.push(report);
     }
     // A manifest that cannot be read is damage too, whichever backup it was of.
@@ -163,7 +165,7 @@ fn decode(options: &Options<'_>, path: &Path, component: &Component) -> Result<V
         Err(error) if error.kind == Kind::Damaged => return Ok(vec![error.to_string()]),
         Err(error) => return Err(error),
     };
-    let mut totals: BTreeMap<String, (u64, RecordDigest)> = BTreeMap::new();
+    let mut totals: BTreeMap<String, StreamTotals> = BTreeMap::new();
     let mut damage = archive::decode_all(&reader, |entry, body| {
         options.cancel.check()?;
         let Some(name) = &entry.name else { return Ok(None) };
@@ -173,25 +175,27 @@ fn decode(options: &Options<'_>, path: &Path, component: &Component) -> Result<V
             Err(error) if error.kind == Kind::Damaged => return Ok(Some(error.to_string())),
             Err(error) => return Err(error),
         };
-        let collection = source::collection_of(name).unwrap_or_default().to_owned();
-        let sum = totals.entry(collection).or_default();
-        sum.0 += found.records;
-        sum.1.merge(found.digest);
-        let same = entry.records == Some(found.records) && entry.record_digest == Some(found.digest);
-        Ok((!same).then(|| "its records differ from what the index says".into()))
-    })?;
-    for collection in component.collections.iter().filter(|c| c.status == ComponentStatus::Complete) {
-        let Some((records, digest)) = totals.get(&collection.name) else { continue };
-        if *records != collection.documents || collection.record_digest.is_some_and(|d| d != *digest) {
-            let (name, said) = (&collection.name, collection.documents);
-            damage.push(format!("{name}: {records} records are stored, the manifest says {said} or another digest"));
+        let mut sum = StreamTotals::default();
+        for (collection, part) in found {
+            let of_collection = totals.entry(collection).or_default();
+            for total in [of_collection, &mut sum] {
+                total.records += part.records;
+                total.digest.merge(part.digest);
+            }
         }
-    }
-    let stored: Vec<_> =
-        reader.index().iter().filter_map(|e| e.name.as_ref()).filter_map(source::collection_of).collect();
-    for collection in component.collections_included.iter().filter(|_| component.engine == "mongodb") {
-        if !stored.contains(&collection.as_str()) {
-            damage.push(format!("{collection}: the manifest lists it, the archive does not hold it"));
+        let said = (entry.records.unwrap_or(sum.records), entry.record_digest.unwrap_or(sum.digest));
+        Ok((said != (sum.records, sum.digest)).then(|| "its records differ from what the index says".into()))
+    })?;
+    let whole = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete);
+    for collection in whole.filter(|c| component.engine != "files" && c.kind != Some(ItemKind::View)) {
+        let (name, said) = (&collection.name, collection.documents);
+        match totals.get(name) {
+            None => damage.push(format!("{name}: the manifest lists it, the archive does not hold it")),
+            Some(found) if found.records != said || Some(found.digest) != collection.record_digest => {
+                let found = found.records;
+                damage.push(format!("{name}: {found} records are stored, the manifest says {said}, or another digest"));
+            }
+            Some(_) => {}
         }
     }
     Ok(damage)

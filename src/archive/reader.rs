@@ -265,6 +265,9 @@ impl Read for RawStream<'_> {
     }
 }
 
+/// What a look at one entry found wrong, if anything.
+type Finding = Result<Option<String>>;
+
 /// Decompresses the whole archive from front to back and holds the tar entries in it against the index: the same
 /// paths and sizes, the same bytes, nothing lacking. Parts that no index line names are void and passed over.
 /// `each` is called with every indexed entry and its body, and reads as much of it as it likes.
@@ -274,7 +277,7 @@ impl Read for RawStream<'_> {
 /// When the file cannot be read or `each` fails with anything but damage.
 pub fn decode_all(
     archive: &ArchiveReader,
-    mut each: impl FnMut(&IndexEntry, &mut dyn Read) -> Result<Option<String>>,
+    mut each: impl FnMut(&IndexEntry, &mut dyn Read) -> Finding,
 ) -> Result<Vec<String>> {
     let mut damage = Vec::new();
     let mut stream = RawStream { members: Members::new(archive, 0, archive.size), block: Vec::new(), at: 0 };
@@ -290,7 +293,7 @@ pub fn decode_all(
 fn walk(
     archive: &ArchiveReader,
     stream: &mut RawStream<'_>,
-    each: &mut dyn FnMut(&IndexEntry, &mut dyn Read) -> Result<Option<String>>,
+    each: &mut dyn FnMut(&IndexEntry, &mut dyn Read) -> Finding,
     damage: &mut Vec<String>,
 ) -> Result<()> {
     let unreadable = |e: std::io::Error| from_io(e, "the tar stream cannot be read");
@@ -327,7 +330,6 @@ fn walk(
         damage.push("the index is lacking: the archive is cut".into());
     }
     // What follows the end-of-archive blocks must still be whole members.
-    drop(tar);
     std::io::copy(stream, &mut std::io::sink()).map_err(unreadable)?;
     Ok(())
 }

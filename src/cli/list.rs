@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::names::BackupId;
 
-    fn entry() -> Entry {
+    fn manifest() -> serde_json::Value {
         let at = "2025-12-20T10:30:00Z";
         let component = serde_json::json!({
             "type": "mongodb", "name": "hrms", "module": "hr-core", "database": "hrms", "status": "complete",
@@ -161,7 +161,7 @@ mod tests {
             "encrypted": false, "moduleAware": true, "collectionsIncluded": ["users"], "consistency": null,
             "server": null, "collections": [], "files": null, "timestamp": at,
         });
-        let manifest = serde_json::json!({
+        serde_json::json!({
             "formatVersion": 1, "id": "system-backup-2025-12-20T10-30-00-000Z", "installation": "i", "type": "daily",
             "mode": "full", "parent": null, "tenantId": null, "timestamp": at, "completedAt": at,
             "durationSeconds": 1.0, "status": "success", "warnings": [], "moduleAware": true,
@@ -169,9 +169,12 @@ mod tests {
             "components": [component], "createdBy": "u@h", "tool": {"name": "backup", "version": "0"}, "errors": [],
             "totals": {"collections": 1, "documents": 2, "files": 0, "bytes": 30, "storedBytes": 10},
             "signature": null,
-        });
-        let manifest: crate::manifest::Manifest = serde_json::from_value(manifest).unwrap();
-        Entry { id: BackupId::parse(&manifest.id).unwrap(), manifest, verified: None, held: None }
+        })
+    }
+
+    fn entry() -> Entry {
+        let summary: crate::repository::Summary = serde_json::from_value(manifest()).unwrap();
+        Entry { id: BackupId::parse(&summary.id).unwrap(), summary, verified: None, held: None }
     }
 
     #[test]
@@ -190,11 +193,11 @@ mod tests {
     #[test]
     fn the_list_and_the_manifest_read_well() {
         let catalog = Catalog { backups: vec![entry()], ..Catalog::default() };
-        let now = entry().manifest.timestamp + chrono::TimeDelta::hours(7);
+        let now = entry().summary.timestamp + chrono::TimeDelta::hours(7);
         let text = render(&document(&catalog, &|_, _| true, 1), now, None);
         assert!(text.contains("system-backup-2025-12-20T10-30-00-000Z  daily  system-wide  success"), "{text}");
         assert!(text.lines().nth(1).is_some_and(|line| line.ends_with("7 h")), "{text}");
-        let text = show::render(&entry().manifest, None);
+        let text = show::render(&serde_json::from_value(manifest()).unwrap(), None);
         assert!(text.contains("Total: 1 collection, 2 documents, 0 files, 30 B stored as 10 B"), "{text}");
     }
 }

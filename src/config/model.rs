@@ -337,7 +337,7 @@ pub struct CreateJob {
     /// Only this tenant.
     pub tenant: Option<TenantId>,
     /// Only databases or only files.
-    pub only: Option<crate::modules::Only>,
+    pub only: Option<Only>,
 }
 
 /// Retention class of a backup.
@@ -365,4 +365,13 @@ impl BackupType {
             BackupType::Monthly => "monthly",
         }
     }
+}
+
+/// Half of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// Databases.
+    Database,
+    /// Upload directories and extra files.
+    Files,
 }

@@ -123,9 +123,7 @@ fn make(
     sources: &Sources,
 ) -> Result<Manifest> {
     let mut warnings = plan.warnings.clone();
-    for dead in repository.sweep(&plan.scope)? {
-        warnings.push(format!("removed what an interrupted run had left: {dead}"));
-    }
+    warnings.extend(repository.sweep(&plan.scope)?);
     if let Some(newest) = repository.catalog()?.backups.first()
         && newest.id.at() > began
     {

@@ -12,6 +12,7 @@ pub use enablement::{Chosen, choose};
 pub use list::list;
 pub use selection::select;
 
+pub use crate::config::Only;
 use crate::config::{BackupType, ExtraFiles, IdType};
 use crate::names::Scope;
 
@@ -29,15 +30,6 @@ pub struct Request {
     pub only: Option<Only>,
     /// Retention class of the backup.
     pub backup_type: BackupType,
-}
-
-/// Half of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Only {
-    /// Databases.
-    Database,
-    /// Upload directories and extra files.
-    Files,
 }
 
 /// What one run covers: its archives-to-be, and a reason for every module left out.

@@ -2,10 +2,12 @@
 
 use super::open::{FACTS, FAILED, METADATA};
 use super::staging::STAGING;
+use super::summary::Names;
 use super::{FailedRun, Held, Repository, Summary, Verified, durable, lock};
 use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
-use crate::names::{BackupId, Scope};
+use crate::manifest::FORMAT_VERSION;
+use crate::names::{BackupId, Scope, TenantId};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, HashSet};
@@ -55,6 +57,11 @@ impl Interrupted {
         BackupId::parse(&self.id).map_or(Scope::SystemWide, |id| id.scope())
     }
 
+    /// It has been put in a backup's place, but has no manifest.
+    pub fn is_published(&self) -> bool {
+        !self.path.starts_with(STAGING) && !self.path.starts_with(METADATA)
+    }
+
     /// When the run began.
     pub fn at(&self) -> DateTime<Utc> {
         BackupId::parse(&self.id).map_or(DateTime::UNIX_EPOCH, |id| id.at())
@@ -99,10 +106,18 @@ impl Catalog {
 pub fn read(repository: &Repository) -> Result<Catalog> {
     let folder = repository.location().join(METADATA);
     let names = json_names(&folder)?;
+    let folders: HashSet<String> = BackupType::ALL
+        .iter()
+        .map(|t| names_in(&repository.location().join(t.as_str())))
+        .collect::<Result<Vec<_>>>()?
+        .concat()
+        .into_iter()
+        .collect();
     let threads = 2;
     let chunk = names.len().div_ceil(threads).max(1);
     let read: Vec<(Vec<Entry>, Vec<Unreadable>)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = names.chunks(chunk).map(|names| scope.spawn(|| read_some(&folder, names))).collect();
+        let workers: Vec<_> =
+            names.chunks(chunk).map(|names| scope.spawn(|| read_some(&folder, &folders, names))).collect();
         let dead = |_| Error::new(Kind::Internal, "a catalog thread died");
         workers.into_iter().map(|worker| worker.join().map_err(dead)).collect::<Result<_>>()
     })?;
@@ -111,7 +126,7 @@ pub fn read(repository: &Repository) -> Result<Catalog> {
         catalog.backups.extend(backups);
         catalog.unreadable.extend(unreadable);
     }
-    catalog.backups.sort_by(|a, b| (b.id.at(), &b.id).cmp(&(a.id.at(), &a.id)));
+    catalog.backups.sort_by_cached_key(|entry| std::cmp::Reverse((entry.id.at(), entry.id.clone())));
     read_facts(repository, &mut catalog)?;
     let failed = folder.join(FAILED);
     for name in json_names(&failed)? {
@@ -125,11 +140,15 @@ pub fn read(repository: &Repository) -> Result<Catalog> {
     Ok(catalog)
 }
 
-fn read_some(folder: &Path, names: &[String]) -> (Vec<Entry>, Vec<Unreadable>) {
+fn read_some(folder: &Path, folders: &HashSet<String>, names: &[String]) -> (Vec<Entry>, Vec<Unreadable>) {
     let (mut backups, mut unreadable) = (Vec::new(), Vec::new());
+    let mut shared = Names::default();
     for name in names {
-        match read_one(folder, name) {
-            Ok(Some(entry)) => backups.push(entry),
+        match read_one(folder, folders, name) {
+            Ok(Some(mut entry)) => {
+                shared.share(&mut entry.summary);
+                backups.push(entry);
+            }
             // Removed since it was listed.
             Ok(None) => {}
             Err(reason) => unreadable.push(Unreadable { path: format!("{METADATA}/{name}"), reason }),
@@ -138,15 +157,28 @@ fn read_some(folder: &Path, names: &[String]) -> (Vec<Entry>, Vec<Unreadable>) {
     (backups, unreadable)
 }
 
-fn read_one(folder: &Path, name: &str) -> Result<Option<Entry>, String> {
-    let id = BackupId::parse(name.trim_end_matches(".json")).map_err(|_| "its name is no backup id".to_owned())?;
-    let path = folder.join(name);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let summary: Summary = read_json(&path)?;
+/// A manifest counts only when all about it agrees: its name, its words, and that its bytes are there.
+fn read_one(folder: &Path, folders: &HashSet<String>, name: &str) -> Result<Option<Entry>, String> {
+    let stem = name.strip_suffix(".json").unwrap_or(name);
+    let id = BackupId::parse(stem).map_err(|_| "its name is no backup id".to_owned())?;
+    let body = match std::fs::read(folder.join(name)) {
+        Ok(body) => body,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.to_string()),
+    };
+    let summary: Summary = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
     if summary.id != id.as_str() {
         return Err(format!("it says it is {}", summary.id));
+    }
+    if summary.format_version > FORMAT_VERSION {
+        return Err(format!("its format {} is newer than this program knows", summary.format_version));
+    }
+    if id.scope().tenant().map(TenantId::as_str) != summary.tenant_id.as_deref() {
+        return Err("its tenant is not the one its id names".into());
+    }
+    // A manifest that was published after the folders were listed is there in full, but not in our list.
+    if !folders.contains(stem) && !folder.join("..").join(summary.backup_type.as_str()).join(stem).is_dir() {
+        return Err("its folder is gone".into());
     }
     Ok(Some(Entry { id, summary, verified: None, held: None }))
 }
@@ -206,14 +238,17 @@ fn json_names(folder: &Path) -> Result<Vec<String>> {
     Ok(names_in(folder)?.into_iter().filter(|name| name.ends_with(".json") && !name.starts_with('.')).collect())
 }
 
-/// Names in a folder of the repository; one that was never made is empty.
+/// Names in a folder of the repository. Every repository has all its folders: one that is missing is a copy that is not
+/// whole, or a disk that went away, and never an empty list.
 fn names_in(folder: &Path) -> Result<Vec<String>> {
-    let failed = |e: &std::io::Error| Error::io("list", folder, e);
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(failed(&e)),
+    let failed = |e: &std::io::Error| {
+        let error = Error::io("list", folder, e);
+        if e.kind() == std::io::ErrorKind::NotFound {
+            return error.kind(Kind::Repository).hint("the repository is not whole: is it a partial copy?");
+        }
+        error
     };
+    let entries = std::fs::read_dir(folder).map_err(|e| failed(&e))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     names.collect::<std::io::Result<Vec<_>>>().map_err(|e| failed(&e))
 }

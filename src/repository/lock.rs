@@ -16,7 +16,13 @@ use std::time::{Duration, Instant};
 /// Folder of locks.
 pub const LOCKS: &str = "locks";
 
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Even who does not wait tries this long: `list` looks at a lock for an instant to say whether a run is at work.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// The longest wait, so that no sum of times overflows.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How long to wait for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +37,20 @@ pub enum Wait {
 #[derive(Debug)]
 pub struct Lock {
     _files: Vec<File>,
-    holder: PathBuf,
+    /// The scope's file, which names its holder while there is one.
+    scope: Option<File>,
+    holder: Option<PathBuf>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // A file that stays is free as soon as the process is gone, and removed by whoever sees that.
-        let _ = std::fs::remove_file(&self.holder);
+        if let Some(holder) = &self.holder {
+            let _ = std::fs::remove_file(holder);
+        }
+        if let Some(scope) = &self.scope {
+            let _ = scope.set_len(0);
+        }
     }
 }
 
@@ -61,7 +74,7 @@ pub fn scope(location: &Path, scope: &Scope, what: &str, wait: Wait) -> Result<L
     })?;
     write_holder(&mut file, what, &path)?;
     let mut lock = repository(location, Mode::Shared, what, limit)?;
-    lock._files.push(file);
+    lock.scope = Some(file);
     Ok(lock)
 }
 
@@ -77,12 +90,21 @@ fn repository(location: &Path, mode: Mode, what: &str, limit: Limit) -> Result<L
     let folder = location.join(LOCKS);
     create_folder(&folder)?;
     let path = folder.join("repository.lock");
+    if matches!(mode, Mode::Shared) && is_read_only(&folder) {
+        // Nobody can change what cannot be written to, so there is nobody to lock out.
+        return Ok(Lock { _files: Vec::new(), scope: None, holder: None });
+    }
     let file = acquire(&path, mode, limit, || locked("the repository is in use", &holders(&folder)))?;
     let holder = folder.join(format!("holder-{}-{}", std::process::id(), unique()));
     let mut note = open(&holder)?;
-    note.try_lock().map_err(|e| Error::new(Kind::Internal, "a fresh lock file is locked").cause(e))?;
+    // Whoever lists the holders may look at it for a moment.
+    note.lock().map_err(|e| Error::io("lock", &holder, &e))?;
     write_holder(&mut note, what, &holder)?;
-    Ok(Lock { _files: vec![file, note], holder })
+    Ok(Lock { _files: vec![file, note], scope: None, holder: Some(holder) })
+}
+
+fn is_read_only(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 fn unique() -> u64 {
@@ -91,13 +113,18 @@ fn unique() -> u64 {
 }
 
 #[derive(Clone, Copy)]
-struct Limit(Option<Instant>);
+struct Limit(Instant);
 
 impl Limit {
+    fn after(duration: Duration) -> Self {
+        let now = Instant::now();
+        Self(now.checked_add(duration.min(LONGEST)).unwrap_or(now))
+    }
+
     fn new(wait: Wait) -> Self {
         match wait {
-            Wait::No => Self(None),
-            Wait::For(duration) => Self(Instant::now().checked_add(duration)),
+            Wait::No => Self::after(GLANCE),
+            Wait::For(duration) => Self::after(duration.max(GLANCE)),
         }
     }
 }
@@ -119,10 +146,11 @@ fn acquire(path: &Path, mode: Mode, limit: Limit, refused: impl Fn() -> Error) -
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", path, &e)),
             Err(TryLockError::WouldBlock) => {}
         }
-        match limit.0 {
-            Some(end) if Instant::now() < end => std::thread::sleep(POLL),
-            _ => return Err(refused()),
+        let left = limit.0.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(refused());
         }
+        std::thread::sleep(left.min(POLL));
     }
 }
 

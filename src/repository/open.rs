@@ -8,6 +8,8 @@ use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{FORMAT_VERSION, Manifest};
 use crate::names::{BackupId, Scope};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
 
@@ -84,21 +86,21 @@ impl Repository {
         }
         let parent = location.parent().unwrap_or(Path::new("/"));
         create_folder(parent)?;
-        create_folder(location)?;
-        for folder in BackupType::ALL.iter().map(|t| t.as_str()).chain([STAGING, lock::LOCKS, METADATA]) {
-            create_folder(&location.join(folder))?;
+        // Built under another name and renamed: a repository appears whole, also when several runs make it at once.
+        let building = tempfile::Builder::new()
+            .prefix(".backup-repository-")
+            .tempdir_in(parent)
+            .map_err(|e| Error::io("create a folder in", parent, &e))?;
+        lay_out(building.path())?;
+        match renameat_with(CWD, building.path(), CWD, location, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Self::open(location, expected_id).map(|repository| (repository, false)),
+            Err(e) => return Err(Error::io("create the repository", location, &e.into())),
         }
-        for folder in [FACTS, FAILED] {
-            create_folder(&location.join(METADATA).join(folder))?;
-        }
-        sync_folder(&location.join(METADATA))?;
-        let sentinel = Sentinel { id: random_id()?, format_version: FORMAT_VERSION };
-        let body = serde_json::to_vec_pretty(&sentinel)
-            .map_err(|e| Error::new(Kind::Internal, "the sentinel cannot be written").cause(e))?;
-        // Last: before it, this is no repository.
-        write_file(location, SENTINEL, &body)?;
+        // It has another name now; there is nothing left to remove.
+        let _ = building.keep();
         sync_folder(parent)?;
-        Ok((Self { location: location.to_owned(), id: sentinel.id }, true))
+        Self::open(location, None).map(|repository| (repository, true))
     }
 
     /// Its folder.
@@ -198,18 +200,30 @@ impl Repository {
         Staging::begin(self, id, backup_type)
     }
 
-    /// Removes what dead runs of `scope` left; the caller holds its lock. Returns what was removed.
+    /// Removes what dead runs of `scope` left; the caller holds its lock. Returns what was done, a line each.
+    ///
+    /// A run that died between its two renames leaves one folder without a manifest. Several of them are no trace of a
+    /// dead run: manifests were lost, and the bytes are kept for whoever brings them back.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the repository cannot be listed or the disk refuses.
     pub fn sweep(&self, scope: &Scope) -> Result<Vec<String>> {
-        let dead = catalog::leftovers(self)?;
-        let mut removed = Vec::new();
-        for leftover in dead.into_iter().filter(|leftover| leftover.scope() == *scope) {
-            self.remove_leftover(&leftover)?;
-            removed.push(leftover.id);
+        let mut dead = catalog::leftovers(self)?;
+        dead.retain(|leftover| leftover.scope() == *scope);
+        let (unlisted, rest): (Vec<_>, Vec<_>) = dead.into_iter().partition(super::Interrupted::is_published);
+        let mut lines = Vec::new();
+        let mut remove = rest;
+        if unlisted.len() > 1 {
+            let (count, first) = (unlisted.len(), &unlisted[0].path);
+            lines.push(format!("{count} backups have no manifest any more and were left alone, the first: {first}"));
+        } else {
+            remove.extend(unlisted);
         }
-        Ok(removed)
+        for leftover in remove {
+            self.remove_leftover(&leftover)?;
+            lines.push(format!("removed what an interrupted run had left: {}", leftover.path));
+        }
+        Ok(lines)
     }
 
     /// Removes one leftover. The caller makes sure that nobody is working on it.
@@ -276,6 +290,7 @@ impl Repository {
         for fact in ["verified", "held"] {
             remove_file(&self.facts().join(format!("{id}.{fact}.json")))?;
         }
+        sync_folder(&self.facts())?;
         remove_folder(&folder)?;
         sync_folder(folder.parent().unwrap_or(&folder))?;
         Ok(freed)
@@ -298,6 +313,21 @@ impl Repository {
     pub fn audit(&self, action: &str, subject: &str, result: &str) -> Result<()> {
         audit::append(&self.location, action, subject, result)
     }
+}
+
+/// The folders of an empty repository and its sentinel, fsynced.
+fn lay_out(folder: &Path) -> Result<()> {
+    for name in BackupType::ALL.iter().map(|t| t.as_str()).chain([STAGING, lock::LOCKS, METADATA]) {
+        create_folder(&folder.join(name))?;
+    }
+    for name in [FACTS, FAILED] {
+        create_folder(&folder.join(METADATA).join(name))?;
+    }
+    sync_folder(&folder.join(METADATA))?;
+    let sentinel = Sentinel { id: random_id()?, format_version: FORMAT_VERSION };
+    let body = serde_json::to_vec_pretty(&sentinel)
+        .map_err(|e| Error::new(Kind::Internal, "the sentinel cannot be written").cause(e))?;
+    write_file(folder, SENTINEL, &body)
 }
 
 fn bytes_below(folder: &Path) -> u64 {

@@ -66,6 +66,7 @@ impl Staging {
     pub fn publish(mut self, manifest: &Manifest) -> Result<()> {
         let body = serde_json::to_vec_pretty(manifest)
             .map_err(|e| Error::new(Kind::Internal, "the manifest cannot be written").cause(e))?;
+        self.check(manifest)?;
         sync_tree(&self.path)?;
         let folder = self.repository.folder(&self.id, self.backup_type);
         let kept = folder.parent().unwrap_or(&folder).to_owned();
@@ -78,7 +79,9 @@ impl Staging {
             });
         if let Err(error) = committed {
             // An fsync that failed after the rename leaves a manifest whose durability is unknown: it is taken back.
+            let metadata = self.repository.location().join(METADATA);
             let taken_back = super::durable::remove_file(&self.repository.manifest_path(&self.id))
+                .and_then(|()| sync_folder(&metadata))
                 .and_then(|()| remove_folder(&folder));
             return Err(match taken_back {
                 Ok(()) => error,
@@ -86,6 +89,23 @@ impl Staging {
             });
         }
         self.published = true;
+        Ok(())
+    }
+
+    /// What a manifest names must be here, and nothing of another backup: a last look before it is promised.
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        let wrong = |what: String| Error::new(Kind::Internal, what);
+        if manifest.id != self.id.as_str() || manifest.backup_type != self.backup_type {
+            return Err(wrong(format!("the manifest of {} was about to be published as {}", manifest.id, self.id)));
+        }
+        for component in &manifest.components {
+            let Some(archive) = &component.archive else { continue };
+            let path = self.path.join(archive);
+            let size = path.metadata().map_err(|e| Error::io("read", &path, &e))?.len();
+            if size != component.size {
+                return Err(wrong(format!("{archive} is {size} bytes, its manifest says {}", component.size)));
+            }
+        }
         Ok(())
     }
 }

@@ -1,27 +1,31 @@
-//! The short form of a manifest: what lists, retention and statistics need, and nothing that grows with the number of
-//! collections but their counts.
+//! The short form of a manifest: what lists, retention and statistics need. Names that repeat in every backup are kept
+//! once, so that tens of thousands of summaries fit in little memory.
 
 use crate::config::BackupType;
 use crate::manifest::{ComponentStatus, Status, Totals};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// The short form of a manifest.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
+    /// [`crate::manifest::FORMAT_VERSION`] of the writer.
+    pub format_version: u32,
     /// The backup's id.
     pub id: String,
     /// Retention class.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
     /// `full`.
-    pub mode: String,
+    pub mode: Arc<str>,
     /// The backup this one builds on.
     pub parent: Option<String>,
     /// The tenant, or none.
-    pub tenant_id: Option<String>,
+    pub tenant_id: Option<Arc<str>>,
     /// When the run began.
     pub timestamp: DateTime<Utc>,
     /// How long it took.
@@ -39,18 +43,40 @@ pub struct Summary {
 #[serde(rename_all = "camelCase")]
 pub struct SummaryComponent {
     /// Source, `uploads`, or the name of the `extraFiles` entry.
-    pub name: String,
+    pub name: Arc<str>,
     /// The module.
-    pub module: Option<String>,
+    pub module: Option<Arc<str>>,
     /// Modules that share the archive.
     #[serde(default)]
-    pub shared_by: Vec<String>,
+    pub shared_by: Vec<Arc<str>>,
     /// How it turned out.
     pub status: ComponentStatus,
     /// Bytes of the archive.
     pub size: u64,
-    /// Names of what it holds in full.
-    pub collections_included: Vec<String>,
+    /// How many collections or directories it holds in full.
+    #[serde(rename = "collectionsIncluded", deserialize_with = "count")]
+    pub collections: u32,
+}
+
+/// Counts the elements of a list without keeping them.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    struct Counter;
+    impl<'de> Visitor<'de> for Counter {
+        type Value = u32;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u32, A::Error> {
+            let mut count = 0;
+            while list.next_element::<IgnoredAny>()?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+    deserializer.deserialize_seq(Counter)
 }
 
 impl Summary {
@@ -59,10 +85,36 @@ impl Summary {
         let mut states = BTreeMap::new();
         for component in &self.components {
             for module in component.module.iter().chain(&component.shared_by) {
-                let state = states.entry(module.as_str()).or_insert(ComponentStatus::Absent);
+                let state = states.entry(&**module).or_insert(ComponentStatus::Absent);
                 *state = (*state).worst(component.status);
             }
         }
         states
+    }
+}
+
+/// Names seen so far.
+#[derive(Debug, Default)]
+pub struct Names(HashSet<Arc<str>>);
+
+impl Names {
+    /// Replaces the names in a summary by those seen before.
+    pub fn share(&mut self, summary: &mut Summary) {
+        self.one(&mut summary.mode);
+        summary.tenant_id.iter_mut().for_each(|name| self.one(name));
+        for component in &mut summary.components {
+            self.one(&mut component.name);
+            component.module.iter_mut().chain(&mut component.shared_by).for_each(|name| self.one(name));
+        }
+        summary.components.shrink_to_fit();
+    }
+
+    fn one(&mut self, name: &mut Arc<str>) {
+        match self.0.get(name) {
+            Some(known) => *name = known.clone(),
+            None => {
+                self.0.insert(name.clone());
+            }
+        }
     }
 }

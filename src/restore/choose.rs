@@ -145,7 +145,8 @@ fn latest(
                 }
                 continue;
             }
-            choice.passed_over.append(&mut waiting.remove(&key).unwrap_or_default());
+            let passed = waiting.remove(&key).unwrap_or_default();
+            choice.passed_over.extend(passed.into_iter().map(|line| format!("{line}; taken from {}", manifest.id)));
             settled.insert(key, manifest.id.clone());
             choice.pieces.extend(piece(repository, &manifest, component)?);
         }

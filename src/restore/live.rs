@@ -88,7 +88,6 @@ impl Live {
             let threads: Vec<_> = (0..WRITERS).map(|_| scope.spawn(stage)).collect();
             threads.into_iter().all(|thread| thread.join().is_ok())
         });
-        drop(queue);
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         let failure = failure.or_else(|| (!whole).then(|| Error::new(Kind::Internal, "a restore thread died")));
         match failure.map_or_else(|| options.cancel.check(), Err) {

@@ -55,14 +55,21 @@ pub fn collection_of(name: &EntryName) -> Option<&str> {
     }
 }
 
-/// Counts and digests the records of a stored entry, walking their structure; none when it does not hold records
-/// as such.
+/// Counts and digests the records of a stored entry by collection, walking their structure; none when it does not hold
+/// records as such.
 ///
 /// # Errors
 /// [`crate::error::Kind::Damaged`] when a record is malformed.
-pub fn digest_records(name: &EntryName, body: &mut dyn std::io::Read) -> Result<Option<StreamTotals>> {
-    match name.suffix.as_str() {
-        ".bson" => mongodb::digest_records(body).map(Some),
+pub fn digest_records(
+    name: &EntryName,
+    body: &mut dyn std::io::Read,
+) -> Result<Option<BTreeMap<String, StreamTotals>>> {
+    match (name.suffix.as_str(), collection_of(name)) {
+        (".bson", Some(collection)) => {
+            let totals = mongodb::digest_records(body)?;
+            Ok(Some(BTreeMap::from([(collection.to_owned(), totals)])))
+        }
+        (".db", _) => sqlite::digest_database(body).map(Some),
         _ => Ok(None),
     }
 }

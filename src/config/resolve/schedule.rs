@@ -1,13 +1,13 @@
 //! Tenants, retention and jobs.
 
 use super::Resolver;
+use crate::config::Only;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
     BackupType, CreateJob, IdType, Job, JobAction, Module, Retention, RetentionClass, RetentionPolicy, Tenancy, Tenant,
 };
 use crate::config::node::At;
 use crate::config::raw::{RawBackupType, RawIdType, RawJob, RawOnly, RawPolicyName, RawTenancy};
-use crate::modules::Only;
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 

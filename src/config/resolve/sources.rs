@@ -53,10 +53,10 @@ impl Resolver<'_> {
             self.problem(at, "a mongodb source needs `database`");
         } else if database.contains("{tenant}") {
             self.problem(&at.key("database"), "`{tenant}` in a database name is not supported yet by this version");
-        } else if database.len() > 63 || database.contains(['/', '\\', '.', ' ', '"', '$', '\0']) {
-            if !self.root.locate(&at.key("database")).0.substituted || !database.contains("${") {
-                self.problem(&at.key("database"), "is no name MongoDB allows for a database");
-            }
+        } else if (database.len() > 63 || database.contains(['/', '\\', '.', ' ', '"', '$', '\0']))
+            && !(database.contains("${") && self.root.locate(&at.key("database")).0.substituted)
+        {
+            self.problem(&at.key("database"), "is no name MongoDB allows for a database");
         }
         let consistency = match source.consistency {
             Some(RawConsistency::Required) => Consistency::Required,

@@ -243,7 +243,7 @@ fn check(path: &[u8]) -> Result<()> {
 
 fn unhex(text: &str) -> Result<Vec<u8>> {
     let bad = || Error::new(Kind::Damaged, "a hexadecimal field of the index is no hexadecimal text");
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return Err(bad());
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| bad())).collect()

@@ -12,8 +12,22 @@ pub fn code(error: &DriverError) -> Option<i32> {
     }
 }
 
+/// The server does not know snapshot reads (a standalone: 123), or not outside transactions (before 5.0: 72, 263, or
+/// the driver says so itself).
+pub fn has_no_snapshots(error: &DriverError) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::IncompatibleServer { .. })
+        || matches!(code(error), Some(20 | 72 | 123 | 263))
+}
+
 fn text(error: &DriverError) -> String {
     match error.kind.as_ref() {
+        // The driver quotes what it cannot read of a URI, and that may be a piece of a password.
+        ErrorKind::InvalidArgument { message, .. }
+            if !(message.ends_with("must be URL encoded") || message.ends_with("cannot contain unescaped %")) =>
+        {
+            "it cannot be read".into()
+        }
+        ErrorKind::InvalidArgument { message, .. } => message.clone(),
         ErrorKind::Command(command) => format!("{} ({} {})", command.message, command.code, command.code_name),
         other => other.to_string(),
     }
@@ -28,11 +42,13 @@ pub fn connect(error: &DriverError, doing: &str) -> Error {
     let hint = match error.kind.as_ref() {
         ErrorKind::Authentication { .. } => "check user, password and authSource of the source's `uri`",
         ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
-            "check that the server runs, that host and port of the source's `uri` are right, and that no firewall is between"
+            "check that the server runs, that host, port and TLS of the source's `uri` are right, and that no firewall is between"
         }
         ErrorKind::DnsResolve { .. } => "the host name of the source's `uri` cannot be resolved",
         ErrorKind::InvalidTlsConfig { .. } => "check the TLS options of the source's `uri`",
-        ErrorKind::InvalidArgument { .. } => "the source's `uri` is no valid MongoDB connection string",
+        ErrorKind::InvalidArgument { .. } => {
+            "the source's `uri` is no valid MongoDB connection string; user and password must be percent-encoded"
+        }
         _ if matches!(code(error), Some(13 | 18)) => {
             "check user, password and authSource of the source's `uri`; the user needs the `read` role on the database, or `backup`"
         }

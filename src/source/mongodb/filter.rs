@@ -2,6 +2,7 @@
 //! A MongoDB equality also matches arrays that hold the value and numbers of other types, so the server's word alone
 //! is not enough.
 
+use super::metadata::Listed;
 use super::records::elements;
 use crate::config::IdType;
 use crate::error::{Error, Kind, Result};
@@ -11,7 +12,10 @@ use bson::{Binary, Bson, Document, doc, oid::ObjectId, spec::BinarySubtype};
 /// The owner rule of one collection in one tenant's run.
 #[derive(Debug, Clone)]
 pub struct OwnerCheck {
+    /// As the configuration names it.
     field: String,
+    /// Where it is in the stored documents.
+    path: String,
     value: Bson,
 }
 
@@ -30,27 +34,51 @@ impl OwnerCheck {
                 Bson::Binary(Binary { subtype: BinarySubtype::Uuid, bytes: uuid.bytes().to_vec() })
             }
         };
-        Ok(Some(Self { field: field.clone(), value }))
+        Ok(Some(Self { field: field.clone(), path: field.clone(), value }))
+    }
+
+    /// The check of a time-series collection's buckets, which keep the meta field as `meta`. A bucket holds
+    /// measurements of one meta value, so the owner must be part of it.
+    ///
+    /// # Errors
+    /// [`Kind::Source`] when it is not: a bucket may then mix tenants.
+    pub fn within_buckets(mut self, listed: &Listed) -> Result<Self> {
+        let options = listed.options.get_document("timeseries").ok();
+        let meta = options.and_then(|options| options.get_str("metaField").ok());
+        let below = meta.and_then(|meta| self.field.strip_prefix(meta));
+        match below {
+            Some(below) if below.is_empty() || below.starts_with('.') => {
+                self.path = format!("meta{below}");
+                Ok(self)
+            }
+            _ => {
+                let (name, field) = (&listed.name, &self.field);
+                let meta = meta.map_or_else(|| "it has none".to_owned(), |meta| format!("`{meta}`"));
+                let what = format!("{name} cannot be cut by tenant: `{field}` is not in its meta field ({meta})");
+                Err(Error::new(Kind::Source, what)
+                    .hint("a bucket of a time-series collection may mix tenants; declare the collection `tenant: shared` or `tenant: excluded`, or keep the owner in its meta field"))
+            }
+        }
     }
 
     /// The filter for the server.
     pub fn filter(&self) -> Document {
-        doc! { &self.field: self.value.clone() }
+        doc! { &self.path: self.value.clone() }
     }
 
     /// The filter for documents that name no owner.
     pub fn without_owner(&self) -> Document {
-        doc! { &self.field: Bson::Null }
+        doc! { &self.path: Bson::Null }
     }
 
-    /// The owner field.
+    /// The owner field, as the configuration names it.
     pub fn field(&self) -> &str {
         &self.field
     }
 
     /// Whether a raw document is the tenant's: every occurrence of the field on its path must be exactly the value.
     pub fn owns(&self, document: &[u8]) -> bool {
-        let path: Vec<&[u8]> = self.field.split('.').map(str::as_bytes).collect();
+        let path: Vec<&[u8]> = self.path.split('.').map(str::as_bytes).collect();
         owns(document, &path, &self.value) == Some(true)
     }
 }

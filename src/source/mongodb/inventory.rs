@@ -8,23 +8,36 @@ use crate::error::Result;
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
+use std::collections::BTreeMap;
 
 /// Prefix of the collections that hold the data of time-series collections.
 pub const BUCKETS: &str = "system.buckets.";
 
+/// The collection that holds the data of one; views have none.
+pub fn data_name(name: &str, kind: ItemKind) -> Option<String> {
+    match kind {
+        ItemKind::View => None,
+        ItemKind::Collection => Some(name.to_owned()),
+        ItemKind::TimeSeries => Some(format!("{BUCKETS}{name}")),
+    }
+}
+
 /// Everything but system collections; time-series data is counted with its collection.
 pub async fn inventory(server: &MongoDb) -> Result<Inventory> {
     let mut inventory = Inventory::default();
-    for listed in list(server, doc! {}).await? {
+    let all = list(server, doc! {}).await?;
+    let uuids: BTreeMap<_, _> = all.iter().filter_map(|l| Some((l.name.clone(), l.uuid.clone()?))).collect();
+    for listed in all {
         if listed.name.starts_with("system.") {
             continue;
         }
-        let (records, bytes) = match listed.kind {
-            ItemKind::View => (0, 0),
-            ItemKind::Collection => size(server, &listed.name).await?,
-            ItemKind::TimeSeries => size(server, &format!("{BUCKETS}{}", listed.name)).await?,
+        let data = data_name(&listed.name, listed.kind);
+        let (records, bytes) = match &data {
+            Some(data) => size(server, data).await?,
+            None => (0, 0),
         };
-        inventory.items.insert(listed.name, Item { kind: listed.kind, identity: listed.uuid, records, bytes });
+        let identity = data.and_then(|data| uuids.get(&data).cloned());
+        inventory.items.insert(listed.name, Item { kind: listed.kind, identity, records, bytes });
     }
     Ok(inventory)
 }
@@ -33,7 +46,11 @@ pub async fn inventory(server: &MongoDb) -> Result<Inventory> {
 /// A user who may read but not ask for statistics gets a count alone.
 pub async fn size(server: &MongoDb, name: &str) -> Result<(u64, u64)> {
     match server.command(doc! {"collStats": name}).await {
-        Ok(stats) => Ok((number(&stats, "count"), number(&stats, "size"))),
+        Ok(stats) => {
+            // Of a time-series collection the server counts buckets, elsewhere.
+            let buckets = stats.get_document("timeseries").map_or(0, |buckets| number(buckets, "bucketCount"));
+            Ok((number(&stats, "count").max(buckets), number(&stats, "size")))
+        }
         Err(e) if errors::code(&e) == Some(13) => {
             let counted = server.command(doc! {"count": name}).await;
             let counted = counted.map_err(|e| errors::collection(&e, "count", name))?;
@@ -54,10 +71,21 @@ fn number(document: &Document, key: &str) -> u64 {
     }
 }
 
-/// How many documents are covered, exactly.
-pub async fn count(server: &MongoDb, wanted: &Wanted) -> Result<u64> {
-    let filter = OwnerCheck::of(&wanted.records)?.map_or_else(Document::new, |check| check.filter());
-    count_where(server, &wanted.name, filter).await
+/// How many documents are covered, exactly; none where reading will say that they cannot be told apart.
+pub async fn count(server: &MongoDb, wanted: &Wanted) -> Result<Option<u64>> {
+    let Some(data) = data_name(&wanted.name, wanted.kind) else { return Ok(None) };
+    let owner = match OwnerCheck::of(&wanted.records)? {
+        Some(owner) if wanted.kind == ItemKind::TimeSeries => {
+            let listed = list(server, doc! {"name": &wanted.name}).await?;
+            match listed.first().and_then(|listed| owner.within_buckets(listed).ok()) {
+                Some(owner) => Some(owner),
+                None => return Ok(None),
+            }
+        }
+        owner => owner,
+    };
+    let filter = owner.map_or_else(Document::new, |owner| owner.filter());
+    count_where(server, &data, filter).await.map(Some)
 }
 
 /// How many documents match, exactly.

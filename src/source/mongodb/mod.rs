@@ -5,6 +5,7 @@
 mod errors;
 mod filter;
 mod inventory;
+mod load;
 mod metadata;
 mod read;
 mod records;
@@ -82,12 +83,32 @@ impl MongoDb {
         self.runtime.block_on(or_cancelled(&self.cancel, future))?
     }
 
+    /// Runs a short future of the driver to its end, also after a signal: whether a collection was made, renamed or
+    /// dropped must be known, and what was staged must not stay.
+    fn to_the_end<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        self.runtime.block_on(future)
+    }
+
     async fn command(&self, command: Document) -> mongodb::error::Result<Document> {
         self.database.run_command(command).await
     }
 
     async fn raw_command(&self, command: RawDocumentBuf) -> mongodb::error::Result<Document> {
         self.database.run_raw_command(command).await
+    }
+}
+
+/// How long the server may take to close what was left open.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Drop for MongoDb {
+    /// Waits until the cursors of an ended read are closed on the server: the driver does that in the background, and
+    /// the runtime ends here.
+    fn drop(&mut self) {
+        let client = self.database.client().clone();
+        self.runtime.block_on(async {
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, client.shutdown()).await;
+        });
     }
 }
 
@@ -161,7 +182,7 @@ impl Source for MongoDb {
     }
 
     fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {
-        self.block(inventory::count(self, wanted)).map(Some)
+        self.block(inventory::count(self, wanted))
     }
 
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {

@@ -1,7 +1,7 @@
 //! Reads collections: one snapshot for all where the server has it, by UUID, as raw batches.
 
 use super::filter::OwnerCheck;
-use super::inventory::{BUCKETS, count_where, size};
+use super::inventory::{count_where, data_name, size};
 use super::metadata::{self, Listed};
 use super::{MongoDb, errors};
 use crate::config::Consistency;
@@ -20,9 +20,6 @@ use std::collections::BTreeMap;
 
 /// Bytes a batch aims at: below 1 MiB round trips cost, at the default 16 MiB the server stalls between replies.
 const BATCH_BYTES: u64 = 2 << 20;
-
-/// The server does not know snapshot reads (a standalone), or not outside transactions (before 5.0).
-const SNAPSHOT_IMPOSSIBLE: [i32; 4] = [20, 72, 123, 263];
 
 /// An open view of a database.
 pub struct MongoView<'a> {
@@ -80,22 +77,24 @@ impl<'a> MongoView<'a> {
         if let Some(capped) = capped {
             return Ok(Err(format!("{} is capped, and capped collections have no snapshots", capped.name)));
         }
-        let Some(first) = wanted.iter().find_map(|w| self.data_of(w)) else {
-            return Ok(Err("there is no collection with data to take it of".into()));
-        };
-        let mut session = match self.server.database.client().start_session().snapshot(true).await {
-            Ok(session) => session,
-            Err(e) => return Ok(Err(format!("the server has no sessions: {e}"))),
-        };
-        let command = doc! {"find": self.target(first), "limit": 1, "batchSize": 1, "singleBatch": true};
-        let found = self.server.database.run_cursor_command(command).session(&mut session).await;
-        match found {
-            Ok(_) => Ok(session.snapshot_time().ok_or_else(|| "the server gave no snapshot time".to_owned())),
-            Err(e) if errors::code(&e).is_some_and(|code| SNAPSHOT_IMPOSSIBLE.contains(&code)) => {
-                Ok(Err("the server is not part of a replica set of MongoDB 5.0 or newer".into()))
-            }
-            Err(e) => Err(errors::collection(&e, "begin a snapshot with", &first.name)),
+        for first in wanted.iter().filter_map(|w| self.data_of(w)) {
+            let mut session = match self.server.database.client().start_session().snapshot(true).await {
+                Ok(session) => session,
+                Err(e) => return Ok(Err(format!("the server has no sessions: {e}"))),
+            };
+            let command = doc! {"find": self.target(first), "limit": 1, "batchSize": 1, "singleBatch": true};
+            let found = self.server.database.run_cursor_command(command).session(&mut session).batch().await;
+            return match found {
+                Ok(_) => Ok(session.snapshot_time().ok_or_else(|| "the server gave no snapshot time".to_owned())),
+                // Dropped since it was listed: reading it will say so, and the others still have a moment.
+                Err(e) if matches!(errors::code(&e), Some(26 | 246)) => continue,
+                Err(e) if errors::has_no_snapshots(&e) => {
+                    Ok(Err("the server is not part of a replica set of MongoDB 5.0 or newer".into()))
+                }
+                Err(e) => Err(errors::collection(&e, "begin a snapshot with", &first.name)),
+            };
         }
+        Ok(Err("there is no collection with data to take it of".into()))
     }
 
     async fn probe(&mut self, wanted: &[Wanted]) -> Result<()> {
@@ -126,11 +125,7 @@ impl<'a> MongoView<'a> {
 
     /// The collection that holds the data; none for views and what does not exist.
     fn data_of(&self, wanted: &Wanted) -> Option<&Listed> {
-        match wanted.kind {
-            ItemKind::View => None,
-            ItemKind::Collection => self.listed.get(&wanted.name),
-            ItemKind::TimeSeries => self.listed.get(&format!("{BUCKETS}{}", wanted.name)),
-        }
+        self.listed.get(&data_name(&wanted.name, wanted.kind)?)
     }
 
     /// How `find` names a collection: by UUID, because a name may mean another collection than the planned one, and a
@@ -153,7 +148,11 @@ impl<'a> MongoView<'a> {
     async fn read_collection(&self, wanted: &Wanted, output: &dyn Output) -> Result<ReadCollection> {
         let missing = |what: &str| Error::new(Kind::Missing, format!("{} {what}", wanted.name));
         let listed = self.listed.get(&wanted.name).ok_or_else(|| missing("does not exist any more"))?;
-        if wanted.identity.is_some() && listed.uuid != wanted.identity {
+        if listed.kind != wanted.kind {
+            return Err(missing("was replaced by another kind of thing since the plan was made"));
+        }
+        let identity = self.data_of(wanted).and_then(|data| data.uuid.as_ref());
+        if wanted.identity.is_some() && identity != wanted.identity.as_ref() {
             return Err(missing("was dropped and made anew since the plan was made"));
         }
         let indexes = match wanted.kind {
@@ -171,15 +170,18 @@ impl<'a> MongoView<'a> {
         let database = self.server.database.name();
         if wanted.kind != ItemKind::View {
             let data = self.data_of(wanted).ok_or_else(|| missing("has lost the collection that holds its data"))?;
-            let owner = OwnerCheck::of(&wanted.records)?;
+            let owner = match OwnerCheck::of(&wanted.records)? {
+                Some(owner) if wanted.kind == ItemKind::TimeSeries => Some(owner.within_buckets(listed)?),
+                owner => owner,
+            };
             if let Some(owner) = &owner {
-                self.report_ownership(wanted, owner, &indexes, &mut done).await?;
+                self.report_ownership(wanted, data, owner, &indexes, &mut done).await?;
             }
             let stream = output.stream(&EntryName::new(database, &data.name, ".bson"))?;
             let totals = self.copy(wanted, data, owner.as_ref(), stream).await?;
             (done.records, done.bytes, done.digest) = (totals.records, totals.bytes, totals.digest);
         }
-        self.check_identity(listed).await?;
+        self.check_identity(wanted).await?;
         let body = metadata::encode(listed, &indexes)?;
         output.document(&EntryName::new(database, &wanted.name, ".metadata.json"), &body)?;
         Ok(done)
@@ -203,8 +205,8 @@ impl<'a> MongoView<'a> {
         let mut take = |reply: RawBatch, stream: &mut dyn RecordStream| -> Result<()> {
             self.server.cancel.check()?;
             each_document(&reply, |document| {
-                if owner.is_some_and(|owner| !owner.owns(document)) {
-                    return Err(stranger(&wanted.name, owner));
+                if let Some(owner) = owner.filter(|owner| !owner.owns(document)) {
+                    return Err(stranger(&wanted.name, owner, document));
                 }
                 builder.push(document).map_or(Ok(()), |block: RecordBlock| stream.write(block))
             })
@@ -234,31 +236,42 @@ impl<'a> MongoView<'a> {
     }
 
     /// The collection must still be the one that was listed: what was dropped or renamed under the reader is not whole.
-    async fn check_identity(&self, listed: &Listed) -> Result<()> {
-        let now = metadata::list(self.server, doc! {"name": &listed.name}).await?;
-        let same = now.first().is_some_and(|now| now.uuid == listed.uuid && now.kind == listed.kind);
-        if same {
+    async fn check_identity(&self, wanted: &Wanted) -> Result<()> {
+        let mut names = vec![wanted.name.clone()];
+        names.extend(data_name(&wanted.name, wanted.kind).filter(|data| *data != wanted.name));
+        let now = metadata::list(self.server, doc! {"name": {"$in": &names}}).await?;
+        let same = |name: &String| {
+            let (was, is) = (self.listed.get(name), now.iter().find(|now| now.name == *name));
+            was.zip(is).is_some_and(|(was, is)| was.uuid == is.uuid && was.kind == is.kind)
+        };
+        if names.iter().all(same) {
             return Ok(());
         }
-        Err(Error::new(Kind::Missing, format!("{} was dropped, renamed or made anew while it was read", listed.name)))
+        Err(Error::new(Kind::Missing, format!("{} was dropped, renamed or made anew while it was read", wanted.name)))
     }
 
     /// What the operator should know of a tenant's collection: records nobody owns, and a missing index.
     async fn report_ownership(
         &self,
         wanted: &Wanted,
+        data: &Listed,
         owner: &OwnerCheck,
         indexes: &[Document],
         done: &mut ReadCollection,
     ) -> Result<()> {
         let field = owner.field();
-        done.without_owner = count_where(self.server, &wanted.name, owner.without_owner()).await?;
+        done.without_owner = count_where(self.server, &data.name, owner.without_owner()).await?;
         if done.without_owner > 0 {
             let count = done.without_owner;
             done.warnings.push(format!("{count} documents have no `{field}` and are in no tenant's backup"));
         }
-        let first_key = |index: &Document| index.get_document("key").ok().and_then(|key| key.keys().next().cloned());
-        if !indexes.iter().any(|index| first_key(index).as_deref() == Some(field)) {
+        let serves = |index: &Document| {
+            let first_key = index.get_document("key").ok().and_then(|key| key.keys().next());
+            first_key.is_some_and(|key| key == field)
+                && !index.contains_key("partialFilterExpression")
+                && !index.get_bool("hidden").unwrap_or(false)
+        };
+        if !indexes.iter().any(serves) {
             let name = wanted.name.replace('\\', "\\\\").replace('"', "\\\"");
             let command = format!("db.getCollection(\"{name}\").createIndex({{ \"{field}\": 1 }})");
             done.warnings.push(format!("`{field}` has no index, so every document is read: {command}"));
@@ -280,11 +293,15 @@ pub(super) fn each_document(reply: &RawBatch, mut each: impl FnMut(&[u8]) -> Res
     outcome
 }
 
-fn stranger(name: &str, owner: Option<&OwnerCheck>) -> Error {
-    let field = owner.map_or("", OwnerCheck::field);
-    let what = format!("the server answered with a document of {name} whose `{field}` is not exactly the tenant's id");
+/// Names the document by the type of its `_id` alone: the value may be somebody's data.
+fn stranger(name: &str, owner: &OwnerCheck, document: &[u8]) -> Error {
+    let field = owner.field();
+    let id = super::records::id_type(document).unwrap_or("missing");
+    let what = format!(
+        "the server answered with a document of {name} (its _id is {id}) whose `{field}` is not exactly the tenant's id"
+    );
     Error::new(Kind::Source, what).hint(format!(
-        "a MongoDB equality also matches arrays: look for documents of {name} whose `{field}` is an array"
+        "a MongoDB equality also matches arrays: look for documents of {name} whose `{field}` is an array or is there twice"
     ))
 }
 

@@ -123,6 +123,27 @@ fn value_size(kind: u8, value: &[u8]) -> Option<usize> {
     }
 }
 
+/// The type of a document's `_id`, for people; none where there is none.
+pub fn id_type(document: &[u8]) -> Option<&'static str> {
+    let mut found = None;
+    let walked = elements(document, |key, (kind, _)| {
+        if key == b"_id" {
+            found = Some(kind);
+        }
+        found.is_none()
+    });
+    walked.ok()?;
+    Some(match found? {
+        0x02 => "a string",
+        0x03 => "a document",
+        0x05 => "binary",
+        0x07 => "an ObjectId",
+        0x01 | 0x10 | 0x12 | 0x13 => "a number",
+        0x09 => "a date",
+        _ => "of a rare type",
+    })
+}
+
 /// Whether a document has a top-level `Timestamp(0, 0)`, which a server replaces on insert (all but in `_id`).
 pub fn has_zero_timestamp(document: &[u8]) -> bool {
     let mut found = false;

@@ -2,34 +2,29 @@
 //! server has it, then renamed into place. What cannot be renamed is made in its place by the switch: views,
 //! time-series and capped collections.
 
-use super::inventory::{BUCKETS, size};
+use super::inventory::data_name;
+use super::load::{digest, load};
 use super::metadata::{self, Metadata};
-use super::records::{Documents, has_zero_timestamp};
 use super::{MongoDb, errors};
-use crate::error::{Context, Error, Kind, Result};
-use crate::pipeline::RecordDigest;
+use crate::error::{Error, Kind, Result};
 use crate::source::{EntryName, Input, ItemKind, Staged, StoredCollection, StreamTotals, Switched};
-use bson::{Bson, Document, RawDocumentBuf, doc};
-use futures_util::StreamExt;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Bytes of documents in one insert command: larger ones wait longer than they save.
-const INSERT_BYTES: usize = 2 << 20;
-
-/// Documents in one insert command; the server takes no more.
-const INSERT_DOCUMENTS: usize = 100_000;
+use bson::{Document, RawDocumentBuf, doc};
 
 /// Prefix of the collections a restore is staged in. They can be dropped when no restore is running.
 const STAGING: &str = "backup-restore";
 
-static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Makes documents expire: of an index, and of a time-series or clustered collection.
+const EXPIRY: &str = "expireAfterSeconds";
+
+/// The server's code when a collection of that name is there already.
+const NAMESPACE_EXISTS: i32 = 48;
 
 /// See [`crate::source::Target::stage`].
 pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> Result<Staged> {
     let mut body = Vec::new();
     std::io::Read::read_to_end(&mut input.open(&entry(stored, &stored.name, ".metadata.json"))?, &mut body)
         .map_err(|e| stored_error(stored, e))?;
-    let metadata = metadata::decode(&body)?;
+    let metadata = metadata::decode(&stored.name, &body)?;
     let mut staged = Staged {
         name: stored.name.clone(),
         staging_name: None,
@@ -40,18 +35,18 @@ pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> 
     };
     if !can_be_staged(&metadata) {
         // Only checked here: all of it is read, so that damage is known before anything is changed.
-        if let Some(name) = data_name(stored, &metadata) {
+        if let Some(name) = data_entry(stored, &metadata) {
             let found = super::digest_records(&mut input.open(&name)?)?;
             compare(stored, found)?;
         }
         return Ok(staged);
     }
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{STAGING}.{}.{number}", std::process::id());
+    // Another restore, perhaps of another machine, may stage into the same database.
+    let name = format!("{STAGING}.{}", bson::oid::ObjectId::new().to_hex());
     staged.staging_name = Some(name.clone());
-    let done = build(server, &name, stored, &metadata, input).map(|warnings| staged.warnings = warnings);
-    match done {
-        Ok(()) => Ok(staged),
+    let made = create(server, &name, stored, &metadata);
+    match made.and_then(|()| fill(server, &name, stored, &metadata, input)) {
+        Ok(warnings) => Ok(Staged { warnings, ..staged }),
         Err(error) => match discard(server, &staged) {
             Ok(()) => Err(error),
             Err(left) => Err(error.cause(format!("{name} is left behind, drop it by hand: {left}"))),
@@ -61,53 +56,69 @@ pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> 
 
 /// See [`crate::source::Target::switch`].
 pub fn switch(server: &MongoDb, staged: &Staged, input: &dyn Input) -> Result<Switched> {
-    let metadata = metadata::decode(&staged.metadata)?;
-    let existing = server.block(metadata::list(server, doc! {"name": &staged.name}))?;
-    if let Some(existing) = existing.first() {
-        let held = match existing.kind {
-            ItemKind::Collection => server.block(size(server, &staged.name))?.0,
-            // A view or a time-series collection is never empty enough to be replaced unasked.
-            _ => 1,
-        };
-        if held > 0 {
-            let what = format!("{} holds data: it was filled while the restore was under way", staged.name);
-            return Err(Error::new(Kind::Refused, what));
-        }
-    }
+    let metadata = metadata::decode(&staged.name, &staged.metadata)?;
+    let replaces = an_empty_collection_is_there(server, &staged.name)?;
     let mut warnings = staged.warnings.clone();
     match &staged.staging_name {
         Some(staging) => {
-            rename(server, staging, &staged.name)?;
-            build_ttl_indexes(server, &staged.name, &metadata, &mut warnings)
-                .map_err(|e| e.kind(Kind::TargetChanged))?;
+            rename(server, staging, &staged.name, replaces)?;
+            let expiring = start_expiry(server, &staged.name, &metadata).map_err(|e| e.kind(Kind::TargetChanged));
+            warnings.extend(expiring?);
         }
-        None => {
-            if !existing.is_empty() {
-                server.block(drop_collection(server, &staged.name))?;
-            }
-            let made = build(server, &staged.name, &staged.stored, &metadata, input).and_then(|mut found| {
-                warnings.append(&mut found);
-                build_ttl_indexes(server, &staged.name, &metadata, &mut warnings)
-            });
-            if let Err(error) = made {
-                return match server.block(drop_collection(server, &staged.name)) {
-                    Ok(()) => Err(error),
-                    Err(left) => {
-                        Err(error.kind(Kind::TargetChanged).cause(format!("and it could not be dropped: {left}")))
-                    }
-                };
-            }
-        }
+        None => warnings.extend(make_in_place(server, staged, &metadata, input, replaces)?),
     }
     let altered = warnings.iter().any(|warning| warning.contains(ALTERED));
     Ok(Switched { records: staged.stored.records, verified: !altered, warnings })
 }
 
+/// Whether an empty collection of that name is there, which may be replaced. Looks for a document: the server's count
+/// is wrong after an unclean shutdown.
+fn an_empty_collection_is_there(server: &MongoDb, name: &str) -> Result<bool> {
+    let existing = server.block(metadata::list(server, doc! {"name": name}))?;
+    let Some(existing) = existing.first() else { return Ok(false) };
+    let find = async {
+        let documents = server.database.collection::<RawDocumentBuf>(name);
+        documents.find_one(doc! {}).await.map_err(|e| errors::collection(&e, "read", name))
+    };
+    // A view or a time-series collection is never empty enough to be replaced unasked.
+    if existing.kind == ItemKind::Collection && server.block(find)?.is_none() {
+        return Ok(true);
+    }
+    Err(was_filled(name))
+}
+
+fn was_filled(name: &str) -> Error {
+    Error::new(Kind::Refused, format!("{name} holds data: it was filled while the restore was under way"))
+}
+
+/// Makes a collection that cannot be renamed under its own name. On failure it is dropped again.
+fn make_in_place(
+    server: &MongoDb,
+    staged: &Staged,
+    metadata: &Metadata,
+    input: &dyn Input,
+    replaces: bool,
+) -> Result<Vec<String>> {
+    let name = &staged.name;
+    let changed = |error: Error| if replaces { error.kind(Kind::TargetChanged) } else { error };
+    if replaces {
+        server.block(drop_collection(server, name))?;
+    }
+    create(server, name, &staged.stored, metadata).map_err(changed)?;
+    let made = fill(server, name, &staged.stored, metadata, input).and_then(|mut warnings| {
+        warnings.extend(start_expiry(server, name, metadata)?);
+        Ok(warnings)
+    });
+    made.map_err(|error| match server.to_the_end(drop_collection(server, name)) {
+        Ok(()) => changed(error),
+        Err(left) => error.kind(Kind::TargetChanged).cause(format!("and {name} could not be dropped: {left}")),
+    })
+}
+
 /// See [`crate::source::Target::discard`].
 pub fn discard(server: &MongoDb, staged: &Staged) -> Result<()> {
     match &staged.staging_name {
-        // Also after a signal: what was staged must not stay, so the cancel flag is not asked.
-        Some(name) => server.runtime.block_on(drop_collection(server, name)),
+        Some(name) => server.to_the_end(drop_collection(server, name)),
         None => Ok(()),
     }
 }
@@ -122,12 +133,8 @@ fn entry(stored: &StoredCollection, stem: &str, suffix: &str) -> EntryName {
     EntryName::new(&stored.directory, stem, suffix)
 }
 
-fn data_name(stored: &StoredCollection, metadata: &Metadata) -> Option<EntryName> {
-    match metadata.kind {
-        ItemKind::View => None,
-        ItemKind::Collection => Some(entry(stored, &stored.name, ".bson")),
-        ItemKind::TimeSeries => Some(entry(stored, &format!("{BUCKETS}{}", stored.name), ".bson")),
-    }
+fn data_entry(stored: &StoredCollection, metadata: &Metadata) -> Option<EntryName> {
+    data_name(&stored.name, metadata.kind).map(|stem| entry(stored, &stem, ".bson"))
 }
 
 fn stored_error(stored: &StoredCollection, error: std::io::Error) -> Error {
@@ -148,22 +155,29 @@ fn compare(stored: &StoredCollection, found: StreamTotals) -> Result<()> {
     Err(Error::new(Kind::Damaged, what))
 }
 
-/// Makes a collection under `name`: options, documents, indexes (all but TTL), then what the server holds is compared.
-fn build(
+/// Makes an empty collection with all options but those that make documents expire.
+fn create(server: &MongoDb, name: &str, stored: &StoredCollection, metadata: &Metadata) -> Result<()> {
+    let mut create = doc! {"create": name};
+    create.extend(metadata.options.iter().filter(|(key, _)| *key != EXPIRY).map(|(k, v)| (k.clone(), v.clone())));
+    server.to_the_end(async {
+        match server.command(create).await {
+            Ok(_) => Ok(()),
+            Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(&stored.name)),
+            Err(e) => Err(errors::collection(&e, "create", &stored.name)),
+        }
+    })
+}
+
+/// Loads documents and indexes (all but TTL), then compares what the server holds.
+fn fill(
     server: &MongoDb,
     name: &str,
     stored: &StoredCollection,
     metadata: &Metadata,
     input: &dyn Input,
 ) -> Result<Vec<String>> {
-    let failed = |e: &mongodb::error::Error, doing: &str| errors::collection(e, doing, &stored.name);
-    let mut create = doc! {"create": name};
-    create.extend(metadata.options.clone());
-    server.block(async { server.command(create).await.map_err(|e| failed(&e, "create")) })?;
-    let Some(data) = data_name(stored, metadata) else { return Ok(Vec::new()) };
-    let holder = match metadata.kind {
-        ItemKind::TimeSeries => format!("{BUCKETS}{name}"),
-        _ => name.to_owned(),
+    let (Some(data), Some(holder)) = (data_entry(stored, metadata), data_name(name, metadata.kind)) else {
+        return Ok(Vec::new());
     };
     let mut body = input.open(&data)?;
     let loaded = load(server, &holder, stored, &mut body)?;
@@ -172,7 +186,8 @@ fn build(
     create_indexes(server, name, &stored.name, indexes)?;
     let found = server.block(digest(server, &holder))?;
     if loaded.altered == 0 {
-        compare(stored, found).context(|| "the server holds something else than was sent".into())?;
+        compare(stored, found)
+            .map_err(|e| e.kind(Kind::Source).context("the server holds something else than was sent"))?;
         return Ok(Vec::new());
     }
     if found.records != stored.records {
@@ -184,116 +199,13 @@ fn build(
     )])
 }
 
-struct Loaded {
-    totals: StreamTotals,
-    /// Documents the server alters as it takes them.
-    altered: u64,
-}
-
-/// Inserts every document of `body`, raw.
-fn load(server: &MongoDb, name: &str, stored: &StoredCollection, body: &mut dyn std::io::Read) -> Result<Loaded> {
-    let mut documents = Documents::new(body);
-    let mut loaded =
-        Loaded { totals: StreamTotals { records: 0, bytes: 0, digest: RecordDigest::default() }, altered: 0 };
-    let mut batch = Batch::default();
-    while let Some(document) = documents.next()? {
-        if !batch.takes(document) {
-            batch.send(server, name, stored)?;
-        }
-        loaded.altered += u64::from(has_zero_timestamp(document));
-        loaded.totals.records += 1;
-        loaded.totals.bytes += document.len() as u64;
-        loaded.totals.digest.add(document);
-        batch.push(document);
-    }
-    batch.send(server, name, stored)?;
-    Ok(loaded)
-}
-
-/// The `documents` array of an insert command, built as bytes: its elements are the documents as they were read.
-#[derive(Default)]
-struct Batch {
-    array: Vec<u8>,
-    documents: usize,
-}
-
-impl Batch {
-    fn takes(&self, document: &[u8]) -> bool {
-        self.documents == 0 || (self.array.len() + document.len() <= INSERT_BYTES && self.documents < INSERT_DOCUMENTS)
-    }
-
-    fn push(&mut self, document: &[u8]) {
-        self.array.push(0x03);
-        self.array.extend_from_slice(self.documents.to_string().as_bytes());
-        self.array.push(0);
-        self.array.extend_from_slice(document);
-        self.documents += 1;
-    }
-
-    fn send(&mut self, server: &MongoDb, name: &str, stored: &StoredCollection) -> Result<()> {
-        if self.documents == 0 {
-            return Ok(());
-        }
-        let command = self.command(name)?;
-        let reply = server.block(async {
-            server.raw_command(command).await.map_err(|e| errors::collection(&e, "insert into", &stored.name))
-        })?;
-        self.array.clear();
-        self.documents = 0;
-        let refused = reply.get_array("writeErrors").ok().and_then(|errors| errors.first());
-        let refused = refused.or_else(|| reply.get("writeConcernError")).and_then(Bson::as_document);
-        match refused {
-            Some(error) => {
-                let why = error.get_str("errmsg").unwrap_or("no reason given").to_owned();
-                Err(Error::new(Kind::Source, format!("the server refused a record of {}", stored.name)).cause(why))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn command(&self, name: &str) -> Result<RawDocumentBuf> {
-        let head = doc! {
-            "insert": name, "ordered": false, "bypassDocumentValidation": true,
-            "writeConcern": {"w": "majority", "j": true},
-        };
-        let odd = |e: &dyn std::fmt::Display| Error::new(Kind::Internal, "an insert command cannot be built").cause(e);
-        let mut bytes = bson::serialize_to_vec(&head).map_err(|e| odd(&e))?;
-        bytes.pop();
-        bytes.extend_from_slice(b"\x04documents\0");
-        let length = i32::try_from(self.array.len() + 5).map_err(|e| odd(&e))?;
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&self.array);
-        bytes.extend_from_slice(&[0, 0]);
-        let length = i32::try_from(bytes.len()).map_err(|e| odd(&e))?;
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        RawDocumentBuf::from_bytes(bytes).map_err(|e| odd(&e))
-    }
-}
-
-/// Counts and digests what the server holds.
-async fn digest(server: &MongoDb, name: &str) -> Result<StreamTotals> {
-    let failed = |e: &mongodb::error::Error| errors::collection(e, "read back", name);
-    let mut totals = StreamTotals::default();
-    let run = server.database.run_cursor_command(doc! {"find": name, "batchSize": 1000});
-    let mut batches = run.batch_size(1000).batch().await.map_err(|e| failed(&e))?;
-    while let Some(reply) = batches.next().await {
-        super::read::each_document(&reply.map_err(|e| failed(&e))?, |document| {
-            totals.records += 1;
-            totals.bytes += document.len() as u64;
-            totals.digest.add(document);
-            Ok(())
-        })?;
-    }
-    Ok(totals)
-}
-
 /// The index on `_id`, and the key of a clustered collection, come with the collection.
 fn is_made_with_the_collection(index: &Document) -> bool {
     index.get_str("name").is_ok_and(|name| name == "_id_") || index.get_bool("clustered").unwrap_or(false)
 }
 
 fn is_ttl(index: &Document) -> bool {
-    index.contains_key("expireAfterSeconds")
+    index.contains_key(EXPIRY) && !is_made_with_the_collection(index)
 }
 
 fn create_indexes(server: &MongoDb, name: &str, shown: &str, indexes: Vec<Document>) -> Result<()> {
@@ -314,25 +226,38 @@ fn spec(mut index: Document) -> Document {
     index
 }
 
-/// TTL indexes come last, in the collection's place: from then on the server removes what has expired.
-fn build_ttl_indexes(server: &MongoDb, name: &str, metadata: &Metadata, warnings: &mut Vec<String>) -> Result<()> {
+/// TTL indexes, and the expiry of time-series and clustered collections, come last, in the collection's place: from
+/// then on the server removes what has expired. Returns what the operator should know.
+fn start_expiry(server: &MongoDb, name: &str, metadata: &Metadata) -> Result<Option<String>> {
     let indexes: Vec<_> = metadata.indexes.iter().filter(|index| is_ttl(index)).cloned().collect();
-    if indexes.is_empty() {
-        return Ok(());
+    let expiry = metadata.options.get(EXPIRY);
+    if indexes.is_empty() && expiry.is_none() {
+        return Ok(None);
     }
-    warnings.push("it has a TTL index: the server will now remove the records that have expired".into());
-    create_indexes(server, name, name, indexes)
+    create_indexes(server, name, name, indexes)?;
+    if let Some(seconds) = expiry {
+        let command = doc! {"collMod": name, EXPIRY: seconds.clone()};
+        server.block(async {
+            server.command(command).await.map_err(|e| errors::collection(&e, "set the expiry of", name))
+        })?;
+    }
+    Ok(Some(format!("{name} has a TTL: the server will now remove the records that have expired")))
 }
 
-fn rename(server: &MongoDb, from: &str, to: &str) -> Result<()> {
+/// Renames. A target that must be replaced is dropped with it; any other that has come up meanwhile is kept.
+fn rename(server: &MongoDb, from: &str, to: &str, replaces: bool) -> Result<()> {
     let database = server.database.name();
     let command = doc! {
-        "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"), "dropTarget": true,
+        "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"), "dropTarget": replaces,
         "writeConcern": {"w": "majority"},
     };
     let admin = server.database.client().database("admin");
-    server.block(async {
-        admin.run_command(command).await.map(drop).map_err(|e| errors::collection(&e, "put in place", to))
+    server.to_the_end(async {
+        match admin.run_command(command).await {
+            Ok(_) => Ok(()),
+            Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(to)),
+            Err(e) => Err(errors::collection(&e, "put in place", to)),
+        }
     })
 }
 

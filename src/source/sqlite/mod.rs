@@ -1,0 +1,182 @@
+//! SQLite: a component is one fresh database file that holds just the selected tables and rows.
+//!
+//! The file is built by `INSERT … SELECT` out of the attached source, in one read transaction, so it is consistent
+//! while the application writes. The backup API would copy free pages too, and with them what was deleted, or another
+//! tenant's. It is the one thing that is staged on disk: 0600, and gone with the run.
+
+mod digest;
+mod inventory;
+mod read;
+mod restore;
+mod schema;
+
+use super::{
+    Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target, View, Wanted,
+};
+use crate::config;
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::Cancel;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use tempfile::NamedTempFile;
+
+pub use digest::digest_database;
+
+/// How long to wait for another connection's lock.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A SQLite database file.
+#[derive(Debug)]
+pub struct Sqlite {
+    name: String,
+    path: PathBuf,
+    cancel: Cancel,
+    /// Of a restore: the stored database, taken out of its archive once.
+    stored: Mutex<Option<(String, NamedTempFile)>>,
+}
+
+impl Sqlite {
+    /// Opens the database at `path` and makes sure that it is one.
+    ///
+    /// # Errors
+    /// [`Kind::Connect`] when it is not there or no database.
+    pub fn open(name: &str, path: &Path, cancel: Cancel) -> Result<Self> {
+        let source = Self::new(name, path, cancel);
+        if !path.exists() {
+            return Err(Error::new(
+                Kind::Connect,
+                format!("SQLite source '{name}': there is no file {}", path.display()),
+            )
+            .hint("check the source's `path`; relative ones are relative to the configuration file"));
+        }
+        let connection = source.reader()?;
+        connection
+            .query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+            .map_err(|e| source.failed("read", &e))?;
+        Ok(source)
+    }
+
+    /// Opens the place a restore goes to: the file `into` (a path, or `sqlite:PATH`), which need not exist, or the
+    /// configured one.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when `into` is a URI of something else.
+    pub fn open_target(name: &str, configured: &Path, into: Option<&str>, cancel: Cancel) -> Result<Self> {
+        let path = match into {
+            Some(uri) if uri.contains("://") => {
+                return Err(Error::new(Kind::Config, format!("--into {name}=…: a SQLite source goes into a file"))
+                    .hint("write a path, or sqlite:PATH"));
+            }
+            Some(into) => PathBuf::from(into.strip_prefix("sqlite:").unwrap_or(into)),
+            None => configured.to_owned(),
+        };
+        if path.exists() { Self::open(name, &path, cancel) } else { Ok(Self::new(name, &path, cancel)) }
+    }
+
+    fn new(name: &str, path: &Path, cancel: Cancel) -> Self {
+        Self { name: name.to_owned(), path: path.to_owned(), cancel, stored: Mutex::new(None) }
+    }
+
+    /// The file's name without its extension: what the database is called inside an archive.
+    fn stem(&self) -> String {
+        self.path.file_stem().map_or_else(|| self.name.clone(), |stem| stem.to_string_lossy().into_owned())
+    }
+
+    /// A connection that cannot write.
+    fn reader(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        self.prepare(Connection::open_with_flags(&self.path, flags).map_err(|e| self.failed("open", &e))?)
+    }
+
+    /// Sets what every connection needs: patience with locks, and an end when the run is cancelled.
+    fn prepare(&self, mut connection: Connection) -> Result<Connection> {
+        connection.busy_timeout(BUSY).map_err(|e| self.failed("open", &e))?;
+        let cancel = self.cancel.clone();
+        connection.progress_handler(10_000, Some(move || cancel.is_set())).map_err(|e| self.failed("open", &e))?;
+        Ok(connection)
+    }
+
+    fn failed(&self, doing: &str, error: &rusqlite::Error) -> Error {
+        if let Err(cancelled) = self.cancel.check() {
+            return cancelled;
+        }
+        let made = |kind| Error::new(kind, format!("cannot {doing} {}", self.path.display())).cause(error);
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => made(Kind::Connect)
+                .hint("the file is no SQLite database, or it is encrypted: check the source's `path`"),
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => made(Kind::Connect)
+                .hint("check that the file and its folder can be read by the user who runs the backup"),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                made(Kind::Source).hint("another program holds a lock on it for longer than ten seconds")
+            }
+            Some(ErrorCode::DatabaseCorrupt) => {
+                made(Kind::Source).hint("the live database is damaged: run `PRAGMA integrity_check` in sqlite3")
+            }
+            Some(ErrorCode::DiskFull) => made(Kind::Io).hint("the folder for temporary files ($TMPDIR) is full"),
+            _ => made(Kind::Source),
+        }
+    }
+}
+
+/// Databases in the making are temporary files.
+fn no_temporary_file(error: &std::io::Error) -> Error {
+    Error::new(Kind::Io, "cannot create a temporary file")
+        .cause(error)
+        .hint("free space in $TMPDIR (else /tmp), or set it")
+}
+
+impl Source for Sqlite {
+    fn server(&self) -> Server {
+        Server {
+            version: rusqlite::version().to_owned(),
+            address: self.path.display().to_string(),
+            database: self.stem(),
+        }
+    }
+
+    fn inventory(&self) -> Result<Inventory> {
+        inventory::inventory(self)
+    }
+
+    fn open_view<'a>(
+        &'a self,
+        _collections: &[Wanted],
+        _consistency: config::Consistency,
+        _at_most: Level,
+    ) -> Result<Box<dyn View + 'a>> {
+        Ok(Box::new(read::SqliteView::open(self)))
+    }
+
+    fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {
+        inventory::count(self, wanted).map(Some)
+    }
+
+    fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
+        inventory::orphans(self, relationship)
+    }
+}
+
+impl Target for Sqlite {
+    fn server(&self) -> Server {
+        Source::server(self)
+    }
+
+    fn inventory(&self) -> Result<Inventory> {
+        if self.path.exists() { inventory::inventory(self) } else { Ok(Inventory::default()) }
+    }
+
+    fn stage(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Staged> {
+        restore::stage(self, stored, input)
+    }
+
+    fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched> {
+        restore::switch(self, staged, input)
+    }
+
+    fn discard(&self, _staged: &Staged) -> Result<()> {
+        // The extracted database is an unnamed file's worth of temporary data and goes with the target.
+        Ok(())
+    }
+}

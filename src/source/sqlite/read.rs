@@ -1,0 +1,237 @@
+//! Builds the database file of a component out of the source, and stores it.
+
+use super::inventory::{no_owner_column, owner};
+use super::schema::{self, Object, literal, quote};
+use super::{Sqlite, digest};
+use crate::error::{Error, Kind, Result};
+use crate::source::{ConsistencyStamp, EntryName, ItemKind, Level, Output, ReadCollection, StreamTotals, View, Wanted};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use std::fs::File;
+use tempfile::NamedTempFile;
+
+/// A view of a database file. Every unit is read in one transaction.
+pub struct SqliteView<'a> {
+    source: &'a Sqlite,
+    stamp: ConsistencyStamp,
+}
+
+impl<'a> SqliteView<'a> {
+    pub fn open(source: &'a Sqlite) -> Self {
+        let stamp = ConsistencyStamp { level: Level::Snapshot, at: chrono::Utc::now(), reason: None };
+        Self { source, stamp }
+    }
+}
+
+impl View for SqliteView<'_> {
+    fn consistency(&self) -> ConsistencyStamp {
+        self.stamp.clone()
+    }
+
+    fn units(&self, wanted: &[Wanted]) -> Vec<Vec<Wanted>> {
+        vec![wanted.to_vec()]
+    }
+
+    fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
+        let file = NamedTempFile::new().map_err(|e| super::no_temporary_file(&e))?;
+        let done = Builder::new(self.source, &file)?.build(unit)?;
+        let failed = |e: &std::io::Error| Error::io("read", file.path(), e);
+        let mut body = File::open(file.path()).map_err(|e| failed(&e))?;
+        let size = body.metadata().map_err(|e| failed(&e))?.len();
+        let stem = self.source.stem();
+        output.sized(&EntryName::new(&stem, &stem, ".db"), size, &mut body)?;
+        Ok(done)
+    }
+}
+
+/// The new database as `main`, the source attached as `s`.
+struct Builder<'a> {
+    source: &'a Sqlite,
+    connection: Connection,
+}
+
+impl<'a> Builder<'a> {
+    fn new(source: &'a Sqlite, file: &NamedTempFile) -> Result<Self> {
+        let encoding: String = source
+            .reader()?
+            .query_row("PRAGMA encoding", [], |row| row.get(0))
+            .map_err(|e| source.failed("read", &e))?;
+        let connection = Connection::open(file.path()).map_err(|e| source.failed("copy", &e))?;
+        let connection = source.prepare(connection)?;
+        let uri = format!("file:{}?mode=ro", escape_uri(&source.path.display().to_string()));
+        let setup = format!(
+            "PRAGMA encoding = {}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;
+             PRAGMA trusted_schema = OFF; ATTACH {} AS s;",
+            literal(&encoding),
+            literal(&uri)
+        );
+        connection.execute_batch(&setup).map_err(|e| source.failed("copy", &e))?;
+        Ok(Self { source, connection })
+    }
+
+    fn build(self, unit: &[Wanted]) -> Result<Vec<ReadCollection>> {
+        let failed = |e: rusqlite::Error| self.source.failed("copy", &e);
+        // The first SELECT on the source fixes the moment for all of them.
+        self.connection.execute_batch("BEGIN").map_err(failed)?;
+        let objects = schema::objects(&self.connection, "s").map_err(failed)?;
+        let kinds = schema::table_kinds(&self.connection, "s").map_err(failed)?;
+        let is_virtual = |name: &str| kinds.iter().any(|(n, kind)| n == name && kind == "virtual");
+        let mut done = Vec::new();
+        for wanted in unit {
+            done.push(self.copy(wanted, &objects, is_virtual(&wanted.name))?);
+        }
+        for wanted in unit {
+            self.finish_table(wanted, unit, &objects, &mut done)?;
+        }
+        self.copy_pragmas(&objects, unit)?;
+        self.connection.execute_batch("COMMIT").map_err(failed)?;
+        // What is counted and digested is what will be stored.
+        for (wanted, read) in unit.iter().zip(&mut done).filter(|(wanted, _)| wanted.kind != ItemKind::View) {
+            let totals =
+                digest::table(&self.connection, "main", &wanted.name, is_virtual(&wanted.name)).map_err(failed)?;
+            (read.records, read.bytes, read.digest) = (totals.records, totals.bytes, totals.digest);
+        }
+        self.connection.close().map_err(|(_, e)| failed(e))?;
+        Ok(done)
+    }
+
+    /// Makes a table and copies its rows. Indexes come after the rows, triggers last.
+    fn copy(&self, wanted: &Wanted, objects: &[Object], is_virtual: bool) -> Result<ReadCollection> {
+        let totals = StreamTotals::default();
+        let mut done = ReadCollection {
+            name: wanted.name.clone(),
+            records: 0,
+            bytes: 0,
+            digest: totals.digest,
+            without_owner: 0,
+            warnings: Vec::new(),
+        };
+        let missing = || Error::new(Kind::Missing, format!("table {} does not exist any more", wanted.name));
+        let made = objects.iter().find(|o| o.name == wanted.name && matches!(o.kind.as_str(), "table" | "view"));
+        let sql = made.and_then(|object| object.sql.as_deref()).ok_or_else(missing)?;
+        if wanted.kind == ItemKind::View {
+            return Ok(done);
+        }
+        let failed = |e: rusqlite::Error| self.source.failed(&format!("copy table {} of", wanted.name), &e);
+        if is_virtual && !known_virtual(sql) {
+            let what = format!("table {} is of a virtual kind that is not supported: {}", wanted.name, first_line(sql));
+            return Err(Error::new(Kind::Source, what).hint("FTS3, FTS4, FTS5 and R-Tree tables are supported"));
+        }
+        self.connection.execute_batch(sql).map_err(failed)?;
+        let columns = schema::copied_columns(&self.connection, "s", &wanted.name, is_virtual).map_err(failed)?;
+        let table = quote(&wanted.name);
+        let insert = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM s.{table}");
+        match owner(&wanted.records)? {
+            None => {
+                self.connection.execute(&insert, []).map_err(failed)?;
+            }
+            Some((field, value)) => {
+                let known = schema::columns(&self.connection, "s", &wanted.name).map_err(failed)?;
+                if !known.iter().any(|column| column.name.eq_ignore_ascii_case(&field)) {
+                    return Err(no_owner_column(&wanted.name, &field));
+                }
+                let sql = format!("{insert} WHERE {} = ?1", quote(&field));
+                self.connection.execute(&sql, [value.clone()]).map_err(failed)?;
+                self.check_owner(wanted, &field, &value, &mut done)?;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Every copied row is the tenant's, by type and bytes: `=` may compare by a looser collation or affinity.
+    fn check_owner(&self, wanted: &Wanted, field: &str, value: &Value, done: &mut ReadCollection) -> Result<()> {
+        let failed = |e: rusqlite::Error| self.source.failed(&format!("check table {} of", wanted.name), &e);
+        let (table, column) = (quote(&wanted.name), quote(field));
+        let sql = format!(
+            "SELECT count(*) FROM main.{table} WHERE typeof({column}) <> typeof(?1)
+             OR CAST({column} AS BLOB) <> CAST(?1 AS BLOB)"
+        );
+        let strangers: i64 = self.connection.query_row(&sql, [value.clone()], |row| row.get(0)).map_err(failed)?;
+        if strangers > 0 {
+            let what = format!("{strangers} rows of {} match the tenant's id but are not exactly it", wanted.name);
+            return Err(Error::new(Kind::Source, what)
+                .hint(format!("look at the collation and the types of the column `{field}`")));
+        }
+        let sql = format!("SELECT count(*) FROM s.{table} WHERE {column} IS NULL");
+        let nobody: i64 = self.connection.query_row(&sql, [], |row| row.get(0)).map_err(failed)?;
+        done.without_owner = u64::try_from(nobody).unwrap_or(0);
+        if nobody > 0 {
+            done.warnings.push(format!("{nobody} rows have no `{field}` and are in no tenant's backup"));
+        }
+        if !schema::is_indexed(&self.source.reader()?, &wanted.name, field).map_err(failed)? {
+            let name = quote(&format!("{}_{field}", wanted.name));
+            let command = format!("CREATE INDEX {name} ON {table} ({column})");
+            done.warnings.push(format!("`{field}` has no index, so every row is read: {command}"));
+        }
+        Ok(())
+    }
+
+    /// Indexes and triggers of a table; a view's definition.
+    fn finish_table(
+        &self,
+        wanted: &Wanted,
+        unit: &[Wanted],
+        objects: &[Object],
+        done: &mut [ReadCollection],
+    ) -> Result<()> {
+        let failed = |e: rusqlite::Error| self.source.failed(&format!("copy the schema of {} of", wanted.name), &e);
+        let own = objects.iter().filter(|o| o.table == wanted.name && (o.kind != "table"));
+        for object in own {
+            let Some(sql) = &object.sql else { continue };
+            self.connection.execute_batch(sql).map_err(failed)?;
+            let warning =
+                (object.kind == "trigger").then(|| foreign_names(sql, unit, objects)).filter(|n| !n.is_empty());
+            if let (Some(names), Some(read)) = (warning, done.iter_mut().find(|read| read.name == wanted.name)) {
+                let (trigger, names) = (&object.name, names.join(", "));
+                read.warnings.push(format!("trigger {trigger} names {names}, which is not in this archive"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a database says about itself, and the counters of AUTOINCREMENT.
+    fn copy_pragmas(&self, objects: &[Object], unit: &[Wanted]) -> Result<()> {
+        let failed = |e: rusqlite::Error| self.source.failed("copy", &e);
+        for pragma in ["user_version", "application_id"] {
+            let value: i64 =
+                self.connection.query_row(&format!("PRAGMA s.{pragma}"), [], |row| row.get(0)).map_err(failed)?;
+            self.connection.execute_batch(&format!("PRAGMA main.{pragma} = {value}")).map_err(failed)?;
+        }
+        let has = |database: &str| -> rusqlite::Result<bool> {
+            let sql = format!("SELECT count(*) FROM {database}.sqlite_master WHERE name = 'sqlite_sequence'");
+            self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(|n| n > 0)
+        };
+        if !objects.iter().any(|o| o.name == "sqlite_sequence") || !has("main").map_err(failed)? {
+            return Ok(());
+        }
+        for wanted in unit {
+            let sql = "DELETE FROM main.sqlite_sequence WHERE name = ?1";
+            self.connection.execute(sql, [&wanted.name]).map_err(failed)?;
+            let sql = "INSERT INTO main.sqlite_sequence SELECT name, seq FROM s.sqlite_sequence WHERE name = ?1";
+            self.connection.execute(sql, [&wanted.name]).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tables of the source that a trigger's text names and this archive does not hold.
+fn foreign_names<'o>(sql: &str, unit: &[Wanted], objects: &'o [Object]) -> Vec<&'o str> {
+    let words: Vec<_> = sql.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let tables = objects.iter().filter(|o| o.kind == "table" && !unit.iter().any(|wanted| wanted.name == o.name));
+    tables.map(|o| o.name.as_str()).filter(|name| words.iter().any(|word| word.eq_ignore_ascii_case(name))).collect()
+}
+
+fn known_virtual(sql: &str) -> bool {
+    let lower = sql.to_lowercase();
+    let module = lower.split(" using ").nth(1).unwrap_or_default().trim_start();
+    ["fts3", "fts4", "fts5", "rtree"].iter().any(|known| module.starts_with(known))
+}
+
+fn first_line(sql: &str) -> &str {
+    sql.lines().next().unwrap_or_default()
+}
+
+/// A path inside a `file:` URI.
+fn escape_uri(path: &str) -> String {
+    path.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}

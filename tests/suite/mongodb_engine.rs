@@ -1,0 +1,8 @@
+//! The MongoDB engine against a real server; the oracle is a raw driver that compares bytes.
+
+mod consistency;
+mod failures;
+mod laboratory;
+mod restoring;
+mod tenants;
+mod values;

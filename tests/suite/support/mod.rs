@@ -1,0 +1,3 @@
+//! What several themes need: real servers.
+
+pub mod mongod;
