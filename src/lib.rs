@@ -23,6 +23,7 @@ pub mod modules;
 pub mod names;
 pub mod pipeline;
 pub mod plan;
+pub mod prune;
 pub mod repository;
 pub mod restore;
 pub mod source;

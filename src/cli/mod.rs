@@ -15,6 +15,7 @@ mod output;
 mod plan;
 mod process;
 mod progress;
+mod prune;
 mod restore;
 mod settings;
 mod show;
@@ -87,6 +88,7 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::List(args) => list::run(args, settings),
         Command::Show(args) => show::run(args, settings),
         Command::Verify(args) => verify::run(args, settings),
+        Command::Prune(args) => prune::run(args, settings),
         Command::Config(args) => config::run(args, settings),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -84,7 +84,7 @@ impl<'a> Backup<'a> {
     fn complete(&self) -> (BTreeSet<&'a str>, bool) {
         let complete =
             || self.entry.summary.components.iter().filter(|component| component.status == ComponentStatus::Complete);
-        let modules = complete().flat_map(|c| c.module.iter().chain(&c.shared_by)).map(String::as_str).collect();
+        let modules = complete().flat_map(|c| c.module.iter().chain(&c.shared_by)).map(|name| &**name).collect();
         (modules, complete().any(|c| c.module.is_none() && c.shared_by.is_empty()))
     }
 
@@ -102,7 +102,7 @@ impl<'a> Backup<'a> {
             .map(|(module, _)| Copy { module: Some(module), archive: None })
             .collect();
         for component in summary.components.iter().filter(|c| c.status == ComponentStatus::Complete) {
-            let archive = Some(component.name.as_str());
+            let archive = Some(&*component.name);
             let mut modules = component.module.iter().chain(&component.shared_by).peekable();
             if modules.peek().is_none() {
                 copies.push(Copy { module: None, archive });

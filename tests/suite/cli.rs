@@ -12,6 +12,7 @@ const COMMANDS: &[&[&str]] = &[
     &["list"],
     &["show"],
     &["verify"],
+    &["prune"],
     &["config"],
     &["config", "check"],
     &["config", "show"],
