@@ -44,6 +44,11 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "restore" -d 'Restore 
 complete -c backup -n "__fish_backup_needs_command" -f -a "list" -d 'List the backups, newest first'
 complete -c backup -n "__fish_backup_needs_command" -f -a "show" -d 'Show one backup\'s manifest'
 complete -c backup -n "__fish_backup_needs_command" -f -a "verify" -d 'Verify stored backups against their manifests'
+complete -c backup -n "__fish_backup_needs_command" -f -a "prune" -d 'Remove the backups that retention no longer wants'
+complete -c backup -n "__fish_backup_needs_command" -f -a "hold" -d 'Keep a backup from pruning until it is released'
+complete -c backup -n "__fish_backup_needs_command" -f -a "release" -d 'Let a held backup go again'
+complete -c backup -n "__fish_backup_needs_command" -f -a "forget" -d 'Remove backups by hand: some by their ids, or all of a tenant'
+complete -c backup -n "__fish_backup_needs_command" -f -a "stats" -d 'Show figures over all backups: how many, how large, how good, how old'
 complete -c backup -n "__fish_backup_needs_command" -f -a "config" -d 'Check, show or begin a configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c backup -n "__fish_backup_needs_command" -f -a "man" -d 'Write the manual pages into a directory'
@@ -176,6 +181,77 @@ complete -c backup -n "__fish_backup_using_subcommand verify" -s q -l quiet -d '
 complete -c backup -n "__fish_backup_using_subcommand verify" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand verify" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand prune" -l policy -d 'Judge by this policy (default, aggressive, conservative, compliance) instead of the configured retention' -r
+complete -c backup -n "__fish_backup_using_subcommand prune" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand prune" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand prune" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand prune" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand prune" -l dry-run -d 'Only say what would go, what would stay, and why'
+complete -c backup -n "__fish_backup_using_subcommand prune" -l yes -d 'Consent to removing more than half of the backups'
+complete -c backup -n "__fish_backup_using_subcommand prune" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand prune" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand prune" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand prune" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand prune" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand hold" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand hold" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand hold" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand hold" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand hold" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand hold" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand hold" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand hold" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand hold" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand hold" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand release" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand release" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand release" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand release" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand release" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand release" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand release" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand release" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand release" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand release" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand forget" -l tenant -d 'Every backup of this tenant, and all that its runs left behind' -r
+complete -c backup -n "__fish_backup_using_subcommand forget" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand forget" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand forget" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand forget" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand forget" -l yes -d 'Do not ask'
+complete -c backup -n "__fish_backup_using_subcommand forget" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand forget" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand forget" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand forget" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand forget" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand forget" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand stats" -l tenant -d 'Only this tenant\'s' -r
+complete -c backup -n "__fish_backup_using_subcommand stats" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand stats" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand stats" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand stats" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand stats" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand stats" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand stats" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand stats" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand stats" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''

@@ -7,7 +7,7 @@ use crate::event::{Event, Events};
 use crate::manifest::{Component, ComponentStatus, FORMAT_VERSION};
 use crate::names::BackupId;
 use crate::pipeline::Cancel;
-use crate::repository::{Repository, Unreadable, Verified, VerifyLevel, Wait};
+use crate::repository::{Repository, Unreadable, Verified, VerifyLevel, Wait, retention};
 use crate::source::{self, ItemKind, StreamTotals};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -79,10 +79,12 @@ pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
         Some(ids) => ids.clone(),
         None => catalog.backups.iter().map(|entry| entry.id.clone()).collect(),
     };
+    let expired = retention::expired(&catalog.backups, &config.retention, config.timezone, (options.now)());
     let mut reports = Vec::new();
     for id in &ids {
         catalog.find(id)?;
-        let report = verify_one(options, &repository, id)?;
+        let mut report = verify_one(options, &repository, id)?;
+        report.not_expired = !expired.contains(id);
         let fact = Verified { level: options.level, at: (options.now)(), valid: report.valid };
         if let Err(error) = repository.record_verified(id, &fact) {
             options.events.warn(format!("the verdict on {id} could not be recorded: {error}"));

@@ -2,7 +2,8 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    completions, config, create, exit, list, list_modules, man, restore, show, time, verify, verify_collections,
+    completions, config, create, exit, forget, hold, list, list_modules, man, prune, restore, show, stats, time,
+    verify, verify_collections,
 };
 use crate::config::BackupType;
 use crate::error::{Error, Kind};
@@ -76,6 +77,11 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     Verify(verify::Args),
+    Prune(prune::Args),
+    Hold(hold::HoldArgs),
+    Release(hold::ReleaseArgs),
+    Forget(forget::Args),
+    Stats(stats::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),

@@ -7,6 +7,8 @@ mod config;
 mod create;
 mod exit;
 mod failure;
+mod forget;
+mod hold;
 mod list;
 mod list_modules;
 mod log;
@@ -15,9 +17,11 @@ mod output;
 mod plan;
 mod process;
 mod progress;
+mod prune;
 mod restore;
 mod settings;
 mod show;
+mod stats;
 mod text;
 mod time;
 mod verify;
@@ -87,6 +91,11 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::List(args) => list::run(args, settings),
         Command::Show(args) => show::run(args, settings),
         Command::Verify(args) => verify::run(args, settings),
+        Command::Prune(args) => prune::run(args, settings),
+        Command::Hold(args) => hold::hold(args, settings),
+        Command::Release(args) => hold::release(args, settings),
+        Command::Forget(args) => forget::run(args, settings),
+        Command::Stats(args) => stats::run(args, settings),
         Command::Config(args) => config::run(args, settings),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -307,6 +307,15 @@ pub struct RetentionPolicy {
     pub keep_minimum: u32,
 }
 
+impl RetentionPolicy {
+    /// The policies that have a name: `default`, `aggressive`, `conservative`, `compliance`.
+    pub fn built_in() -> [Self; 4] {
+        [("default", 10, 30), ("aggressive", 5, 7), ("conservative", 30, 90), ("compliance", 100, 365)].map(
+            |(name, max_backups, max_age_days)| Self { name: name.into(), max_backups, max_age_days, keep_minimum: 1 },
+        )
+    }
+}
+
 /// A named, scheduled request.
 #[derive(Debug, Clone)]
 pub struct Job {

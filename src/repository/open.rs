@@ -244,6 +244,18 @@ impl Repository {
         self.write_json(&folder, &format!("{}.json", run.id), run)
     }
 
+    /// Removes the record of a run that left no backup.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove_failure(&self, id: &str) -> Result<()> {
+        let folder = self.location.join(METADATA).join(FAILED);
+        // Ids in records are input: only what is an id names a file.
+        let id = BackupId::parse(id)?;
+        remove_file(&folder.join(format!("{id}.json")))?;
+        sync_folder(&folder)
+    }
+
     /// Records a verification.
     ///
     /// # Errors

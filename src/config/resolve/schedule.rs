@@ -163,11 +163,11 @@ impl Resolver<'_> {
 }
 
 fn policy(name: RawPolicyName) -> RetentionPolicy {
-    let (name, max_backups, max_age_days) = match name {
-        RawPolicyName::Default => ("default", 10, 30),
-        RawPolicyName::Aggressive => ("aggressive", 5, 7),
-        RawPolicyName::Conservative => ("conservative", 30, 90),
-        RawPolicyName::Compliance => ("compliance", 100, 365),
-    };
-    RetentionPolicy { name: name.into(), max_backups, max_age_days, keep_minimum: 1 }
+    let [default, aggressive, conservative, compliance] = RetentionPolicy::built_in();
+    match name {
+        RawPolicyName::Default => default,
+        RawPolicyName::Aggressive => aggressive,
+        RawPolicyName::Conservative => conservative,
+        RawPolicyName::Compliance => compliance,
+    }
 }

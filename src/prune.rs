@@ -1,0 +1,186 @@
+//! `prune`: removes what retention no longer wants.
+
+use crate::config::{Config, Retention, RetentionPolicy};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Events};
+use crate::names::{BackupId, Scope};
+use crate::pipeline::Cancel;
+use crate::repository::{Catalog, Interrupted, Repository, Wait, retention};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+/// More removals than this at once, and more than half of all backups, need consent.
+const FEW: usize = 3;
+
+/// Leftovers of dead runs stay this long, for whoever wants to look into what happened.
+const LEFTOVER_AGE: TimeDelta = TimeDelta::hours(24);
+
+/// Everything a prune needs from outside.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Only say what would go.
+    pub dry_run: bool,
+    /// A named policy instead of the configured retention.
+    pub policy: Option<String>,
+    /// Consent to removing most of the backups.
+    pub yes: bool,
+    /// How long to wait for the repository's lock.
+    pub wait: Wait,
+    /// The clock.
+    pub now: fn() -> DateTime<Utc>,
+    /// Where events go.
+    pub events: Events,
+    /// The cancel flag.
+    pub cancel: Cancel,
+}
+
+/// What went, or would go. Field names are a contract.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// What went, or would go.
+    pub removed: Vec<Line>,
+    /// What stays.
+    pub kept: Vec<Line>,
+    /// Bytes freed; in a dry run by the manifests.
+    pub freed: u64,
+    /// Leftovers of dead runs that went, or would go.
+    pub swept: Vec<String>,
+}
+
+/// A backup and why it goes or stays.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Line {
+    /// The backup.
+    pub id: BackupId,
+    /// Why.
+    pub reason: String,
+}
+
+/// Prunes.
+///
+/// # Errors
+/// [`Kind::Locked`] while anything works on the repository, [`Kind::Refused`] when a guard fails; nothing was removed
+/// then. After another error a second run completes what is left.
+pub fn run(options: &Options<'_>) -> Result<Report> {
+    let config = options.config;
+    let policy = options.policy.as_deref().map(policy).transpose()?;
+    let retention = policy.as_ref().unwrap_or(&config.retention);
+    let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
+    // Looking needs no lock; what is looked at here may change until the real run, which looks again.
+    let lock = if options.dry_run { None } else { Some(repository.lock_exclusive("prune", options.wait)?) };
+    let catalog = repository.catalog()?;
+    let now = (options.now)();
+    sane(&catalog, now)?;
+    let decisions = retention::plan(&catalog.backups, retention, config.timezone, now);
+    let (kept, going): (Vec<_>, Vec<_>) = decisions.into_iter().partition(|decision| decision.keep);
+    let line = |decision: retention::Decision| Line { id: decision.id, reason: decision.reason };
+    let mut report = Report {
+        dry_run: options.dry_run,
+        removed: going.into_iter().map(line).collect(),
+        kept: kept.into_iter().map(line).collect(),
+        freed: 0,
+        swept: Vec::new(),
+    };
+    let dead = leftovers(&catalog, now);
+    if lock.is_none() {
+        report.freed = report.removed.iter().filter_map(|line| catalog.find(&line.id).ok()).map(stored).sum();
+        report.swept = dead.iter().map(|leftover| leftover.path.clone()).collect();
+        return Ok(report);
+    }
+    consented(options, &report)?;
+    let removed = remove(options, &repository, &catalog, &mut report);
+    let swept = removed.and_then(|()| sweep(options, &repository, &dead, &mut report));
+    let result = swept.as_ref().map_or_else(|error| format!("failed: {error}"), |()| "done".to_owned());
+    let subject = format!("{} backups", report.removed.len());
+    if let Err(error) = repository.audit("prune", &subject, &result) {
+        options.events.warn(format!("the audit log could not be written: {error}"));
+    }
+    swept.map(|()| report)
+}
+
+/// A policy by its name in the configuration.
+fn policy(name: &str) -> Result<Retention> {
+    let known = RetentionPolicy::built_in();
+    let found = known.iter().find(|policy| policy.name == name).cloned();
+    found.map(Retention::Policy).ok_or_else(|| {
+        Error::new(Kind::Config, format!("there is no retention policy '{}'", name.escape_debug()))
+            .hint(format!("the policies are {}", known.map(|policy| policy.name).join(", ")))
+    })
+}
+
+/// Refuses to judge by a catalog or a clock that cannot be trusted.
+fn sane(catalog: &Catalog, now: DateTime<Utc>) -> Result<()> {
+    if !catalog.unreadable.is_empty() {
+        let lines = catalog.unreadable.iter().map(|u| format!("{}: {}", u.path, u.reason)).collect();
+        return Err(Error::new(Kind::Refused, "the catalog cannot be read in full, so nothing is removed")
+            .details(lines)
+            .hint("repair these files or move them out of the repository, and run it again"));
+    }
+    match catalog.backups.iter().map(|entry| entry.id.at()).max() {
+        Some(newest) if newest > now => {
+            let what = format!("the clock says {}, but the newest backup is of {}", stamp(now), stamp(newest));
+            Err(Error::new(Kind::Refused, what).hint("set the clock; ages cannot be told with a wrong one"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stamp(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A wrong clock or a slip in the configuration shows as a mass removal.
+fn consented(options: &Options<'_>, report: &Report) -> Result<()> {
+    let (going, all) = (report.removed.len(), report.removed.len() + report.kept.len());
+    if options.yes || going <= FEW || going * 2 <= all {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Refused, format!("{going} of {all} backups would be removed, more than half"))
+        .hint("look at `backup prune --dry-run`, and consent with --yes"))
+}
+
+/// What is old enough to sweep. A folder without its manifest is a run that died between two renames; several of one
+/// scope are lost manifests, whose bytes somebody may want back.
+fn leftovers(catalog: &Catalog, now: DateTime<Utc>) -> Vec<Interrupted> {
+    let mut published: BTreeMap<Scope, usize> = BTreeMap::new();
+    for leftover in catalog.interrupted.iter().filter(|leftover| leftover.is_published()) {
+        *published.entry(leftover.scope()).or_default() += 1;
+    }
+    let dead = catalog.interrupted.iter().filter(|leftover| !leftover.running && now - leftover.at() > LEFTOVER_AGE);
+    let alone = |leftover: &&Interrupted| {
+        !leftover.is_published() || published.get(&leftover.scope()).is_none_or(|count| *count == 1)
+    };
+    dead.filter(alone).cloned().collect()
+}
+
+fn stored(entry: &crate::repository::Entry) -> u64 {
+    entry.summary.totals.stored_bytes
+}
+
+fn remove(options: &Options<'_>, repository: &Repository, catalog: &Catalog, report: &mut Report) -> Result<()> {
+    // Oldest first: what an interruption leaves is then the newer part.
+    let mut ordered = std::mem::take(&mut report.removed);
+    ordered.sort_by_key(|line| (line.id.at(), line.id.clone()));
+    for line in ordered {
+        options.cancel.check()?;
+        let backup_type = catalog.find(&line.id)?.summary.backup_type;
+        report.freed += repository.remove(&line.id, backup_type)?;
+        options.events.emit(Event::Detail(format!("removed {}: {}", line.id, line.reason)));
+        report.removed.push(line);
+    }
+    Ok(())
+}
+
+fn sweep(options: &Options<'_>, repository: &Repository, dead: &[Interrupted], report: &mut Report) -> Result<()> {
+    for leftover in dead {
+        options.cancel.check()?;
+        repository.remove_leftover(leftover)?;
+        report.swept.push(leftover.path.clone());
+    }
+    Ok(())
+}
