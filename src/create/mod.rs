@@ -13,7 +13,7 @@ use crate::names::BackupId;
 use crate::pipeline::Cancel;
 use crate::plan::{self, Plan, Sources};
 use crate::repository::{FailedRun, Repository, Wait};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use std::path::PathBuf;
 
 /// Everything a run needs from outside.
@@ -66,7 +66,8 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
 /// came, or nothing usable was stored.
 pub fn run(options: &Options<'_>) -> Result<Created> {
     let selection = modules::select(options.config, &options.request)?;
-    let began = (options.now)();
+    // To the millisecond, as the id says it.
+    let began = (options.now)().trunc_subsecs(3);
     let id = BackupId::new(&selection.scope, began);
     let what = format!("create {id}");
 
