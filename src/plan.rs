@@ -1,6 +1,6 @@
 //! A selection resolved against live sources: what will be read, how it is filtered, where it goes.
 
-use crate::config::Config;
+use crate::config::{Config, UploadRoot};
 use crate::error::{Context, Error, Kind, Result};
 use crate::modules::{CollectionSpec, Content, Excluded, Records, Selection};
 use crate::names::Scope;
@@ -155,7 +155,7 @@ pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel
             }
             (Content::Uploads { directories }, _) => {
                 let trees = files::uploads(&config.uploads, directories, &selection.scope);
-                let optional = selection.scope.tenant().is_some();
+                let optional = may_be_absent(config, selection);
                 files_items(&mut planned, trees, directories, optional, cancel)?;
             }
             (Content::Extra { name, files }, _) => {
@@ -193,6 +193,13 @@ fn database_item(spec: &CollectionSpec, inventory: &Inventory, source: Option<&d
         item.documents = exact;
     }
     Ok(item)
+}
+
+/// A tenant's own directory may not exist yet; a root that is not there is a disk that is not mounted.
+fn may_be_absent(config: &Config, selection: &Selection) -> bool {
+    let mut roots = config.uploads.iter();
+    let tenants_own = |root: &UploadRoot| root.layout.contains("{tenant}") || selection.scope.tenant().is_some();
+    roots.all(|root| tenants_own(root) && root.root.is_dir())
 }
 
 fn files_items(

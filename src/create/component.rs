@@ -347,6 +347,8 @@ fn directory_record(item: &PlannedItem) -> Collection {
     let (mut record, _) = collection_record(item, None);
     if item.exists {
         (record.status, record.error) = (ComponentStatus::Complete, None);
+    } else if record.status == ComponentStatus::Failed {
+        record.error = Some("does not exist: is the disk mounted, and the path right?".into());
     }
     record
 }

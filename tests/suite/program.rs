@@ -1,6 +1,7 @@
 //! The whole program: the real binary, a real server, and judges that are not ours.
 
 mod commits;
+mod examples;
 mod mistakes;
 mod round_trip;
 mod sqlite;
