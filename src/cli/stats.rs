@@ -30,7 +30,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
 
 fn render(stats: &Stats, now: DateTime<Utc>, width: Option<u16>) -> String {
     let figure = |value: Option<f64>, unit: &str| value.map_or("-".into(), |value| format!("{value:.1}{unit}"));
-    let moment = |at: Option<DateTime<Utc>>| at.map_or("-".into(), |at| text::time(at));
+    let moment = |at: Option<DateTime<Utc>>| at.map_or("-".into(), text::time);
     let number = |value: usize| text::number(value as u64);
     let of_type = |(name, of): (&&str, &crate::stats::OfType)| format!("{name} {} ({})", of.count, text::size(of.size));
     let last = stats.last_backup.as_ref().map_or("-".into(), |last| {

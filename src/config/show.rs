@@ -2,8 +2,8 @@
 
 use super::model::{Config, Engine, IdType, JobAction, Owner, Retention};
 use super::secret::mask_uri;
+use crate::config::Only;
 use crate::error::{Error, Kind, Result};
-use crate::modules::Only;
 use serde_json::{Map, Value, json};
 
 /// The configuration with defaults filled in, paths absolute and secrets masked.

@@ -170,10 +170,10 @@ fn keep_parents<'a>(backups: &[Backup<'a>], verdicts: &mut HashMap<&'a BackupId,
     for backup in backups {
         let stays = verdicts.get(&backup.entry.id).is_some_and(|(keep, _)| *keep);
         let parent = backup.entry.summary.parent.as_deref().and_then(|parent| ids.get(parent));
-        if let (true, Some(verdict)) = (stays, parent.and_then(|parent| verdicts.get_mut(*parent))) {
-            if !verdict.0 {
-                *verdict = (true, format!("{} builds on it", backup.entry.id));
-            }
+        if let (true, Some(verdict)) = (stays, parent.and_then(|parent| verdicts.get_mut(*parent)))
+            && !verdict.0
+        {
+            *verdict = (true, format!("{} builds on it", backup.entry.id));
         }
     }
 }

@@ -69,7 +69,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("std::env", &["cli", "config"]),
     ("mongodb::", &["source"]),
     ("rusqlite::", &["source"]),
-    ("libdeflater::", &["pipeline"]),
+    ("libdeflater::", &["archive"]),
 ];
 
 #[test]
