@@ -9,11 +9,11 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::manifest::{Manifest, Status};
 use crate::modules::{self, Request};
-use crate::names::BackupId;
+use crate::names::{BackupId, Scope};
 use crate::pipeline::Cancel;
 use crate::plan::{self, Plan, Sources};
-use crate::repository::{FailedRun, Repository, Wait};
-use chrono::{DateTime, SubsecRound, Utc};
+use crate::repository::{FailedRun, Lock, Repository, Wait};
+use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 
 /// Everything a run needs from outside.
@@ -66,45 +66,56 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
 /// came, or nothing usable was stored.
 pub fn run(options: &Options<'_>) -> Result<Created> {
     let selection = modules::select(options.config, &options.request)?;
-    // To the millisecond, as the id says it.
-    let began = (options.now)().trunc_subsecs(3);
-    let id = BackupId::new(&selection.scope, began);
-    let what = format!("create {id}");
 
     // A repository that is there is opened and locked before anything else is touched; one that is not is made only
     // once the sources have answered, so that a wrong password does not leave an empty repository.
     options.events.emit(Event::Phase("connecting"));
     let existing = existing_repository(options.config)?;
-    let mut lock = existing.as_ref().map(|r| r.lock_scope(&selection.scope, &what, options.wait)).transpose()?;
+    let run = existing.map(|repository| Run::new(options, repository, &selection.scope)).transpose()?;
     let prepared = plan::connect(options.config, &selection, &options.cancel).and_then(|sources| {
         options.events.emit(Event::Phase("planning"));
         let plan = plan::resolve(options.config, &selection, &sources, &options.cancel)?;
         Ok((sources, plan))
     });
-    let (sources, plan) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return Err(failed(options, existing.as_ref(), &id, began, error)),
+    let (sources, plan) = match (prepared, &run) {
+        (Ok(prepared), _) => prepared,
+        (Err(error), Some(run)) => return Err(failed(options, run, error)),
+        (Err(error), None) => return Err(error),
     };
-    let repository = match existing {
-        Some(repository) => repository,
+    let run = match run {
+        Some(run) => run,
         None => {
             let location = &options.config.repository.location;
-            Repository::open_or_create(location, options.config.repository.id.as_deref())?.0
+            let (repository, _) = Repository::open_or_create(location, options.config.repository.id.as_deref())?;
+            Run::new(options, repository, &selection.scope)?
         }
     };
-    if lock.is_none() {
-        lock = Some(repository.lock_scope(&selection.scope, &what, options.wait)?);
-    }
 
-    let made = make(options, &repository, &id, began, &plan, &sources);
-    drop(lock);
-    match made {
+    match make(options, &run, &plan, &sources) {
         Ok(manifest) => {
             let result = if manifest.status == Status::Success { "success" } else { "partial" };
-            audit(options, &repository, &id, result);
-            Ok(Created { folder: repository.folder(&id, manifest.backup_type), manifest })
+            audit(options, &run, result);
+            Ok(Created { folder: run.repository.folder(&run.id, manifest.backup_type), manifest })
         }
-        Err(error) => Err(failed(options, Some(&repository), &id, began, error)),
+        Err(error) => Err(failed(options, &run, error)),
+    }
+}
+
+/// A repository held for one run, and the backup it makes. Its id is chosen under the scope's lock, so that runs which
+/// waited for each other cannot choose the same.
+struct Run {
+    repository: Repository,
+    _lock: Lock,
+    id: BackupId,
+    began: DateTime<Utc>,
+}
+
+impl Run {
+    fn new(options: &Options<'_>, repository: Repository, scope: &Scope) -> Result<Self> {
+        let lock = repository.lock_scope(scope, &format!("create, {scope}"), options.wait)?;
+        let id = repository.free_id(scope, (options.now)());
+        let began = id.at();
+        Ok(Self { repository, _lock: lock, id, began })
     }
 }
 
@@ -115,14 +126,9 @@ fn existing_repository(config: &Config) -> Result<Option<Repository>> {
     if exists || id.is_some() { Repository::open(location, id).map(Some) } else { Ok(None) }
 }
 
-fn make(
-    options: &Options<'_>,
-    repository: &Repository,
-    id: &BackupId,
-    began: DateTime<Utc>,
-    plan: &Plan,
-    sources: &Sources,
-) -> Result<Manifest> {
+fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Result<Manifest> {
+    let Run { repository, id, began, .. } = run;
+    let began = *began;
     let mut warnings = plan.warnings.clone();
     warnings.extend(repository.sweep(&plan.scope)?);
     if let Some(newest) = repository.catalog()?.backups.first()
@@ -167,33 +173,26 @@ fn explain_space(error: Error, repository: &Repository, plan: &Plan) -> Error {
     }
 }
 
-/// Leaves a record of the failed run, where there is a repository to leave it in, and hands the error on.
-fn failed(
-    options: &Options<'_>,
-    repository: Option<&Repository>,
-    id: &BackupId,
-    began: DateTime<Utc>,
-    error: Error,
-) -> Error {
-    let Some(repository) = repository.filter(|_| error.kind != Kind::Locked) else { return error };
-    let run = FailedRun {
-        id: id.to_string(),
+/// Leaves a record of the failed run and hands the error on.
+fn failed(options: &Options<'_>, run: &Run, error: Error) -> Error {
+    let record = FailedRun {
+        id: run.id.to_string(),
         backup_type: options.request.backup_type,
         tenant_id: options.request.scope.tenant().map(ToString::to_string),
-        timestamp: began,
-        duration_seconds: record::seconds(began, (options.now)()),
+        timestamp: run.began,
+        duration_seconds: record::seconds(run.began, (options.now)()),
         errors: std::iter::once(error.to_string()).chain(error.details.iter().cloned()).collect(),
     };
-    if let Err(unrecorded) = repository.record_failure(&run) {
+    if let Err(unrecorded) = run.repository.record_failure(&record) {
         options.events.warn(format!("the failure could not be recorded: {unrecorded}"));
     }
-    audit(options, repository, id, "failed");
+    audit(options, run, "failed");
     error
 }
 
 /// The audit line is worth a warning, never the backup.
-fn audit(options: &Options<'_>, repository: &Repository, id: &BackupId, result: &str) {
-    if let Err(error) = repository.audit("create", id.as_str(), result) {
+fn audit(options: &Options<'_>, run: &Run, result: &str) {
+    if let Err(error) = run.repository.audit("create", run.id.as_str(), result) {
         options.events.warn(format!("the audit log could not be written: {error}"));
     }
 }

@@ -8,6 +8,7 @@ use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{FORMAT_VERSION, Manifest};
 use crate::names::{BackupId, Scope};
+use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -190,6 +191,22 @@ impl Repository {
             return Err(Error::new(Kind::Damaged, what));
         }
         Ok(self.folder(id, backup_type).join(relative))
+    }
+
+    /// The id of a backup of `scope` that begins at `now`, to the millisecond, or at the next one that no backup and no
+    /// run has. The caller holds the scope's lock.
+    pub fn free_id(&self, scope: &Scope, now: DateTime<Utc>) -> BackupId {
+        let mut at = now;
+        loop {
+            let id = BackupId::new(scope, at);
+            let folders = BackupType::ALL.iter().map(|kind| self.folder(&id, *kind));
+            let failure = self.location.join(METADATA).join(FAILED).join(format!("{id}.json"));
+            let mut places = folders.chain([self.manifest_path(&id), failure]);
+            if !places.any(|place| place.symlink_metadata().is_ok()) {
+                return id;
+            }
+            at += TimeDelta::milliseconds(1);
+        }
     }
 
     /// Begins a backup.

@@ -28,8 +28,7 @@ impl Staging {
         let path = parent.join(id.as_str());
         let taken = repository.manifest_path(id).exists() || repository.folder(id, backup_type).exists();
         if taken || path.exists() {
-            let what = format!("a backup {id} exists already: two runs began in the same millisecond");
-            return Err(Error::new(Kind::Repository, what).hint("start it again"));
+            return Err(Error::new(Kind::Internal, format!("a backup {id} exists already")));
         }
         create_folder(&path)?;
         sync_folder(&parent)?;
