@@ -1,7 +1,7 @@
 //! The manifest: the JSON document that describes one backup. Publishing it is what makes the backup exist, and it
 //! is never rewritten. Field names are a contract.
 
-use crate::config::BackupType;
+use crate::config::{BackupType, Only};
 use crate::modules::Excluded;
 use crate::names::BackupId;
 use crate::pipeline::RecordDigest;
@@ -41,6 +41,11 @@ pub struct Manifest {
     pub status: Status,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// Half the run was narrowed to; none for both.
+    pub only: Option<Only>,
+    /// The backup whose restore this one was made for, to keep what was about to be changed. Such a backup is restored
+    /// by its id alone: it is nobody's `latest` and no good copy of a module.
+    pub safety_for: Option<String>,
     /// Always true.
     pub module_aware: bool,
     /// Modules that are in, by priority.

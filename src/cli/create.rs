@@ -51,6 +51,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let options = Options {
         request: request(args, &config)?,
         config: &config,
+        safety_for: None,
         wait: settings.wait,
         now: time::now,
         created_by: process::user_at_host(),

@@ -9,7 +9,7 @@ use crate::config::BackupType;
 use crate::error::Result;
 use crate::manifest::{ComponentStatus, Status};
 use crate::names::{Scope, TenantId};
-use crate::repository::{Catalog, Entry, FailedRun, Interrupted, VerifyLevel};
+use crate::repository::{Catalog, Entry, FailedRun, Interrupted, UnfinishedRestore, VerifyLevel};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,6 +35,7 @@ pub struct Args {
 struct Document<'a> {
     backups: Vec<Backup<'a>>,
     interrupted: &'a [Interrupted],
+    interrupted_restores: &'a [UnfinishedRestore],
     failed: Vec<&'a FailedRun>,
     unreadable: Vec<Unreadable<'a>>,
 }
@@ -53,6 +54,7 @@ struct Backup<'a> {
     size: u64,
     verified: Option<Verified>,
     held: bool,
+    safety_for: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +84,7 @@ impl<'a> Backup<'a> {
             size: manifest.totals.stored_bytes,
             verified: entry.verified.as_ref().map(|v| Verified { level: v.level, at: v.at, valid: v.valid }),
             held: entry.held.is_some(),
+            safety_for: manifest.safety_for.as_deref(),
         }
     }
 }
@@ -104,6 +107,7 @@ fn document<'a>(catalog: &'a Catalog, wanted: &dyn Fn(BackupType, Option<&str>) 
     Document {
         backups: backups.take(limit).collect(),
         interrupted: &catalog.interrupted,
+        interrupted_restores: &catalog.restores,
         failed: failed.take(limit).collect(),
         unreadable: catalog.unreadable.iter().map(|u| Unreadable { path: &u.path, reason: &u.reason }).collect(),
     }
@@ -116,7 +120,7 @@ fn render(document: &Document<'_>, now: DateTime<Utc>, width: Option<u16>) -> St
             backup.id.to_owned(),
             backup.backup_type.as_str().to_owned(),
             backup.tenant_id.unwrap_or("system-wide").to_owned(),
-            show::status(backup.status).to_owned(),
+            if backup.safety_for.is_some() { "safety" } else { show::status(backup.status) }.to_owned(),
             format!("{}/{}", in_state(ComponentStatus::Complete), in_state(ComponentStatus::Failed)),
             text::size(backup.size),
             match &backup.verified {
@@ -136,6 +140,10 @@ fn render(document: &Document<'_>, now: DateTime<Utc>, width: Option<u16>) -> St
     };
     let interrupted: Vec<_> = document.interrupted.iter().map(|i| format!("{} in {}", i.id, i.path)).collect();
     out.push_str(&text::list("Running or interrupted", &interrupted));
+    let restores = document.interrupted_restores.iter();
+    let restores: Vec<_> =
+        restores.map(|r| format!("{r} ({})", if r.running { "running" } else { "interrupted" })).collect();
+    out.push_str(&text::list("Restores that are not finished", &restores));
     let failed: Vec<_> = document.failed.iter().map(|run| failed_line(run)).collect();
     out.push_str(&text::list("Runs that left no backup", &failed));
     let unreadable: Vec<_> = document.unreadable.iter().map(|u| format!("{}: {}", u.path, u.reason)).collect();
@@ -184,7 +192,7 @@ mod tests {
         let expected = serde_json::json!([{
             "id": "system-backup-2025-12-20T10-30-00-000Z", "type": "daily", "mode": "full", "tenantId": null,
             "timestamp": "2025-12-20T10:30:00Z", "status": "success", "modules": {"hr-core": "complete"},
-            "size": 10, "verified": null, "held": false,
+            "size": 10, "verified": null, "held": false, "safetyFor": null,
         }]);
         assert_eq!(shown["backups"], expected);
         assert_eq!(shown["interrupted"], serde_json::json!([]));

@@ -1,14 +1,15 @@
 //! `backup restore`: puts stored data back.
 
-use crate::cli::args::{Half, Which, not_yet};
+use crate::cli::args::{Half, Which};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
-use crate::cli::{text, time};
+use crate::cli::{process, text, time};
 use crate::error::{Error, Kind, Result};
 use crate::restore::{self, Options};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// Restore a backup, or some modules, collections or files of it
@@ -41,17 +42,19 @@ pub struct Args {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["into", "files_into"])]
     to_directory: Option<PathBuf>,
     /// What to do where the target holds data already
-    #[arg(long, value_enum, value_name = "HOW", default_value = "refuse")]
+    #[arg(long, value_enum, value_name = "HOW", default_value = "refuse", conflicts_with = "to_directory")]
     existing: Existing,
     /// Resolve, check and count, but change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Ask nothing
+    /// Consent to overwriting and deleting what the plan shows
     #[arg(short, long)]
     yes: bool,
-    #[arg(long, value_name = "NAME", hide = true)]
-    target_name: Option<String>,
-    #[arg(long, hide = true)]
+    /// Name of a database whose collections are to be replaced whole; may be repeated
+    #[arg(long, value_name = "NAME")]
+    target_name: Vec<String>,
+    /// Do not back up first what will be overwritten or deleted
+    #[arg(long)]
     no_safety_backup: bool,
 }
 
@@ -60,16 +63,26 @@ pub struct Args {
 enum Existing {
     /// Change nothing and end with code 5
     Refuse,
-    #[value(hide = true)]
+    /// Add only what is not there
     Add,
-    #[value(hide = true)]
+    /// Add what is not there, and overwrite what is
     Merge,
-    #[value(hide = true)]
+    /// Make the target equal to the backup: overwrite, and delete what the backup does not hold
     Replace,
 }
 
+impl From<Existing> for restore::Existing {
+    fn from(word: Existing) -> Self {
+        match word {
+            Existing::Refuse => Self::Refuse,
+            Existing::Add => Self::Add,
+            Existing::Merge => Self::Merge,
+            Existing::Replace => Self::Replace,
+        }
+    }
+}
+
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
-    refuse_what_cannot_work_yet(args)?;
     let into = into(&args.into)?;
     let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
@@ -83,9 +96,13 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         into,
         files_into: args.files_into.clone(),
         to_directory: args.to_directory.clone(),
+        existing: args.existing.into(),
+        safety_backup: !args.no_safety_backup,
+        consent: &|plan| consent(args, plan),
         dry_run: args.dry_run,
         wait: settings.wait,
         now: time::now,
+        created_by: process::user_at_host(),
         events: settings.events.clone(),
         cancel: settings.cancel()?,
     })?;
@@ -94,17 +111,48 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     Ok(Report::new(render(&report, output::width()), &report)?.exit(exit))
 }
 
-fn refuse_what_cannot_work_yet(args: &Args) -> Result<()> {
-    let refused = match args.existing {
-        Existing::Refuse if args.target_name.is_some() => "--target-name",
-        Existing::Refuse if args.no_safety_backup => "--no-safety-backup",
-        Existing::Refuse => return Ok(()),
-        Existing::Add => "--existing add",
-        Existing::Merge => "--existing merge",
-        Existing::Replace => "--existing replace",
-    };
-    Err(not_yet(refused)
-        .hint("restore into an empty database with --into SOURCE=URI, or to files with --to-directory DIR"))
+/// Consent to a plan that overwrites or deletes: by flags, or typed on the terminal where there is one. To replace
+/// whole collections of a database takes its name, so that nobody replaces those of another.
+fn consent(args: &Args, plan: &restore::Report) -> Result<()> {
+    let databases = &plan.replaced_databases;
+    let names = &args.target_name;
+    if let Some(wrong) = names.iter().find(|name| !databases.contains(name)) {
+        let what = format!("--target-name {wrong}: this restore replaces nothing in a database of that name");
+        let there = if databases.is_empty() { "none".to_owned() } else { databases.join(", ") };
+        return Err(Error::new(Kind::Refused, what).hint(format!("databases in which it replaces: {there}")));
+    }
+    let changes = plan.collections.iter().any(|c| c.overwritten + c.deleted > 0)
+        || plan.file_changes.overwritten + plan.file_changes.deleted > 0;
+    let unnamed: Vec<_> = databases.iter().filter(|database| !names.contains(database)).collect();
+    if unnamed.is_empty() && (args.yes || !changes) {
+        return Ok(());
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        let mut flags: Vec<_> = unnamed.iter().map(|database| format!("--target-name {database}")).collect();
+        flags.extend((!args.yes).then(|| "--yes".to_owned()));
+        return Err(Error::new(
+            Kind::Refused,
+            "data that is there would be overwritten or deleted; nothing was changed",
+        )
+        .hint(format!("look at it with --dry-run, and consent with {}", flags.join(" "))));
+    }
+    output::write_stderr(&render(&restore::Report { dry_run: true, ..plan.clone() }, output::width()));
+    for database in &unnamed {
+        typed(&format!("\nCollections of {database} will be replaced. Type its name: "), database)?;
+    }
+    if unnamed.is_empty() { typed("\nGo on? Type yes: ", "yes") } else { Ok(()) }
+}
+
+fn typed(question: &str, expected: &str) -> Result<()> {
+    output::write_stderr(question);
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|e| Error::new(Kind::Io, "cannot read the answer").cause(e).hint("consent with flags: see --help"))?;
+    if answer.trim() == expected {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Refused, "not confirmed, nothing was changed"))
 }
 
 /// Splits `SOURCE=URI`. A URI may hold a password, so no message repeats it.
@@ -151,8 +199,13 @@ fn render(report: &restore::Report, width: Option<u16>) -> String {
         text::count(report.files, "file", "files"),
         text::seconds(report.duration_seconds),
     ));
+    let changes = report.file_changes;
+    if changes.overwritten + changes.deleted > 0 {
+        let (created, over, gone) = (changes.created, changes.overwritten, changes.deleted);
+        out.push_str(&format!("Files: {created} created, {over} overwritten, {gone} deleted\n"));
+    }
     if let Some(id) = &report.safety_backup {
-        out.push_str(&format!("The state before is in {id}\n"));
+        out.push_str(&format!("What was there before is in {id}\n"));
     }
     out.push_str(&text::list("Newer backups passed over", &report.passed_over));
     out.push_str(&text::list("Warnings", &report.warnings));

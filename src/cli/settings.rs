@@ -138,7 +138,7 @@ pub fn which(which: &Which, config: &Config) -> Result<restore::Which> {
 pub fn entry<'a>(catalog: &'a Catalog, which: &restore::Which, scope: &Scope) -> Result<&'a Entry> {
     match which {
         restore::Which::Id(id) => catalog.find(id),
-        restore::Which::Latest { before } => catalog.of_scope(scope, *before).into_iter().next().ok_or_else(|| {
+        restore::Which::Latest { before } => catalog.candidates(scope, *before).into_iter().next().ok_or_else(|| {
             let until = before.map(|at| format!(" at or before {}", time_text(at))).unwrap_or_default();
             Error::new(Kind::NotFound, format!("there is no {scope} backup{until}"))
                 .hint("`backup list` shows what there is")

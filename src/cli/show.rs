@@ -50,7 +50,8 @@ pub fn render(manifest: &Manifest, width: Option<u16>) -> String {
         ("Made by", format!("{}, {} {}", manifest.created_by, manifest.tool.name, manifest.tool.version)),
         ("Modules", manifest.enabled_modules.join(", ")),
     ];
-    for (label, value) in facts {
+    let safety = manifest.safety_for.iter().map(|id| ("Safety copy", format!("of what a restore of {id} changed")));
+    for (label, value) in facts.into_iter().chain(safety) {
         out.push_str(&format!("{:<14}{}\n", format!("{label}:"), text::printable(&value)));
     }
     out.push_str(&excluded(&manifest.excluded_modules));

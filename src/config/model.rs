@@ -377,7 +377,8 @@ impl BackupType {
 }
 
 /// Half of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Only {
     /// Databases.
     Database,

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::manifest::{Manifest, Status};
-use crate::modules::{self, Request};
+use crate::modules::{self, Request, Selection};
 use crate::names::{BackupId, Scope};
 use crate::pipeline::Cancel;
 use crate::plan::{self, Plan, Sources};
@@ -23,6 +23,8 @@ pub struct Options<'a> {
     pub config: &'a Config,
     /// What was asked for.
     pub request: Request,
+    /// The backup whose restore this one is made for.
+    pub safety_for: Option<String>,
     /// How long to wait for the scope's lock.
     pub wait: Wait,
     /// The clock.
@@ -65,16 +67,22 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
 /// When the request, the repository or a lock is in the way, a source cannot be reached, the disk fails, a signal
 /// came, or nothing usable was stored.
 pub fn run(options: &Options<'_>) -> Result<Created> {
-    let selection = modules::select(options.config, &options.request)?;
+    selected(options, &modules::select(options.config, &options.request)?)
+}
 
+/// Makes a backup of what is already selected.
+///
+/// # Errors
+/// As [`run`].
+pub fn selected(options: &Options<'_>, selection: &Selection) -> Result<Created> {
     // A repository that is there is opened and locked before anything else is touched; one that is not is made only
     // once the sources have answered, so that a wrong password does not leave an empty repository.
     options.events.emit(Event::Phase("connecting"));
     let existing = existing_repository(options.config)?;
     let run = existing.map(|repository| Run::new(options, repository, &selection.scope)).transpose()?;
-    let prepared = plan::connect(options.config, &selection, &options.cancel).and_then(|sources| {
+    let prepared = plan::connect(options.config, selection, &options.cancel).and_then(|sources| {
         options.events.emit(Event::Phase("planning"));
-        let plan = plan::resolve(options.config, &selection, &sources, &options.cancel)?;
+        let plan = plan::resolve(options.config, selection, &sources, &options.cancel)?;
         Ok((sources, plan))
     });
     let (sources, plan) = match (prepared, &run) {

@@ -28,6 +28,8 @@ pub fn manifest(
         completed_at,
         duration_seconds: seconds(began, completed_at),
         status: status(&components),
+        only: options.request.only,
+        safety_for: options.safety_for.clone(),
         warnings,
         module_aware: true,
         enabled_modules: plan.modules.clone(),

@@ -3,7 +3,7 @@
 use super::open::{FACTS, FAILED, METADATA};
 use super::staging::STAGING;
 use super::summary::Names;
-use super::{FailedRun, Held, Repository, Summary, Verified, durable, lock};
+use super::{FailedRun, Held, Repository, Summary, UnfinishedRestore, Verified, durable, lock};
 use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::FORMAT_VERSION;
@@ -22,6 +22,8 @@ pub struct Catalog {
     pub failed: Vec<FailedRun>,
     /// Leftovers of runs that died, and runs at work.
     pub interrupted: Vec<Interrupted>,
+    /// Restores that were interrupted, or are at work.
+    pub restores: Vec<UnfinishedRestore>,
     /// Manifests and facts that cannot be read: reported, never dropped in silence.
     pub unreadable: Vec<Unreadable>,
 }
@@ -95,6 +97,12 @@ impl Catalog {
         })
     }
 
+    /// Backups that `latest` may mean: of a scope, at or before a moment, newest first. What a restore put aside is
+    /// none of them.
+    pub fn candidates(&self, scope: &Scope, before: Option<DateTime<Utc>>) -> Vec<&Entry> {
+        self.of_scope(scope, before).into_iter().filter(|entry| entry.summary.safety_for.is_none()).collect()
+    }
+
     /// Backups of a scope at or before a moment, newest first.
     pub fn of_scope(&self, scope: &Scope, before: Option<DateTime<Utc>>) -> Vec<&Entry> {
         let in_time = |entry: &&Entry| before.is_none_or(|before| entry.id.at() <= before);
@@ -137,6 +145,7 @@ pub fn read(repository: &Repository) -> Result<Catalog> {
     }
     catalog.failed.sort_by_key(|run: &FailedRun| std::cmp::Reverse(run.timestamp));
     catalog.interrupted = leftovers(repository)?;
+    catalog.restores = repository.unfinished_restores()?;
     Ok(catalog)
 }
 
@@ -240,7 +249,7 @@ fn json_names(folder: &Path) -> Result<Vec<String>> {
 
 /// Names in a folder of the repository. Every repository has all its folders: one that is missing is a copy that is not
 /// whole, or a disk that went away, and never an empty list.
-fn names_in(folder: &Path) -> Result<Vec<String>> {
+pub fn names_in(folder: &Path) -> Result<Vec<String>> {
     let failed = |e: &std::io::Error| {
         let error = Error::io("list", folder, e);
         if e.kind() == std::io::ErrorKind::NotFound {

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Folder of locks.
 pub const LOCKS: &str = "locks";
 
+/// Held by the one restore that keeps a journal.
+const RESTORE: &str = "restore.lock";
+
 const POLL: Duration = Duration::from_millis(100);
 
 /// Even who does not wait tries this long: `list` looks at a lock for an instant to say whether a run is at work.
@@ -37,7 +40,7 @@ pub enum Wait {
 #[derive(Debug)]
 pub struct Lock {
     _files: Vec<File>,
-    /// The scope's file, which names its holder while there is one.
+    /// The file of what only one may do, which names its holder while there is one.
     scope: Option<File>,
     holder: Option<PathBuf>,
 }
@@ -61,21 +64,34 @@ enum Mode {
 }
 
 pub fn scope(location: &Path, scope: &Scope, what: &str, wait: Wait) -> Result<Lock> {
-    let name = match scope {
-        Scope::SystemWide => "system".to_owned(),
-        Scope::Tenant(tenant) => format!("tenant-{tenant}"),
-    };
+    only_one(location, &scope_file(scope), &format!("{scope} is being backed up"), what, wait)
+}
+
+/// For a restore into live data: only one at a time keeps a journal.
+pub fn restore(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
+    only_one(location, RESTORE, "data is being restored", what, wait)
+}
+
+/// Holds `name` exclusively, and the repository shared.
+fn only_one(location: &Path, name: &str, busy: &str, what: &str, wait: Wait) -> Result<Lock> {
     let limit = Limit::new(wait);
-    let path = location.join(LOCKS).join(format!("{name}.lock"));
+    let path = location.join(LOCKS).join(name);
     create_folder(&location.join(LOCKS))?;
     let mut file = acquire(&path, Mode::Exclusive, limit, || {
         let holder = std::fs::read_to_string(&path).unwrap_or_default();
-        locked(&format!("{scope} is being backed up"), &[holder])
+        locked(busy, &[holder])
     })?;
     write_holder(&mut file, what, &path)?;
     let mut lock = repository(location, Mode::Shared, what, limit)?;
     lock.scope = Some(file);
     Ok(lock)
+}
+
+fn scope_file(scope: &Scope) -> String {
+    match scope {
+        Scope::SystemWide => "system.lock".to_owned(),
+        Scope::Tenant(tenant) => format!("tenant-{tenant}.lock"),
+    }
 }
 
 pub fn shared(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
@@ -195,10 +211,14 @@ pub fn host() -> String {
 
 /// Whether a writer of `scope` is at work now.
 pub fn is_running(location: &Path, scope: &Scope) -> bool {
-    let name = match scope {
-        Scope::SystemWide => "system.lock".to_owned(),
-        Scope::Tenant(tenant) => format!("tenant-{tenant}.lock"),
-    };
-    File::open(location.join(LOCKS).join(name))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    is_held(&location.join(LOCKS).join(scope_file(scope)))
+}
+
+/// Whether a restore into live data is at work now.
+pub fn is_restoring(location: &Path) -> bool {
+    is_held(&location.join(LOCKS).join(RESTORE))
+}
+
+fn is_held(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

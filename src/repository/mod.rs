@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod durable;
 mod facts;
+mod journal;
 mod lock;
 mod open;
 mod staging;
@@ -16,6 +17,7 @@ pub mod retention;
 
 pub use catalog::{Catalog, Entry, Interrupted, Unreadable};
 pub use facts::{FailedRun, Held, Verified, VerifyLevel};
+pub use journal::{Journal, Progress, Step, Undertaking, UnfinishedRestore};
 pub use lock::{Lock, Wait};
 pub use open::Repository;
 pub use staging::Staging;

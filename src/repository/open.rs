@@ -1,6 +1,7 @@
 //! Opening and making a repository, and the paths in it.
 
 use super::durable::{create_folder, remove_file, remove_folder, sync_folder, write_file};
+use super::journal::{self, Earlier, Journal, Progress, Undertaking, UnfinishedRestore};
 use super::lock::{self, Lock, Wait};
 use super::staging::{STAGING, Staging};
 use super::{Catalog, FailedRun, Held, Verified, audit, catalog};
@@ -128,6 +129,38 @@ impl Repository {
     /// [`Kind::Locked`] naming the holder.
     pub fn lock_shared(&self, what: &str, wait: Wait) -> Result<Lock> {
         lock::shared(&self.location, what, wait)
+    }
+
+    /// Holds the right to restore into live data, and the repository shared.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming the holder.
+    pub fn lock_restore(&self, what: &str, wait: Wait) -> Result<Lock> {
+        lock::restore(&self.location, what, wait)
+    }
+
+    /// Opens the journal of a restore. The caller holds [`Repository::lock_restore`].
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn open_journal(&self, undertaking: &Undertaking, now: DateTime<Utc>) -> Result<(Journal, Earlier)> {
+        Journal::open(self, undertaking, now)
+    }
+
+    /// How far a dead run of the same restore came.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn progress(&self, undertaking: &Undertaking) -> Result<Progress> {
+        journal::progress(self, undertaking)
+    }
+
+    /// Restores that were interrupted, and one that is at work.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn unfinished_restores(&self) -> Result<Vec<UnfinishedRestore>> {
+        journal::unfinished(self)
     }
 
     /// Holds the repository exclusively, for `prune` and `forget`.
@@ -346,7 +379,7 @@ impl Repository {
 
 /// The folders of an empty repository and its sentinel, fsynced.
 fn lay_out(folder: &Path) -> Result<()> {
-    for name in BackupType::ALL.iter().map(|t| t.as_str()).chain([STAGING, lock::LOCKS, METADATA]) {
+    for name in BackupType::ALL.iter().map(|t| t.as_str()).chain([STAGING, lock::LOCKS, journal::JOURNAL, METADATA]) {
         create_folder(&folder.join(name))?;
     }
     for name in [FACTS, FAILED] {

@@ -96,11 +96,11 @@ impl<'a> Backup<'a> {
     /// `--only database` must not let go of the last copy of the module's files.
     fn copies(&self) -> Vec<Copy<'a>> {
         let summary = &self.entry.summary;
-        let states = summary.module_states().into_iter();
-        let mut copies: Vec<Copy<'a>> = states
-            .filter(|(_, state)| *state == ComponentStatus::Complete)
-            .map(|(module, _)| Copy { module: Some(module), archive: None })
-            .collect();
+        if summary.safety_for.is_some() {
+            return Vec::new();
+        }
+        let whole = summary.good_modules().into_iter();
+        let mut copies: Vec<Copy<'a>> = whole.map(|module| Copy { module: Some(module), archive: None }).collect();
         for component in summary.components.iter().filter(|c| c.status == ComponentStatus::Complete) {
             let archive = Some(&*component.name);
             let mut modules = component.module.iter().chain(&component.shared_by).peekable();
@@ -197,6 +197,11 @@ fn by_policy<'a>(
         } else if backup.at > now {
             // Stays without a place of its own: it must not push out what is known to be good.
             continue;
+        } else if backup.entry.summary.safety_for.is_some() {
+            // Nor must what a restore put aside.
+            let old = days_old(backup, today);
+            let words = format!("safety backup, {old} days old; {name} keeps {max_age_days} days");
+            (old <= i64::from(*max_age_days), words)
         } else {
             let place = counts.entry(&backup.scope).or_default();
             *place += 1;

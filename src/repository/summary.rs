@@ -1,7 +1,7 @@
 //! The short form of a manifest: what lists, retention and statistics need. Names that repeat in every backup are kept
 //! once, so that tens of thousands of summaries fit in little memory.
 
-use crate::config::BackupType;
+use crate::config::{BackupType, Only};
 use crate::manifest::{ComponentStatus, Status, Totals};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -32,6 +32,10 @@ pub struct Summary {
     pub duration_seconds: f64,
     /// How it turned out.
     pub status: Status,
+    /// Half the run was narrowed to.
+    pub only: Option<Only>,
+    /// It keeps what a restore was about to change.
+    pub safety_for: Option<String>,
     /// Sums over the components.
     pub totals: Totals,
     /// One per archive.
@@ -80,6 +84,15 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 }
 
 impl Summary {
+    /// The modules of which it is a good and whole copy.
+    pub fn good_modules(&self) -> Vec<&str> {
+        if self.only.is_some() || self.safety_for.is_some() {
+            return Vec::new();
+        }
+        let good = |(module, state)| (state == ComponentStatus::Complete).then_some(module);
+        self.module_states().into_iter().filter_map(good).collect()
+    }
+
     /// Every module it has a component of, with the worst status of its components.
     pub fn module_states(&self) -> BTreeMap<&str, ComponentStatus> {
         let mut states = BTreeMap::new();

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub struct Choice {
     /// The backup, or the newest of those a `latest` draws on.
     pub id: String,
+    /// It is this tenant's.
+    pub tenant: Option<String>,
     /// One per archive.
     pub pieces: Vec<Piece>,
     /// Newer backups that were passed over, `id: reason`.
@@ -24,6 +26,8 @@ pub struct Choice {
 
 /// One archive to read from.
 pub struct Piece {
+    /// The backup it is of.
+    pub backup: String,
     /// The archive's file.
     pub path: PathBuf,
     /// Its record in the manifest.
@@ -39,6 +43,11 @@ impl Piece {
         let index = self.component.index.as_ref().ok_or_else(lacking)?;
         let at = IndexAt { offset: index.offset, length: index.length, sha256: &index.sha256 };
         ArchiveReader::open(&self.path, at)
+    }
+
+    /// The backup and the archive.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.backup, self.component.archive.as_deref().unwrap_or_default())
     }
 
     /// It holds files, not records.
@@ -94,7 +103,8 @@ fn by_id(options: &Options<'_>, repository: &Repository, manifest: &Manifest) ->
         }
         pieces.extend(piece(repository, manifest, component)?);
     }
-    Ok(Choice { id: manifest.id.clone(), pieces, passed_over: Vec::new(), warnings })
+    let tenant = manifest.tenant_id.clone();
+    Ok(Choice { id: manifest.id.clone(), tenant, pieces, passed_over: Vec::new(), warnings })
 }
 
 /// Every module, and every archive that belongs to none, from the newest backup in which it is whole.
@@ -105,15 +115,19 @@ fn latest(
 ) -> Result<Choice> {
     let scope = options.tenant.clone().map_or(Scope::SystemWide, Scope::Tenant);
     let catalog = repository.catalog()?;
-    let entries = catalog.of_scope(&scope, before);
+    let entries = catalog.candidates(&scope, before);
     let mut settled: BTreeMap<String, String> = BTreeMap::new();
     let mut waiting: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut known = BTreeSet::new();
-    let mut choice = Choice { id: String::new(), pieces: Vec::new(), passed_over: Vec::new(), warnings: Vec::new() };
+    let tenant = scope.tenant().map(ToString::to_string);
+    let mut choice =
+        Choice { id: String::new(), tenant, pieces: Vec::new(), passed_over: Vec::new(), warnings: Vec::new() };
     // What is wanted: the modules asked for, else those of the newest backup. A run over a few modules (`--module`)
     // does not hide the others; a module that was disabled since is not dug up again.
     let mut wanted: BTreeSet<String> = options.modules.iter().cloned().collect();
     let mut complete_run_seen = false;
+    // Modules that were taken from a run of both halves (or of the half asked for): older backups have no more of them.
+    let mut whole: BTreeMap<String, String> = BTreeMap::new();
     for entry in entries {
         let manifest = readable(repository.manifest(&entry.id)?)?;
         known.extend(manifest.module_states().into_keys());
@@ -125,19 +139,20 @@ fn latest(
         let mut failed_here = BTreeSet::new();
         for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
             if component.status == ComponentStatus::Failed {
-                failed_here.insert(key(component));
+                failed_here.insert(title(component));
             }
         }
         for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
             let key = key(component);
-            let free = settled.get(&key).is_none_or(|id| *id == manifest.id);
-            if !free
-                || component.module.as_ref().is_some_and(|module| !wanted.contains(module))
+            let module = component.module.as_ref();
+            let taken = settled.get(&key).or_else(|| whole.get(module?));
+            if taken.is_some_and(|id| *id != manifest.id)
+                || module.is_some_and(|module| !wanted.contains(module))
                 || component.status == ComponentStatus::Absent
             {
                 continue;
             }
-            if failed_here.contains(&key) {
+            if failed_here.contains(&title(component)) {
                 if component.status == ComponentStatus::Failed {
                     let reason = component.error.as_deref().unwrap_or("it failed");
                     let line = format!("{}: {} failed there: {reason}", manifest.id, title(component));
@@ -149,11 +164,14 @@ fn latest(
             choice.passed_over.extend(passed.into_iter().map(|line| format!("{line}; taken from {}", manifest.id)));
             settled.insert(key, manifest.id.clone());
             choice.pieces.extend(piece(repository, &manifest, component)?);
+            if manifest.only.is_none() || manifest.only == options.only {
+                whole.extend(component.module.clone().map(|module| (module, manifest.id.clone())));
+            }
         }
         if !settled.is_empty() && choice.id.is_empty() {
             choice.id.clone_from(&manifest.id);
         }
-        let all_settled = wanted.iter().all(|module| settled.contains_key(&format!("module {module}")));
+        let all_settled = wanted.iter().all(|module| whole.contains_key(module));
         if waiting.is_empty() && all_settled && (complete_run_seen || !options.modules.is_empty()) {
             break;
         }
@@ -169,12 +187,26 @@ fn latest(
             return Err(no_module(module, &format!("any backup of {scope}"), known.iter()));
         }
     }
+    older(&mut choice, &settled);
     if choice.pieces.is_empty() {
         let moment = before.map_or(String::new(), |at| format!(" at or before {}", at.to_rfc3339()));
         let error = Error::new(Kind::NotFound, format!("there is no good backup of {scope}{moment}"));
         return Err(error.details(choice.warnings).hint("`backup list` shows what there is"));
     }
     Ok(choice)
+}
+
+/// Says what is taken from a backup that is not the newest, where nothing has said so yet.
+fn older(choice: &mut Choice, settled: &BTreeMap<String, String>) {
+    let mut from: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
+    for (key, id) in settled.iter().filter(|(_, id)| **id != choice.id) {
+        from.entry(id).or_default().push(key);
+    }
+    for (id, keys) in from {
+        if !choice.passed_over.iter().any(|line| line.ends_with(id.as_str())) {
+            choice.warnings.push(format!("taken from the older {id}: {}", keys.join(", ")));
+        }
+    }
 }
 
 /// The modules a backup offered, and whether its run was narrowed with `--module`, which leaves others out.
@@ -185,10 +217,12 @@ fn offered(manifest: &Manifest) -> (BTreeSet<String>, bool) {
     (manifest.enabled_modules.iter().cloned().chain(left_out).collect(), narrowed)
 }
 
-/// What is judged as one: all archives of a module, or an archive that belongs to none.
+/// What is taken from one backup: the databases of a module, its files, or an archive that belongs to no module. A run
+/// of both halves is judged as one, so both come from it, unless a newer run of one half was made.
 fn key(component: &Component) -> String {
+    let half = if component.engine == "files" { "files" } else { "databases" };
     match &component.module {
-        Some(module) => format!("module {module}"),
+        Some(module) => format!("{half} of module {module}"),
         None if component.shared_by.is_empty() => component.name.clone(),
         None => format!("shared {}", component.name),
     }
@@ -221,7 +255,8 @@ fn piece(repository: &Repository, manifest: &Manifest, component: &Component) ->
     let Some(archive) = &component.archive else { return Ok(None) };
     let path = repository.archive(&manifest.backup_id()?, manifest.backup_type, archive)?;
     let whole = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete);
-    Ok(Some(Piece { path, collections: whole.cloned().collect(), component: component.clone() }))
+    let backup = manifest.id.clone();
+    Ok(Some(Piece { backup, path, collections: whole.cloned().collect(), component: component.clone() }))
 }
 
 fn narrow(options: &Options<'_>, piece: &mut Piece) {

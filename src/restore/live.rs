@@ -1,21 +1,24 @@
 //! Restores collections into live databases: guards, staging, then the switch, collection by collection.
 
 use super::choose::Piece;
-use super::{Options, Report, RestoredCollection};
+use super::{Existing, Options, Report, RestoredCollection, safety};
 use crate::archive::ArchiveReader;
+use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::Event;
 use crate::manifest::Collection;
-use crate::source::{self, Inventory, ItemKind, Staged, StoredCollection, Target};
+use crate::repository::{Journal, Progress, Step};
+use crate::source::{self, Changes, Inventory, ItemKind, Staged, StoredCollection, Switched, Target};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Collections that are staged at once.
 const WRITERS: usize = 2;
 
-/// The databases of a restore, checked and ready.
+/// The databases of a restore.
 pub struct Live {
     targets: BTreeMap<String, Box<dyn Target>>,
+    inventories: BTreeMap<String, Inventory>,
     archives: Vec<ArchiveReader>,
     work: Vec<Work>,
 }
@@ -23,25 +26,45 @@ pub struct Live {
 /// One collection on its way.
 struct Work {
     source: String,
+    /// The backup and archive it is from.
+    from: String,
     archive: usize,
     kind: Option<ItemKind>,
     stored: StoredCollection,
+    /// What happens to what is there; nothing may be, where nothing is.
+    existing: Existing,
+    changes: Changes,
     staged: Option<Staged>,
+    /// An earlier run of this restore has put it in place.
+    done: Option<RestoredCollection>,
+}
+
+impl Work {
+    fn report(&self, changes: Changes, documents: u64, verified: bool) -> RestoredCollection {
+        let Changes { created, overwritten, deleted } = changes;
+        let (source, name) = (self.source.clone(), self.stored.name.clone());
+        RestoredCollection { source, name, created, overwritten, deleted, documents, verified }
+    }
+
+    fn title(&self) -> String {
+        format!("{}.{}", self.source, self.stored.name)
+    }
 }
 
 impl Live {
-    /// Connects, compares what is to be restored with what is there, and refuses to touch data.
-    pub fn prepare(options: &Options<'_>, pieces: &[Piece], report: &mut Report) -> Result<Self> {
-        let mut live = Self { targets: BTreeMap::new(), archives: Vec::new(), work: Vec::new() };
-        let mut inventories = BTreeMap::new();
+    /// Connects.
+    pub fn open(options: &Options<'_>, config: &Config, pieces: &[Piece], report: &mut Report) -> Result<Self> {
+        let mut live =
+            Self { targets: BTreeMap::new(), inventories: BTreeMap::new(), archives: Vec::new(), work: Vec::new() };
         unknown_sources(options, pieces)?;
         for piece in pieces.iter().filter(|piece| !piece.is_files()) {
             let name = &piece.component.name;
             if !live.targets.contains_key(name) {
-                let target = open(options, name)?;
+                let target = open(options, config, name)?;
                 let server = target.server();
                 report.target.push(format!("{name}: {} {}", server.address, server.database));
-                inventories.insert(name.clone(), target.inventory().context(|| format!("cannot list {name}"))?);
+                let inventory = target.inventory().context(|| format!("cannot list {name}"))?;
+                live.inventories.insert(name.clone(), inventory);
                 live.targets.insert(name.clone(), target);
             }
             live.archives.push(piece.open()?);
@@ -49,35 +72,101 @@ impl Live {
             let directory = piece.component.database.clone().unwrap_or_default();
             let works = piece.collections.iter().map(|collection| Work {
                 source: name.clone(),
+                from: piece.place(),
                 archive,
                 kind: collection.kind,
                 stored: stored(collection, &directory),
+                existing: Existing::Refuse,
+                changes: Changes { created: collection.documents, ..Changes::default() },
                 staged: None,
+                done: None,
             });
             live.work.extend(works);
         }
         // A view may name collections of this restore: definitions go last.
         live.work.sort_by_key(|work| work.kind == Some(ItemKind::View));
-        refuse_data(&live.work, &inventories)?;
-        if options.dry_run {
-            for work in &live.work {
-                report.collections.push(planned(work));
-            }
-        }
         Ok(live)
     }
 
+    /// What is put in place, in order.
+    pub fn steps(&self) -> impl Iterator<Item = String> {
+        self.work.iter().map(|work| format!("{} {} to {}", work.from, work.stored.name, work.source))
+    }
+
+    /// Compares what is to be restored with what is there, counts, and refuses what was not allowed.
+    pub fn plan(&mut self, options: &Options<'_>, progress: &Progress, report: &mut Report) -> Result<()> {
+        let mut refused = Vec::new();
+        for (step, work) in self.work.iter_mut().enumerate() {
+            options.cancel.check()?;
+            let target = target(&self.targets, &work.source)?;
+            let archive = self.archives.get(work.archive).ok_or_else(no_archive)?;
+            let state = progress.step(step);
+            work.done = match &state {
+                Step::Old => None,
+                Step::Switched { outcome } => serde_json::from_value(outcome.clone()).ok(),
+                Step::Switching { identity } => target
+                    .resume(&work.stored, archive, identity.as_deref())?
+                    .map(|done| work.report(done.changes.unwrap_or(work.changes), done.records, done.verified)),
+            };
+            let there = self.inventories.get(&work.source).and_then(|i| i.items.get(&work.stored.name));
+            let there = there.filter(|item| item.records > 0 || item.kind == ItemKind::View);
+            if let (Some(item), None) = (there, &work.done) {
+                work.existing = match (options.existing, &state) {
+                    // A dead run of this restore was filling it; nothing was there before.
+                    (Existing::Refuse, Step::Switching { .. }) if item.kind == ItemKind::TimeSeries => {
+                        Existing::Replace
+                    }
+                    (existing, _) => existing,
+                };
+                match (work.existing, item.kind) {
+                    (Existing::Refuse, ItemKind::View) => refused.push(format!("{} exists as a view", work.title())),
+                    (Existing::Refuse, _) => refused.push(format!("{} holds {} records", work.title(), item.records)),
+                    (existing, _) => {
+                        work.changes = target
+                            .compare(&work.stored, archive, existing)
+                            .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source))?;
+                    }
+                }
+                let database = target.server().database;
+                if work.existing == Existing::Replace && !report.replaced_databases.contains(&database) {
+                    report.replaced_databases.push(database);
+                }
+            }
+            let planned = work.report(work.changes, 0, false);
+            report.collections.push(work.done.clone().unwrap_or(planned));
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let error = Error::new(Kind::Refused, "the target holds data, and nothing was changed").details(refused);
+        Err(error.hint("say what happens to it with --existing add|merge|replace, or restore beside it with `--into SOURCE=URI` or `--to-directory DIR`"))
+    }
+
+    /// The collections out of an archive that hold data which this restore changes.
+    pub fn changed<'a>(&'a self, piece: &Piece) -> impl Iterator<Item = &'a str> {
+        let from = piece.place();
+        let changed = move |work: &&Work| {
+            work.from == from && work.done.is_none() && safety::changes_what_is_there(work.existing)
+        };
+        self.work.iter().filter(changed).map(|work| work.stored.name.as_str())
+    }
+
+    /// Removes what a dead run may have left in staging.
+    pub fn sweep(&self, token: &str) -> Result<()> {
+        self.targets.values().try_for_each(|target| target.sweep(token).map(drop))
+    }
+
     /// Stages every collection beside the live ones. On failure nothing is left and nothing was changed.
-    pub fn stage(&mut self, options: &Options<'_>, report: &mut Report) -> Result<()> {
+    pub fn stage(&mut self, options: &Options<'_>, journal: &Journal, report: &mut Report) -> Result<()> {
         options.events.emit(Event::Phase("staging"));
         let cancel = options.cancel.child();
         let (targets, archives) = (&self.targets, &self.archives);
-        let queue = Mutex::new(self.work.iter_mut());
+        let queue = Mutex::new(self.work.iter_mut().filter(|work| work.done.is_none()));
         let failure = Mutex::new(None);
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let stage = || {
             while let Some(work) = next() {
-                let done = cancel.check().and_then(|()| stage_one(options, targets, archives, work));
+                let done = cancel.check().and_then(|()| stage_one(options, targets, archives, journal.token(), work));
                 if let Err(error) = done {
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     cancel.stop();
@@ -100,42 +189,72 @@ impl Live {
     }
 
     /// Puts every staged collection in place.
-    pub fn switch(&mut self, options: &Options<'_>, report: &mut Report) -> Result<()> {
+    pub fn switch(&mut self, options: &Options<'_>, journal: &mut Journal, report: &mut Report) -> Result<()> {
         options.events.emit(Event::Phase("switching"));
         for at in 0..self.work.len() {
-            let switched = options.cancel.check().and_then(|()| {
-                let work = &self.work[at];
-                let staged =
-                    work.staged.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a collection was not staged"))?;
-                self.target(&work.source)?.switch(staged, archive(&self.archives, work)?)
-            });
-            let work = &mut self.work[at];
+            let switched = match self.work[at].done.clone() {
+                Some(done) => self.note(at, &done, journal).map(|()| done),
+                None => self.switch_one(options, at, journal, report),
+            };
             match switched {
-                Ok(done) => {
-                    report.warnings.extend(done.warnings.into_iter().map(|w| format!("{}: {w}", work.stored.name)));
-                    report.collections.push(RestoredCollection {
-                        documents: done.records,
-                        created: done.records,
-                        verified: done.verified,
-                        ..planned(work)
-                    });
-                    work.staged = None;
-                }
-                Err(error) => return Err(self.stopped(at, error)),
+                Ok(done) => report.collections.push(done),
+                Err(error) => return Err(self.stopped(at, journal, error)),
             }
         }
         Ok(())
     }
 
+    fn switch_one(
+        &mut self,
+        options: &Options<'_>,
+        at: usize,
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<RestoredCollection> {
+        options.cancel.check()?;
+        let work = &self.work[at];
+        let staged = work.staged.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a collection was not staged"))?;
+        journal.switching(at, staged.identity.as_deref())?;
+        let switched = match target(&self.targets, &work.source)?.switch(staged, archive(&self.archives, work)?) {
+            Ok(switched) => switched,
+            Err(error) => {
+                if error.kind != Kind::TargetChanged {
+                    journal.unchanged(at)?;
+                }
+                return Err(error);
+            }
+        };
+        let Switched { records, changes, verified, warnings } = switched;
+        report.warnings.extend(warnings.into_iter().map(|warning| format!("{}: {warning}", work.stored.name)));
+        let done = work.report(changes.unwrap_or(work.changes), records, verified);
+        self.work[at].staged = None;
+        self.note(at, &done, journal).map_err(|error| error.kind(Kind::TargetChanged))?;
+        Ok(done)
+    }
+
+    fn note(&self, at: usize, done: &RestoredCollection, journal: &mut Journal) -> Result<()> {
+        if matches!(journal.step(at), Step::Switched { .. }) {
+            return Ok(());
+        }
+        let outcome = serde_json::to_value(done)
+            .map_err(|e| Error::new(Kind::Internal, "a line of the journal cannot be written").cause(e))?;
+        journal.switched(at, outcome)
+    }
+
     /// Says exactly what was and what was not changed.
-    fn stopped(&mut self, at: usize, error: Error) -> Error {
-        let name = |work: &Work| format!("{}.{}", work.source, work.stored.name);
-        let mut details: Vec<_> = self.work[..at].iter().map(|w| format!("restored: {}", name(w))).collect();
-        details.push(format!("failed: {}", name(&self.work[at])));
-        details.extend(self.work[at + 1..].iter().map(|w| format!("unchanged: {}", name(w))));
+    fn stopped(&mut self, at: usize, journal: &Journal, error: Error) -> Error {
+        let mut details = Vec::new();
+        for (step, work) in self.work.iter().enumerate() {
+            let state = match journal.step(step) {
+                Step::Switched { .. } => "restored",
+                _ if step == at => "failed",
+                _ => "unchanged",
+            };
+            details.push(format!("{state}: {}", work.title()));
+        }
         details.extend(self.discard());
-        let changed = at > 0 || error.kind == Kind::TargetChanged;
-        let kind = if changed { Kind::TargetChanged } else { error.kind };
+        let restored = (0..self.work.len()).any(|step| matches!(journal.step(step), Step::Switched { .. }));
+        let kind = if restored || error.kind == Kind::TargetChanged { Kind::TargetChanged } else { error.kind };
         error.kind(kind).context("the restore stopped").details(details)
     }
 
@@ -162,19 +281,24 @@ fn target<'t>(targets: &'t BTreeMap<String, Box<dyn Target>>, source: &str) -> R
 }
 
 fn archive<'a>(archives: &'a [ArchiveReader], work: &Work) -> Result<&'a ArchiveReader> {
-    archives.get(work.archive).ok_or_else(|| Error::new(Kind::Internal, "an archive is not open"))
+    archives.get(work.archive).ok_or_else(no_archive)
+}
+
+fn no_archive() -> Error {
+    Error::new(Kind::Internal, "an archive is not open")
 }
 
 fn stage_one(
     options: &Options<'_>,
     targets: &BTreeMap<String, Box<dyn Target>>,
     archives: &[ArchiveReader],
+    token: &str,
     work: &mut Work,
 ) -> Result<()> {
     let item = format!("{} {}", work.source, work.stored.name);
     options.events.emit(Event::Started { item: item.clone(), total: 0 });
     let staged = target(targets, &work.source)?
-        .stage(&work.stored, archive(archives, work)?)
+        .stage(&work.stored, archive(archives, work)?, work.existing, token)
         .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source));
     let (records, error) = match &staged {
         Ok(staged) => (staged.records, None),
@@ -185,14 +309,13 @@ fn stage_one(
     Ok(())
 }
 
-fn open(options: &Options<'_>, name: &str) -> Result<Box<dyn Target>> {
+fn open(options: &Options<'_>, config: &Config, name: &str) -> Result<Box<dyn Target>> {
     let unknown = || {
         Error::new(Kind::Config, format!("the backup holds source '{name}', which is not configured"))
             .hint("add it to `sources`, or restore with --to-directory")
     };
-    let source = options.config.sources.get(name).ok_or_else(unknown)?;
-    source::open_target(name, source, options.into.get(name).map(String::as_str), &options.cancel)
-        .context(|| format!("cannot open the target of source '{name}'"))
+    let source = config.sources.get(name).ok_or_else(unknown)?;
+    source::open_target(name, source, &options.cancel).context(|| format!("cannot open the target of source '{name}'"))
 }
 
 fn unknown_sources(options: &Options<'_>, pieces: &[Piece]) -> Result<()> {
@@ -211,37 +334,4 @@ fn stored(collection: &Collection, directory: &str) -> StoredCollection {
         records: collection.documents,
         digest: collection.record_digest.unwrap_or_default(),
     }
-}
-
-fn planned(work: &Work) -> RestoredCollection {
-    RestoredCollection {
-        source: work.source.clone(),
-        name: work.stored.name.clone(),
-        created: work.stored.records,
-        overwritten: 0,
-        deleted: 0,
-        documents: 0,
-        verified: false,
-    }
-}
-
-fn refuse_data(work: &[Work], inventories: &BTreeMap<String, Inventory>) -> Result<()> {
-    let mut details = Vec::new();
-    for work in work {
-        let there = inventories.get(&work.source).and_then(|inventory| inventory.items.get(&work.stored.name));
-        match there {
-            Some(item) if item.kind == ItemKind::View => {
-                details.push(format!("{}.{} exists as a view", work.source, work.stored.name));
-            }
-            Some(item) if item.records > 0 => {
-                details.push(format!("{}.{} holds {} records", work.source, work.stored.name, item.records));
-            }
-            _ => {}
-        }
-    }
-    if details.is_empty() {
-        return Ok(());
-    }
-    let error = Error::new(Kind::Refused, "the target holds data, and nothing was changed").details(details);
-    Err(error.hint("restore beside it with `--into SOURCE=URI` or `--to-directory DIR`, or empty the target first"))
 }

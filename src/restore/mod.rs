@@ -3,18 +3,22 @@
 mod choose;
 mod directory;
 mod live;
+mod safety;
 mod uploads;
 
 use crate::config::Config;
-use crate::error::Result;
-use crate::event::Events;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Events};
 use crate::modules::Only;
 use crate::names::{BackupId, TenantId};
 use crate::pipeline::Cancel;
-use crate::repository::{Repository, Wait};
+use crate::repository::{Journal, Repository, Undertaking, Wait};
+use crate::source;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use crate::source::Existing;
 
 /// Which backup.
 #[derive(Debug, Clone)]
@@ -29,7 +33,7 @@ pub enum Which {
 }
 
 /// Everything a restore needs from outside.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "a question has no text")]
 pub struct Options<'a> {
     /// The configuration.
     pub config: &'a Config,
@@ -49,12 +53,20 @@ pub struct Options<'a> {
     pub files_into: Option<PathBuf>,
     /// `--to-directory DIR`: plain files instead of a live target.
     pub to_directory: Option<PathBuf>,
+    /// What happens to data that is there.
+    pub existing: Existing,
+    /// Back up what will be overwritten or deleted first.
+    pub safety_backup: bool,
+    /// Asked before anything that is there is changed, shown the plan; an error without consent.
+    pub consent: &'a (dyn Fn(&Report) -> Result<()> + Sync),
     /// Resolve, check and count, but change nothing.
     pub dry_run: bool,
     /// How long to wait for the repository's lock.
     pub wait: Wait,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
+    /// Who runs it, `user@host`.
+    pub created_by: String,
     /// Where events go.
     pub events: Events,
     /// The cancel flag.
@@ -69,10 +81,16 @@ pub struct Report {
     pub id: String,
     /// Where the data went: masked addresses and directories.
     pub target: Vec<String>,
+    /// What happened to data that was there.
+    pub existing: Existing,
+    /// Databases of which whole collections that hold data are replaced.
+    pub replaced_databases: Vec<String>,
     /// Per collection.
     pub collections: Vec<RestoredCollection>,
     /// Files written.
     pub files: u64,
+    /// What happened to files, or would.
+    pub file_changes: source::Changes,
     /// The safety backup that was taken first.
     pub safety_backup: Option<String>,
     /// Seconds it took.
@@ -86,7 +104,7 @@ pub struct Report {
 }
 
 /// One collection of a report.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoredCollection {
     /// The source.
@@ -99,9 +117,9 @@ pub struct RestoredCollection {
     pub overwritten: u64,
     /// Records deleted.
     pub deleted: u64,
-    /// Records in the target afterwards.
+    /// Records of the backup, in the target afterwards.
     pub documents: u64,
-    /// Count and digest equal the manifest's.
+    /// What was written is in the target as it is stored.
     pub verified: bool,
 }
 
@@ -114,32 +132,34 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let began = (options.now)();
     let config = options.config;
     let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
-    let _lock = repository.lock_shared("restore", options.wait)?;
+    let _lock = if options.to_directory.is_some() || options.dry_run {
+        repository.lock_shared("restore", options.wait)?
+    } else {
+        repository.lock_restore("restore", options.wait)?
+    };
     let choice = choose::choose(options, &repository)?;
     let mut report = Report {
         id: choice.id.clone(),
         target: Vec::new(),
+        existing: options.existing,
+        replaced_databases: Vec::new(),
         collections: Vec::new(),
         files: 0,
+        file_changes: source::Changes::default(),
         safety_backup: None,
         duration_seconds: 0.0,
         dry_run: options.dry_run,
         passed_over: choice.passed_over,
         warnings: choice.warnings,
     };
+    if let (Some(tenant), Existing::Add | Existing::Merge | Existing::Replace) = (&choice.tenant, options.existing) {
+        let what = format!("a backup of tenant {tenant} cannot be restored over existing data yet");
+        return Err(Error::new(Kind::Config, what)
+            .hint("restore it beside the data with --into SOURCE=URI, or to files with --to-directory DIR"));
+    }
     match &options.to_directory {
         Some(directory) => directory::extract(options, &choice.pieces, directory, &mut report)?,
-        None => {
-            let mut live = live::Live::prepare(options, &choice.pieces, &mut report)?;
-            let mut uploads = uploads::Uploads::prepare(options, &choice.pieces, &mut report)?;
-            if !options.dry_run {
-                // Everything is proven before anything is changed: databases by staging, files by reading them through.
-                uploads.prove(options)?;
-                live.stage(options, &mut report)?;
-                live.switch(options, &mut report)?;
-                uploads.write(options, &mut report)?;
-            }
-        }
+        None => into_live(options, &repository, &choice.pieces, &mut report)?,
     }
     report.duration_seconds = ((options.now)() - began).to_std().unwrap_or_default().as_secs_f64();
     if !options.dry_run
@@ -148,4 +168,115 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         options.events.warn(format!("the audit log could not be written: {error}"));
     }
     Ok(report)
+}
+
+/// Restores into databases and directories. Whatever can be found out before the first change, is.
+fn into_live(
+    options: &Options<'_>,
+    repository: &Repository,
+    pieces: &[choose::Piece],
+    report: &mut Report,
+) -> Result<()> {
+    let config = redirected(options)?;
+    let mut live = live::Live::open(options, &config, pieces, report)?;
+    let mut uploads = uploads::Uploads::open(options, &config, pieces, report)?;
+    let undertaking = Undertaking {
+        backup: report.id.clone(),
+        existing: word(options.existing).to_owned(),
+        targets: report.target.clone(),
+        steps: live.steps().chain(uploads.steps()).collect(),
+    };
+    let progress = repository.progress(&undertaking)?;
+    live.plan(options, &progress, report)?;
+    let first_step = live.steps().count();
+    uploads.plan(options, &config, pieces, (&progress, first_step), report)?;
+    if options.dry_run {
+        return Ok(());
+    }
+    (options.consent)(report)?;
+    report.collections.clear();
+    report.file_changes = source::Changes::default();
+
+    // Everything is proven before anything is changed: databases by staging, files by reading them through.
+    uploads.prove(options)?;
+    let mut journal = open_journal(options, repository, &undertaking, &live, report)?;
+    let done = take_safety_backup(options, &config, pieces, &live, &uploads, &mut journal, report)
+        .and_then(|()| live.stage(options, &journal, report))
+        .and_then(|()| live.switch(options, &mut journal, report))
+        .and_then(|()| uploads.write(options, &mut journal, report));
+    match (done, journal.changed_something()) {
+        (Ok(()), _) => journal.close(),
+        (Err(error), false) => match journal.close() {
+            Ok(()) => Err(error),
+            Err(left) => Err(error.cause(left)),
+        },
+        (Err(error), true) => Err(error.hint("run the same command again: it finishes what is left")),
+    }
+}
+
+/// The word of the command line.
+fn word(existing: Existing) -> &'static str {
+    match existing {
+        Existing::Refuse => "refuse",
+        Existing::Add => "add",
+        Existing::Merge => "merge",
+        Existing::Replace => "replace",
+    }
+}
+
+/// The configuration, with sources and directories where this restore sends them.
+fn redirected(options: &Options<'_>) -> Result<Config> {
+    let mut config = options.config.clone();
+    for (name, into) in &options.into {
+        if let Some(source) = config.sources.get_mut(name) {
+            *source = source::redirect(name, source, into)?;
+        }
+    }
+    if let Some(directory) = &options.files_into {
+        for root in &mut config.uploads {
+            root.root = directory.join(&root.name);
+        }
+        for files in config.extra_files.values_mut() {
+            *files = source::files::below(files, directory);
+        }
+    }
+    Ok(config)
+}
+
+fn open_journal(
+    options: &Options<'_>,
+    repository: &Repository,
+    undertaking: &Undertaking,
+    live: &live::Live,
+    report: &mut Report,
+) -> Result<Journal> {
+    let (journal, earlier) = repository.open_journal(undertaking, (options.now)())?;
+    for token in &earlier.tokens {
+        live.sweep(token)?;
+    }
+    for restore in earlier.given_up {
+        report.warnings.push(format!("an interrupted {restore}; it will not be finished"));
+    }
+    Ok(journal)
+}
+
+fn take_safety_backup(
+    options: &Options<'_>,
+    config: &Config,
+    pieces: &[choose::Piece],
+    live: &live::Live,
+    uploads: &uploads::Uploads,
+    journal: &mut Journal,
+    report: &mut Report,
+) -> Result<()> {
+    report.safety_backup = journal.safety_backup().map(ToOwned::to_owned);
+    let components = safety::components(config, pieces, live, uploads);
+    if !options.safety_backup || report.safety_backup.is_some() || components.is_empty() {
+        return Ok(());
+    }
+    options.events.emit(Event::Phase("backing up what will be changed"));
+    let id = safety::take(options, config, components, &report.id)?;
+    journal.note_safety_backup(&id)?;
+    report.safety_backup = Some(id);
+    Ok(())
 }

@@ -1,20 +1,43 @@
 //! Restores files: upload directories and extra files, to where they came from or below another directory.
 
 use super::choose::Piece;
-use super::{Options, Report};
+use super::{Existing, Options, Report};
 use crate::archive::{ArchiveReader, IndexEntry, from_io};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::source::FileKind;
-use crate::source::files::{self, FilesTarget};
-use std::collections::BTreeMap;
+use crate::names::Scope;
+use crate::repository::{Journal, Progress, Step};
+use crate::source::files::{self, FilesTarget, There, Trees};
+use crate::source::{Changes, FileKind};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The files of a restore, checked and ready.
+/// The files of a restore.
 pub struct Uploads {
-    archives: Vec<(ArchiveReader, Vec<Placed>)>,
+    archives: Vec<Archive>,
+    /// Number of the first archive's step.
+    first_step: usize,
+}
+
+/// One archive of files.
+struct Archive {
+    reader: ArchiveReader,
+    /// The backup and the archive.
+    from: String,
+    /// Its directories, for people.
+    directories: String,
+    placed: Vec<Placed>,
+    /// What happens to what is there.
+    existing: Existing,
+    /// What is there and not stored, the deepest first, and whether it is a directory.
+    others: Vec<(PathBuf, Vec<u8>, bool)>,
+    changes: Changes,
+    /// A dead run was writing here.
+    was_interrupted: bool,
+    /// An earlier run of this restore has put it in place; the files it wrote.
+    done: Option<u64>,
 }
 
 /// Where one entry goes.
@@ -25,49 +48,116 @@ struct Placed {
     root: PathBuf,
     /// Path below it.
     path: Vec<u8>,
+    /// What is there.
+    there: There,
+}
+
+impl Placed {
+    fn show(&self) -> String {
+        format!("{}/{}", self.root.display(), String::from_utf8_lossy(&self.path).escape_debug())
+    }
 }
 
 impl Uploads {
-    /// Finds the place of every file and refuses to replace any.
-    pub fn prepare(options: &Options<'_>, pieces: &[Piece], report: &mut Report) -> Result<Self> {
+    /// Finds the place of every file.
+    pub fn open(options: &Options<'_>, config: &Config, pieces: &[Piece], report: &mut Report) -> Result<Self> {
         let mut archives = Vec::new();
-        let mut taken = Vec::new();
         for piece in pieces.iter().filter(|piece| piece.is_files()) {
-            let places = Places::of(options, piece)?;
-            let archive = piece.open()?;
+            let places = Places::of(options, config, piece)?;
+            let reader = piece.open()?;
             let mut placed = Vec::new();
-            for (at, entry) in archive.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
+            for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
                 let Some((root, path)) = places.find(&entry.raw_path()?) else {
                     let what =
                         format!("no configured place for {} of {}", entry.path.escape_debug(), piece.component.name);
                     return Err(Error::new(Kind::Config, what).hint("say where with --files-into DIR"));
                 };
-                if !in_chosen_directory(options, piece, entry) {
-                    continue;
+                if in_chosen_directory(options, piece, entry) {
+                    placed.push(Placed { entry: at, root, path, there: There::Nothing });
                 }
-                placed.push(Placed { entry: at, root, path });
             }
-            taken.extend(occupied(&archive, &placed)?);
-            let roots: std::collections::BTreeSet<_> = placed.iter().map(|p| p.root.display().to_string()).collect();
+            let roots: BTreeSet<_> = placed.iter().map(|p| p.root.display().to_string()).collect();
             report.target.extend(roots.into_iter().filter(|root| !report.target.contains(root)).collect::<Vec<_>>());
-            if options.dry_run {
-                report.files += count(&archive, &placed);
-            }
-            archives.push((archive, placed));
+            archives.push(Archive {
+                reader,
+                from: piece.place(),
+                directories: piece.collections.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
+                placed,
+                existing: options.existing,
+                others: Vec::new(),
+                changes: Changes::default(),
+                was_interrupted: false,
+                done: None,
+            });
         }
-        if taken.is_empty() {
-            return Ok(Self { archives });
+        Ok(Self { archives, first_step: 0 })
+    }
+
+    /// What is put in place, in order.
+    pub fn steps(&self) -> impl Iterator<Item = String> {
+        self.archives.iter().map(|archive| format!("{}: {}", archive.from, archive.directories))
+    }
+
+    /// Looks what is there, counts, and refuses what was not allowed. `first_step` numbers the first archive.
+    pub fn plan(
+        &mut self,
+        options: &Options<'_>,
+        config: &Config,
+        pieces: &[Piece],
+        (progress, first_step): (&Progress, usize),
+        report: &mut Report,
+    ) -> Result<()> {
+        self.first_step = first_step;
+        let mut refused = Vec::new();
+        for (at, piece) in pieces.iter().filter(|piece| piece.is_files()).enumerate() {
+            let Some(archive) = self.archives.get_mut(at) else { continue };
+            match progress.step(first_step + at) {
+                Step::Old => {}
+                Step::Switching { .. } => archive.was_interrupted = true,
+                Step::Switched { outcome } => archive.done = outcome.as_u64(),
+            }
+            if archive.done.is_some() {
+                continue;
+            }
+            // What a dead run of this restore has written is whole, and nothing was there before.
+            if archive.was_interrupted && archive.existing == Existing::Refuse {
+                archive.existing = Existing::Add;
+            }
+            archive.look(&mut refused)?;
+            if archive.existing == Existing::Replace {
+                archive.find_others(options, &trees(config, piece), &Places::of(options, config, piece)?)?;
+            }
+            report.file_changes.created += archive.changes.created;
+            report.file_changes.overwritten += archive.changes.overwritten;
+            report.file_changes.deleted += archive.changes.deleted;
+            if options.dry_run {
+                report.files += archive.count();
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        if refused.len() > SHOWN {
+            refused.truncate(SHOWN);
+            refused.push("… and more".into());
         }
         let error = Error::new(Kind::Refused, "files exist where they would be restored, and nothing was changed");
-        Err(error.details(taken).hint("restore beside them with `--files-into DIR` or `--to-directory DIR`"))
+        Err(error.details(refused).hint("say what happens to them with --existing add|merge|replace, or restore beside them with `--files-into DIR` or `--to-directory DIR`"))
+    }
+
+    /// Whether the restore of an archive overwrites or deletes files.
+    pub fn changes(&self, piece: &Piece) -> bool {
+        let changes = |archive: &Archive| archive.changes.overwritten + archive.changes.deleted > 0;
+        self.archives.iter().any(|archive| archive.from == piece.place() && archive.done.is_none() && changes(archive))
     }
 
     /// Reads every file through, so that damage is known before anything is written.
     pub fn prove(&self, options: &Options<'_>) -> Result<()> {
-        for (archive, placed) in &self.archives {
-            for place in placed {
+        for archive in self.archives.iter().filter(|archive| archive.done.is_none()) {
+            for place in &archive.placed {
                 options.cancel.check()?;
-                std::io::copy(&mut archive.entry(&archive.index()[place.entry]), &mut std::io::sink())
+                let entry = &archive.reader.index()[place.entry];
+                std::io::copy(&mut archive.reader.entry(entry), &mut std::io::sink())
                     .map_err(|e| from_io(e, "a stored file is damaged"))?;
             }
         }
@@ -75,61 +165,146 @@ impl Uploads {
     }
 
     /// Writes every file.
-    pub fn write(&mut self, options: &Options<'_>, report: &mut Report) -> Result<()> {
-        let before = report.files;
-        let written = self.write_all(options, report);
-        let changed = report.files > before || !report.collections.is_empty();
-        written.map_err(|error| {
-            let kind = if changed { Kind::TargetChanged } else { error.kind };
-            error.kind(kind).context(format!("the restore of files stopped after {} files", report.files - before))
-        })
-    }
-
-    fn write_all(&self, options: &Options<'_>, report: &mut Report) -> Result<()> {
-        let mut targets: BTreeMap<&Path, FilesTarget> = BTreeMap::new();
-        for (archive, placed) in &self.archives {
-            let item = archive.path().display().to_string();
-            options.events.emit(Event::Started { item: item.clone(), total: 0 });
-            for place in placed {
-                options.cancel.check()?;
-                let entry = &archive.index()[place.entry];
-                let Some(record) = &entry.file else { continue };
-                if !targets.contains_key(place.root.as_path()) {
-                    targets.insert(&place.root, FilesTarget::open(&place.root)?);
-                }
-                if let Some(target) = targets.get_mut(place.root.as_path()) {
-                    target.write(&place.path, entry.size, record, &mut archive.entry(entry))?;
-                }
-                report.files += u64::from(record.kind == FileKind::File);
-                options.events.emit(Event::Advanced { item: item.clone(), bytes: entry.size, records: 1 });
+    pub fn write(&self, options: &Options<'_>, journal: &mut Journal, report: &mut Report) -> Result<()> {
+        for (at, archive) in self.archives.iter().enumerate() {
+            let step = self.first_step + at;
+            if let Some(files) = archive.done {
+                report.files += files;
+                continue;
             }
-            let records = count(archive, placed);
-            options.events.emit(Event::Finished { item, records, bytes: 0, error: None });
+            let before = report.files;
+            journal.switching(step, None)?;
+            archive
+                .write(options, report)
+                .and_then(|()| journal.switched(step, (report.files - before).into()))
+                .map_err(|error| {
+                    let what = format!("the restore of files stopped after {} files", report.files - before);
+                    error.kind(Kind::TargetChanged).context(what)
+                })?;
         }
-        targets.into_values().try_for_each(FilesTarget::finish)
+        Ok(())
     }
 }
 
-fn count(archive: &ArchiveReader, placed: &[Placed]) -> u64 {
-    let files = placed.iter().filter_map(|p| archive.index()[p.entry].file.as_ref());
-    files.filter(|record| record.kind == FileKind::File).count() as u64
+/// Files in the way that are named.
+const SHOWN: usize = 10;
+
+/// What is open of the places files go to.
+type Targets<'a> = BTreeMap<&'a Path, FilesTarget>;
+
+fn opened<'t, 'a>(targets: &'t mut Targets<'a>, root: &'a Path) -> Result<&'t mut FilesTarget> {
+    use std::collections::btree_map::Entry;
+    Ok(match targets.entry(root) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(FilesTarget::open(root)?),
+    })
 }
 
-fn occupied(archive: &ArchiveReader, placed: &[Placed]) -> Result<Vec<String>> {
-    let mut taken = Vec::new();
-    for place in placed {
-        let entry = &archive.index()[place.entry];
-        let directory = entry.file.as_ref().is_some_and(|record| record.kind == FileKind::Directory);
-        if directory || !place.root.exists() || !FilesTarget::open(&place.root)?.occupied(&place.path)? {
-            continue;
+impl Archive {
+    /// Looks what is at every place.
+    fn look(&mut self, refused: &mut Vec<String>) -> Result<()> {
+        let mut roots: BTreeMap<PathBuf, Option<FilesTarget>> = BTreeMap::new();
+        for place in &mut self.placed {
+            if !roots.contains_key(&place.root) {
+                let target = if place.root.exists() { Some(FilesTarget::open(&place.root)?) } else { None };
+                roots.insert(place.root.clone(), target);
+            }
+            let Some(Some(target)) = roots.get(&place.root) else { continue };
+            place.there = target.there(&place.path)?;
         }
-        if taken.len() == 10 {
-            taken.push("… and more".into());
-            break;
+        for place in &self.placed {
+            let Some(record) = &self.reader.index()[place.entry].file else { continue };
+            let directory = record.kind == FileKind::Directory;
+            match (place.there, directory) {
+                (There::Nothing, true) | (There::Directory, true) => {}
+                (There::Nothing, false) => self.changes.created += 1,
+                (There::File, false) if self.existing == Existing::Refuse => refused.push(place.show()),
+                (There::File, false) if self.existing == Existing::Add => {}
+                (There::File, false) => self.changes.overwritten += 1,
+                (There::InTheWay | There::File, true) | (There::InTheWay | There::Directory, false) => {
+                    refused.push(format!("{} is there, and is something else in the backup", place.show()));
+                }
+            }
         }
-        taken.push(format!("{}/{}", place.root.display(), String::from_utf8_lossy(&place.path).escape_debug()));
+        Ok(())
     }
-    Ok(taken)
+
+    /// What is there by the rules of the configuration, and not in the backup.
+    fn find_others(&mut self, options: &Options<'_>, trees: &Trees, places: &Places) -> Result<()> {
+        let stored: BTreeSet<(&Path, &[u8])> =
+            self.placed.iter().map(|p| (p.root.as_path(), p.path.strip_suffix(b"/").unwrap_or(&p.path))).collect();
+        let mut others = Vec::new();
+        for (stored_as, directory) in files::list(trees, &options.cancel)? {
+            let Some((root, path)) = places.find(&stored_as) else { continue };
+            if !stored.contains(&(root.as_path(), path.as_slice())) {
+                others.push((root, path, directory));
+            }
+        }
+        others.reverse();
+        self.changes.deleted = others.iter().filter(|(_, _, directory)| !directory).count() as u64;
+        self.others = others;
+        Ok(())
+    }
+
+    fn write(&self, options: &Options<'_>, report: &mut Report) -> Result<()> {
+        let mut targets = Targets::new();
+        let item = self.reader.path().display().to_string();
+        options.events.emit(Event::Started { item: item.clone(), total: 0 });
+        let mut swept: HashSet<&[u8]> = HashSet::new();
+        for place in &self.placed {
+            options.cancel.check()?;
+            let entry = &self.reader.index()[place.entry];
+            let Some(record) = &entry.file else { continue };
+            let target = opened(&mut targets, &place.root)?;
+            let folder = place.path.rsplitn(2, |b| *b == b'/').nth(1).unwrap_or_default();
+            if self.was_interrupted && swept.insert(folder) {
+                target.sweep(&place.path)?;
+            }
+            let there = place.there != There::Nothing;
+            // A dead run made its directories, but did not give them their mode and time.
+            let unfinished = self.was_interrupted && record.kind == FileKind::Directory;
+            if there && self.existing == Existing::Add && !unfinished {
+                continue;
+            }
+            let mut body = self.reader.entry(entry);
+            if there {
+                target.overwrite(&place.path, entry.size, record, &mut body)?;
+            } else {
+                target.write(&place.path, entry.size, record, &mut body)?;
+            }
+            report.files += u64::from(record.kind == FileKind::File);
+            options.events.emit(Event::Advanced { item: item.clone(), bytes: entry.size, records: 1 });
+        }
+        for (root, path, directory) in &self.others {
+            options.cancel.check()?;
+            opened(&mut targets, root)?.remove(path, *directory)?;
+        }
+        targets.into_values().try_for_each(FilesTarget::finish)?;
+        report.file_changes.created += self.changes.created;
+        report.file_changes.overwritten += self.changes.overwritten;
+        report.file_changes.deleted += self.changes.deleted;
+        options.events.emit(Event::Finished { item, records: self.count(), bytes: 0, error: None });
+        Ok(())
+    }
+
+    /// Regular files that will be written.
+    fn count(&self) -> u64 {
+        let written = |p: &&Placed| p.there == There::Nothing || self.existing != Existing::Add;
+        let files = self.placed.iter().filter(written).filter_map(|p| self.reader.index()[p.entry].file.as_ref());
+        files.filter(|record| record.kind == FileKind::File).count() as u64
+    }
+}
+
+/// Where the files of a piece are read from, and so what a replacement covers.
+fn trees(config: &Config, piece: &Piece) -> Trees {
+    match (&piece.component.module, config.extra_files.get(&piece.component.name)) {
+        (Some(_), _) => {
+            let directories: Vec<_> = piece.collections.iter().map(|directory| directory.name.clone()).collect();
+            files::uploads(&config.uploads, &directories, &Scope::SystemWide)
+        }
+        (None, Some(extra)) => files::extra(&piece.component.name, extra),
+        (None, None) => Trees { trees: Vec::new() },
+    }
 }
 
 /// With `--collection DIRECTORY`, only entries of that upload directory.
@@ -145,16 +320,16 @@ fn in_chosen_directory(options: &Options<'_>, piece: &Piece, entry: &IndexEntry)
 struct Places(Vec<(Vec<u8>, PathBuf, Vec<u8>)>);
 
 impl Places {
-    fn of(options: &Options<'_>, piece: &Piece) -> Result<Self> {
+    fn of(options: &Options<'_>, config: &Config, piece: &Piece) -> Result<Self> {
         if let Some(directory) = &options.files_into {
             let all = (Vec::new(), directory.clone(), Vec::new());
             return Ok(Self(vec![all]));
         }
         if piece.component.name == "uploads" && piece.component.module.is_some() {
-            let roots = options.config.uploads.iter();
+            let roots = config.uploads.iter();
             return Ok(Self(roots.map(|r| (r.name.clone().into_bytes(), r.root.clone(), Vec::new())).collect()));
         }
-        Self::of_extra(options.config, &piece.component.name)
+        Self::of_extra(config, &piece.component.name)
     }
 
     /// Every path of an `extraFiles` entry goes back to where it was, below the directory that held it.

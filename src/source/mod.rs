@@ -33,16 +33,32 @@ pub fn open(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<
     })
 }
 
-/// Opens the place a source's data is restored to: the configured one, or what `--into SOURCE=URI` says.
+/// The source as it would be configured if its data were at `into` (`--into SOURCE=URI`).
 ///
 /// # Errors
-/// As [`open`], and [`crate::error::Kind::Config`] when `uri` does not fit the engine.
-pub fn open_target(name: &str, source: &config::Source, uri: Option<&str>, cancel: &Cancel) -> Result<Box<dyn Target>> {
+/// [`crate::error::Kind::Config`] when `into` does not fit the engine.
+pub fn redirect(name: &str, source: &config::Source, into: &str) -> Result<config::Source> {
+    let engine = match &source.engine {
+        config::Engine::MongoDb { consistency, .. } => config::Engine::MongoDb {
+            uri: config::Secret::new(into),
+            database: mongodb::database_of(name, into)?,
+            consistency: *consistency,
+        },
+        config::Engine::Sqlite { .. } => config::Engine::Sqlite { path: sqlite::path_of(name, into)? },
+    };
+    Ok(config::Source { engine, ..source.clone() })
+}
+
+/// Opens the place a source's data is restored to.
+///
+/// # Errors
+/// As [`open`]; a SQLite file need not exist yet.
+pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<dyn Target>> {
     Ok(match &source.engine {
-        config::Engine::MongoDb { uri: configured, database, .. } => {
-            Box::new(mongodb::MongoDb::open_target(name, configured, database, uri, cancel.clone())?)
+        config::Engine::MongoDb { uri, database, .. } => {
+            Box::new(mongodb::MongoDb::open(name, uri, database, cancel.clone())?)
         }
-        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open_target(name, path, uri, cancel.clone())?),
+        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open_target(name, path, cancel.clone())?),
     })
 }
 
@@ -233,6 +249,20 @@ pub struct Orphans {
     pub samples: Vec<String>,
 }
 
+/// What a restore does with records that are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Existing {
+    /// There must be none.
+    Refuse,
+    /// They stay; only records that are not there are added.
+    Add,
+    /// Those that are stored are overwritten; the rest stay.
+    Merge,
+    /// Afterwards the target equals what is stored.
+    Replace,
+}
+
 /// A database that can be restored into. All methods may be called from several threads at once, for different
 /// collections.
 pub trait Target: Send + Sync {
@@ -245,26 +275,68 @@ pub trait Target: Send + Sync {
     /// When listing fails.
     fn inventory(&self) -> Result<Inventory>;
 
-    /// Prepares one collection beside the live one: creates it under a staging name where the engine allows, loads
-    /// it, builds its indexes, counts and digests what the server then holds. Changes nothing that existed.
-    /// A kind that cannot be staged is only checked here and created by [`Target::switch`].
+    /// Counts what restoring would create, overwrite and delete in a collection that is there. Changes nothing.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Refused`] when what is there cannot take what is stored (a view where a collection is
+    /// stored, other columns), [`crate::error::Kind::Damaged`] when the input is.
+    fn compare(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes>;
+
+    /// Prepares one collection beside the live one: creates it under a staging name where the engine and `existing`
+    /// allow, loads it, builds its indexes, counts and digests what the server then holds. Changes nothing that
+    /// existed. What cannot be staged is only read through here, and written by [`Target::switch`]. Staging names hold
+    /// `token`, so that [`Target::sweep`] finds them.
     ///
     /// # Errors
     /// When the input is damaged or the server refuses a record; nothing of it stays behind.
-    fn stage(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Staged>;
+    fn stage(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing, token: &str) -> Result<Staged>;
 
-    /// Puts a staged collection in place. An existing collection of that name, empty by the caller's guard, is
-    /// replaced.
+    /// Puts a staged collection in place. Where nothing may exist, an empty collection of that name is replaced.
     ///
     /// # Errors
     /// [`crate::error::Kind::TargetChanged`] when it failed after changing something.
     fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched>;
+
+    /// After a run that died in [`Target::switch`]: whether the collection was put in place. Completes what comes
+    /// after that. None when it was not, or cannot be told: then it is to be staged and switched again.
+    ///
+    /// # Errors
+    /// When the server fails.
+    fn resume(&self, stored: &StoredCollection, input: &dyn Input, identity: Option<&str>) -> Result<Option<Switched>>;
 
     /// Removes a staged collection.
     ///
     /// # Errors
     /// When the server fails.
     fn discard(&self, staged: &Staged) -> Result<()>;
+
+    /// Removes whatever a dead run left under staging names with `token`; returns the names.
+    ///
+    /// # Errors
+    /// When the server fails.
+    fn sweep(&self, token: &str) -> Result<Vec<String>>;
+}
+
+/// What a restore changes in a collection, in records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Changes {
+    /// Not there now, and there afterwards.
+    pub created: u64,
+    /// There now, and as they are stored afterwards.
+    pub overwritten: u64,
+    /// There now, and gone afterwards.
+    pub deleted: u64,
+}
+
+impl Changes {
+    /// Of `stored` records, `matched` are there already, among `live` records.
+    pub fn of(existing: Existing, stored: u64, matched: u64, live: u64) -> Self {
+        Self {
+            created: stored.saturating_sub(matched),
+            overwritten: if matches!(existing, Existing::Merge | Existing::Replace) { matched } else { 0 },
+            deleted: if existing == Existing::Replace { live.saturating_sub(matched) } else { 0 },
+        }
+    }
 }
 
 /// A collection inside an archive, as the manifest describes it.
@@ -285,8 +357,12 @@ pub struct StoredCollection {
 pub struct Staged {
     /// True name.
     pub name: String,
-    /// Name it has until it is put in place; none when it is created only then.
+    /// What it does with records that are there.
+    pub existing: Existing,
+    /// Name it has until it is put in place; none when it is written only then.
     pub staging_name: Option<String>,
+    /// Identity it keeps when it is put in place (a MongoDB collection UUID).
+    pub identity: Option<String>,
     /// Records the server holds of it.
     pub records: u64,
     /// The collection as it is stored.
@@ -300,8 +376,10 @@ pub struct Staged {
 /// A collection in place.
 #[derive(Debug, Clone)]
 pub struct Switched {
-    /// Records it holds.
+    /// Records it holds, as far as this restore is concerned.
     pub records: u64,
+    /// What was really changed, where writing counted it.
+    pub changes: Option<Changes>,
     /// Their count and digest equal what was stored.
     pub verified: bool,
     /// Things the operator should know (what the server altered on insert, say).

@@ -1,6 +1,7 @@
 //! The MongoDB engine against a real server; the oracle is a raw driver that compares bytes.
 
 mod consistency;
+mod existing;
 mod failures;
 mod laboratory;
 mod restoring;

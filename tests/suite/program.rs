@@ -2,6 +2,7 @@
 
 mod commits;
 mod examples;
+mod existing;
 mod mistakes;
 mod round_trip;
 mod sqlite;

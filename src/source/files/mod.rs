@@ -10,9 +10,9 @@ mod tests;
 mod trees;
 mod walk;
 
-pub use read::{read, survey};
-pub use target::FilesTarget;
-pub use trees::{extra, uploads};
+pub use read::{list, read, survey};
+pub use target::{FilesTarget, There};
+pub use trees::{below, extra, uploads};
 
 use std::path::PathBuf;
 

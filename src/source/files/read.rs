@@ -2,7 +2,7 @@
 
 use super::walk::{Met, exists, walk};
 use super::{Survey, Trees, beneath};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::manifest::Files;
 use crate::pipeline::Cancel;
 use crate::source::{FileEntry, FileKind, FileOutput, FileRecord};
@@ -36,6 +36,32 @@ pub fn survey(trees: &Trees, cancel: &Cancel) -> Result<Survey> {
         })?;
     }
     Ok(survey)
+}
+
+/// Paths (inside the archive) of everything that is there to be stored, and whether it is a directory; a directory
+/// comes before what is in it.
+///
+/// # Errors
+/// When something cannot be looked at, a rule is malformed or the run was cancelled.
+pub fn list(trees: &Trees, cancel: &Cancel) -> Result<Vec<(Vec<u8>, bool)>> {
+    let mut found = Vec::new();
+    for tree in &trees.trees {
+        walk(tree, cancel, &mut |met| {
+            match met {
+                Met::Object { stored_as, stat, .. } => {
+                    let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                    found.push((stored_as.to_vec(), directory));
+                }
+                Met::Failed { stored_as, reason } => {
+                    let what = format!("cannot look at {}", line(stored_as, &reason));
+                    return Err(Error::new(Kind::Io, what));
+                }
+                Met::Excluded { .. } => {}
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
 }
 
 /// Reads the trees into `output`. `progress(path, bytes)` is called once a file. What cannot be read, vanishes or

@@ -5,8 +5,8 @@ use crate::error::{Error, Kind, Result};
 use crate::source::{FileKind, FileRecord};
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid, chownat, fchmod, mkdirat, openat,
-    renameat_with, statat, symlinkat, syncfs, unlinkat, utimensat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid, chownat, fchmod, mkdirat,
+    openat, renameat_with, statat, symlinkat, syncfs, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -26,6 +26,22 @@ pub struct FilesTarget {
     as_root: bool,
 }
 
+/// Name of a file in the making, in its own folder.
+const TEMPORARY: &[u8] = b".backup-restore.tmp";
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum There {
+    /// Nothing.
+    Nothing,
+    /// A directory.
+    Directory,
+    /// A file, a link or something else that is no directory.
+    File,
+    /// On the way to it something is no directory.
+    InTheWay,
+}
+
 /// Blocks of zeros this long become holes.
 const HOLE: usize = 64 << 10;
 
@@ -42,12 +58,13 @@ impl FilesTarget {
         Ok(Self { root: opened, shown: root.to_owned(), directories: BTreeMap::new(), as_root })
     }
 
-    /// Whether anything is at `path` (relative, raw bytes) already.
+    /// What is at `path` (relative, raw bytes) already.
     ///
     /// # Errors
     /// [`Kind::Damaged`] when the path would leave the root.
-    pub fn occupied(&self, path: &[u8]) -> Result<bool> {
+    pub fn there(&self, path: &[u8]) -> Result<There> {
         check(path)?;
+        let path = path.strip_suffix(b"/").unwrap_or(path);
         let (parent, name) = split(path);
         let found = match parent {
             [] => statat(&self.root, name, AtFlags::SYMLINK_NOFOLLOW),
@@ -55,20 +72,40 @@ impl FilesTarget {
                 .and_then(|folder| statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)),
         };
         match found {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(There::Directory),
+            Ok(_) => Ok(There::File),
+            Err(Errno::NOENT) => Ok(There::Nothing),
             // A link or a file where a folder should be is something that is there, too.
-            Err(Errno::LOOP | Errno::NOTDIR | Errno::XDEV) => Ok(true),
+            Err(Errno::LOOP | Errno::NOTDIR | Errno::XDEV) => Ok(There::InTheWay),
             Err(e) => Err(self.failed("look at", path, e)),
         }
     }
 
-    /// Writes one entry. Directories get their mode and time from [`FilesTarget::finish`].
+    /// Writes one entry, where nothing is. Directories get their mode and time from [`FilesTarget::finish`].
     ///
     /// # Errors
     /// [`Kind::Damaged`] when the path would leave the root or the body is short, [`Kind::Refused`] when something is
     /// there already, [`Kind::Io`] when writing fails.
     pub fn write(&mut self, path: &[u8], size: u64, record: &FileRecord, body: &mut dyn Read) -> Result<()> {
+        self.put(path, size, record, body, RenameFlags::NOREPLACE)
+    }
+
+    /// Writes one entry, in the place of a file or link that is there: until the end the old one stays.
+    ///
+    /// # Errors
+    /// As [`FilesTarget::write`], but what is there is no error.
+    pub fn overwrite(&mut self, path: &[u8], size: u64, record: &FileRecord, body: &mut dyn Read) -> Result<()> {
+        self.put(path, size, record, body, RenameFlags::empty())
+    }
+
+    fn put(
+        &mut self,
+        path: &[u8],
+        size: u64,
+        record: &FileRecord,
+        body: &mut dyn Read,
+        replacing: RenameFlags,
+    ) -> Result<()> {
         check(path)?;
         let path = path.strip_suffix(b"/").unwrap_or(path);
         if record.kind == FileKind::Directory {
@@ -78,17 +115,14 @@ impl FilesTarget {
         }
         let (parent, name) = split(path);
         let folder = self.folder(parent)?;
-        if record.kind == FileKind::Symlink {
-            return self.write_link(&folder, path, name, record);
-        }
-        let temporary = format!(".backup-restore-{}", std::process::id());
-        let temporary = temporary.as_bytes();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let file = beneath::open(&folder, temporary, flags, Mode::RUSR | Mode::WUSR);
-        let mut file = File::from(file.map_err(|e| self.failed("create", path, e))?);
-        let written = self.fill(&mut file, path, size, body).and_then(|()| {
-            self.dress(&file, path, record)?;
-            let placed = renameat_with(&folder, temporary, &folder, name, RenameFlags::NOREPLACE);
+        // Left by a run that was killed, it is nobody's.
+        self.unlink(&folder, TEMPORARY, path)?;
+        let written = match record.kind {
+            FileKind::Symlink => self.write_link(&folder, path, record),
+            _ => self.write_file(&folder, path, size, record, body),
+        };
+        let written = written.and_then(|()| {
+            let placed = renameat_with(&folder, TEMPORARY, &folder, name, replacing);
             placed.map_err(|e| match e {
                 Errno::EXIST => Error::new(Kind::Refused, format!("{} exists", self.show(path))),
                 e => self.failed("put in place", path, e),
@@ -96,9 +130,48 @@ impl FilesTarget {
         });
         if written.is_err() {
             // The first failure is what matters.
-            let _ = unlinkat(&folder, temporary, AtFlags::empty());
+            let _ = unlinkat(&folder, TEMPORARY, AtFlags::empty());
         }
         written
+    }
+
+    /// Removes a file, a link or an empty directory.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when the path would leave the root, [`Kind::Io`] when the file system refuses.
+    pub fn remove(&mut self, path: &[u8], directory: bool) -> Result<()> {
+        check(path)?;
+        let (parent, name) = split(path);
+        let folder = self.folder(parent)?;
+        if !directory {
+            return self.unlink(&folder, name, path);
+        }
+        match unlinkat(&folder, name, AtFlags::REMOVEDIR) {
+            // What a rule kept out of the backup stays, and its folder with it.
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(e) => Err(self.failed("remove", path, e)),
+        }
+    }
+
+    /// Removes what a killed run may have left in the folder of `path`.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when the file system refuses.
+    pub fn sweep(&self, path: &[u8]) -> Result<()> {
+        check(path)?;
+        let (parent, _) = split(path.strip_suffix(b"/").unwrap_or(path));
+        match beneath::open(&self.root, if parent.is_empty() { b"." } else { parent }, OFlags::DIRECTORY, Mode::empty())
+        {
+            Ok(folder) => self.unlink(&folder, TEMPORARY, path),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn unlink(&self, folder: &OwnedFd, name: &[u8], path: &[u8]) -> Result<()> {
+        match unlinkat(folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(self.failed("remove", path, e)),
+        }
     }
 
     /// Sets the directories' metadata, deepest first, and makes everything last.
@@ -132,18 +205,30 @@ impl FilesTarget {
         Ok(at)
     }
 
-    fn write_link(&self, folder: &OwnedFd, path: &[u8], name: &[u8], record: &FileRecord) -> Result<()> {
+    fn write_file(
+        &self,
+        folder: &OwnedFd,
+        path: &[u8],
+        size: u64,
+        record: &FileRecord,
+        body: &mut dyn Read,
+    ) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let file = beneath::open(folder, TEMPORARY, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(file.map_err(|e| self.failed("create", path, e))?);
+        self.fill(&mut file, path, size, body)?;
+        self.dress(&file, path, record)
+    }
+
+    fn write_link(&self, folder: &OwnedFd, path: &[u8], record: &FileRecord) -> Result<()> {
         let target = unhex(record.link.as_deref().unwrap_or_default())?;
-        symlinkat(target.as_slice(), folder, name).map_err(|e| match e {
-            Errno::EXIST => Error::new(Kind::Refused, format!("{} exists", self.show(path))),
-            e => self.failed("create the link", path, e),
-        })?;
+        symlinkat(target.as_slice(), folder, TEMPORARY).map_err(|e| self.failed("create the link", path, e))?;
         if self.as_root {
             let owner = (Some(Uid::from_raw(record.uid)), Some(Gid::from_raw(record.gid)));
-            chownat(folder, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
+            chownat(folder, TEMPORARY, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|e| self.failed("give its owner to", path, e))?;
         }
-        utimensat(folder, name, &times(record), AtFlags::SYMLINK_NOFOLLOW)
+        utimensat(folder, TEMPORARY, &times(record), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| self.failed("set the time of", path, e))
     }
 

@@ -261,8 +261,8 @@ fn nothing_is_replaced_and_a_short_body_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     put(&dir.path().join("there"), b"old");
     let mut target = FilesTarget::open(dir.path()).unwrap();
-    assert!(target.occupied(b"there").unwrap());
-    assert!(!target.occupied(b"not/there").unwrap());
+    assert_eq!(target.there(b"there").unwrap(), There::File);
+    assert_eq!(target.there(b"not/there").unwrap(), There::Nothing);
     let refused = target.write(b"there", 3, &plain(FileKind::File), &mut &b"new"[..]).unwrap_err();
     assert_eq!(refused.kind, Kind::Refused);
     for (size, body) in [(5, &b"abc"[..]), (2, b"abc")] {

@@ -3,7 +3,7 @@
 use super::{Tree, Trees};
 use crate::config::{ExtraFiles, UploadRoot};
 use crate::names::Scope;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -85,6 +85,14 @@ pub fn extra(_name: &str, files: &ExtraFiles) -> Trees {
         }
     });
     Trees { trees: trees.collect() }
+}
+
+/// An `extraFiles` entry as it would be if its paths were below `directory`, each where it is stored.
+pub fn below(files: &ExtraFiles, directory: &Path) -> ExtraFiles {
+    let place = |tree: Tree| directory.join(Path::new(OsStr::from_bytes(&tree.stored_as)));
+    let paths =
+        extra("", files).trees.into_iter().map(place).zip(files.paths.iter().map(|(_, written)| written.clone()));
+    ExtraFiles { paths: paths.collect(), ..files.clone() }
 }
 
 impl Tree {

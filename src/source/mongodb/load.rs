@@ -1,11 +1,12 @@
 //! Sends documents to the server as they are stored, raw, and reads back what it holds of them.
 
+use super::raw::{self, Builder};
 use super::records::{Documents, has_zero_timestamp};
 use super::{MongoDb, errors};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::RecordDigest;
 use crate::source::{StoredCollection, StreamTotals};
-use bson::{Bson, RawDocumentBuf, doc};
+use bson::{Bson, Document, doc};
 use futures_util::StreamExt;
 
 /// Bytes of documents in one insert command: larger ones wait longer than they save.
@@ -42,63 +43,64 @@ pub fn load(server: &MongoDb, name: &str, stored: &StoredCollection, body: &mut 
     Ok(loaded)
 }
 
-/// The `documents` array of an insert command, built as bytes: its elements are the documents as they were read.
+/// Documents on their way to an insert command.
 #[derive(Default)]
-struct Batch {
-    array: Vec<u8>,
-    documents: usize,
-}
+struct Batch(Builder);
 
 impl Batch {
     fn takes(&self, document: &[u8]) -> bool {
-        self.documents == 0 || (self.array.len() + document.len() <= INSERT_BYTES && self.documents < INSERT_DOCUMENTS)
+        let fits = self.0.size() + document.len() <= INSERT_BYTES && self.0.len() < INSERT_DOCUMENTS;
+        self.0.len() == 0 || fits
     }
 
     fn push(&mut self, document: &[u8]) {
-        self.array.push(0x03);
-        self.array.extend_from_slice(self.documents.to_string().as_bytes());
-        self.array.push(0);
-        self.array.extend_from_slice(document);
-        self.documents += 1;
+        self.0.push(raw::DOCUMENT, document);
     }
 
     fn send(&mut self, server: &MongoDb, name: &str, stored: &StoredCollection) -> Result<()> {
-        if self.documents == 0 {
+        let documents = std::mem::take(&mut self.0);
+        if documents.len() == 0 {
             return Ok(());
         }
-        let command = self.command(name)?;
-        let reply = server.block(async {
-            server.raw_command(command).await.map_err(|e| errors::collection(&e, "insert into", &stored.name))
-        })?;
-        self.array.clear();
-        self.documents = 0;
-        let refused = reply.get_array("writeErrors").ok().and_then(|errors| errors.first());
-        let refused = refused.or_else(|| reply.get("writeConcernError")).and_then(Bson::as_document);
-        match refused {
-            Some(error) => {
-                let why = error.get_str("errmsg").unwrap_or("no reason given").to_owned();
-                Err(Error::new(Kind::Source, format!("the server refused a record of {}", stored.name)).cause(why))
-            }
-            None => Ok(()),
-        }
+        let reply = insert(server, name, &stored.name, &documents)?;
+        refused(&reply, &stored.name, |_| false)
     }
+}
 
-    fn command(&self, name: &str) -> Result<RawDocumentBuf> {
-        let head = doc! {
-            "insert": name, "ordered": false, "bypassDocumentValidation": true,
-            "writeConcern": {"w": "majority", "j": true},
-        };
-        let odd = |e: &dyn std::fmt::Display| Error::new(Kind::Internal, "an insert command cannot be built").cause(e);
-        let mut bytes = bson::serialize_to_vec(&head).map_err(|e| odd(&e))?;
-        bytes.pop();
-        bytes.extend_from_slice(b"\x04documents\0");
-        let length = i32::try_from(self.array.len() + 5).map_err(|e| odd(&e))?;
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&self.array);
-        bytes.extend_from_slice(&[0, 0]);
-        let length = i32::try_from(bytes.len()).map_err(|e| odd(&e))?;
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        RawDocumentBuf::from_bytes(bytes).map_err(|e| odd(&e))
+/// Sends one insert command; `shown` is the collection's name for people.
+pub fn insert(server: &MongoDb, name: &str, shown: &str, documents: &Builder) -> Result<Document> {
+    write(server, doc! {"insert": name}, "documents", documents, shown, "insert into")
+}
+
+/// Sends a write command whose statements are `array`, and waits until a majority has it on disk.
+pub fn write(
+    server: &MongoDb,
+    mut head: Document,
+    key: &str,
+    array: &Builder,
+    shown: &str,
+    doing: &str,
+) -> Result<Document> {
+    head.extend(doc! {"ordered": false, "writeConcern": {"w": "majority", "j": true}});
+    if key != "deletes" {
+        head.insert("bypassDocumentValidation", true);
+    }
+    let mut command = Builder::of(&head)?;
+    command.put(key, raw::ARRAY, &array.finish()?);
+    let command = command.command()?;
+    server.block(async { server.raw_command(command).await.map_err(|e| errors::collection(&e, doing, shown)) })
+}
+
+/// Whether the server took everything, but for what `pardons` says.
+pub fn refused(reply: &Document, shown: &str, mut pardons: impl FnMut(&Document) -> bool) -> Result<()> {
+    let errors = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+    let errors = errors.iter().chain(reply.get("writeConcernError")).filter_map(Bson::as_document);
+    match errors.into_iter().find(|error| !pardons(error)) {
+        Some(error) => {
+            let why = error.get_str("errmsg").unwrap_or("no reason given").to_owned();
+            Err(Error::new(Kind::Source, format!("the server refused a record of {shown}")).cause(why))
+        }
+        None => Ok(()),
     }
 }
 

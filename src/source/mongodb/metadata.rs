@@ -111,6 +111,13 @@ pub struct Metadata {
     pub indexes: Vec<Document>,
 }
 
+impl Metadata {
+    /// A collection without options or indexes of its own.
+    pub fn plain() -> Self {
+        Self { kind: ItemKind::Collection, options: Document::new(), indexes: Vec::new() }
+    }
+}
+
 /// Reads the body of the `.metadata.json` of the collection `name`.
 ///
 /// # Errors

@@ -6,14 +6,19 @@ mod errors;
 mod filter;
 mod inventory;
 mod load;
+mod merge;
 mod metadata;
+mod raw;
 mod read;
 mod records;
 mod restore;
 
 pub use records::digest_records;
 
-use super::{Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target, View, Wanted};
+use super::{
+    Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
+    View, Wanted,
+};
 use crate::config::{self, Secret};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
@@ -59,25 +64,6 @@ impl MongoDb {
         Ok(Self { name: name.to_owned(), runtime, database, server, cancel })
     }
 
-    /// Connects to the place a restore goes to: `into`, whose path names the database, or the configured one.
-    ///
-    /// # Errors
-    /// As [`MongoDb::open`].
-    pub fn open_target(
-        name: &str,
-        configured: &Secret,
-        database: &str,
-        into: Option<&str>,
-        cancel: Cancel,
-    ) -> Result<Self> {
-        let Some(into) = into else { return Self::open(name, configured, database, cancel) };
-        let database = database_of(into).ok_or_else(|| {
-            Error::new(Kind::Config, format!("--into {name}=…: the URI names no database"))
-                .hint("write it as the URI's path: mongodb://HOST/DATABASE")
-        })?;
-        Self::open(name, &Secret::new(into), &database, cancel)
-    }
-
     /// Runs a future of the driver to its end, unless the run is cancelled first.
     fn block<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         self.runtime.block_on(or_cancelled(&self.cancel, future))?
@@ -112,12 +98,17 @@ impl Drop for MongoDb {
     }
 }
 
-/// The database a URI's path names.
-fn database_of(uri: &str) -> Option<String> {
-    let rest = uri.split_once("://")?.1;
-    let path = rest.split_once('/')?.1;
-    let name = path.split('?').next().unwrap_or_default();
-    (!name.is_empty()).then(|| name.to_owned())
+/// The database that the path of `uri` names, in `--into NAME=URI`.
+///
+/// # Errors
+/// [`Kind::Config`] when it names none.
+pub fn database_of(name: &str, uri: &str) -> Result<String> {
+    let path = uri.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, path)| path);
+    let database = path.and_then(|path| path.split('?').next()).filter(|database| !database.is_empty());
+    database.map(ToOwned::to_owned).ok_or_else(|| {
+        Error::new(Kind::Config, format!("--into {name}=…: the URI names no database"))
+            .hint("write it as the URI's path: mongodb://HOST/DATABASE")
+    })
 }
 
 async fn connect(name: &str, uri: &Secret, database: &str) -> Result<(Database, Server)> {
@@ -199,15 +190,27 @@ impl Target for MongoDb {
         self.block(inventory::inventory(self))
     }
 
-    fn stage(&self, stored: &StoredCollection, input: &dyn super::Input) -> Result<Staged> {
-        restore::stage(self, stored, input)
+    fn compare(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
+        restore::compare_with_live(self, stored, input, existing)
     }
 
-    fn switch(&self, staged: &Staged, input: &dyn super::Input) -> Result<Switched> {
+    fn stage(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing, token: &str) -> Result<Staged> {
+        restore::stage(self, stored, input, existing, token)
+    }
+
+    fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched> {
         restore::switch(self, staged, input)
+    }
+
+    fn resume(&self, stored: &StoredCollection, input: &dyn Input, identity: Option<&str>) -> Result<Option<Switched>> {
+        restore::resume(self, stored, input, identity)
     }
 
     fn discard(&self, staged: &Staged) -> Result<()> {
         restore::discard(self, staged)
+    }
+
+    fn sweep(&self, token: &str) -> Result<Vec<String>> {
+        restore::sweep(self, token)
     }
 }

@@ -1,13 +1,13 @@
 //! Restores a collection: into a staging collection beside the live one, with indexes, counted and digested as the
-//! server has it, then renamed into place. What cannot be renamed is made in its place by the switch: views,
-//! time-series and capped collections.
+//! server has it, then renamed into place. Views and time-series collections cannot be renamed: they are made or
+//! rewritten in their place, as are collections whose records stay.
 
-use super::inventory::data_name;
+use super::inventory::{count_where, data_name};
 use super::load::{digest, load};
-use super::metadata::{self, Metadata};
-use super::{MongoDb, errors};
+use super::metadata::{self, Listed, Metadata};
+use super::{MongoDb, errors, merge};
 use crate::error::{Error, Kind, Result};
-use crate::source::{EntryName, Input, ItemKind, Staged, StoredCollection, StreamTotals, Switched};
+use crate::source::{Changes, EntryName, Existing, Input, ItemKind, Staged, StoredCollection, StreamTotals, Switched};
 use bson::{Document, RawDocumentBuf, doc};
 
 /// Prefix of the collections a restore is staged in. They can be dropped when no restore is running.
@@ -19,34 +19,101 @@ const EXPIRY: &str = "expireAfterSeconds";
 /// The server's code when a collection of that name is there already.
 const NAMESPACE_EXISTS: i32 = 48;
 
-/// See [`crate::source::Target::stage`].
-pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> Result<Staged> {
+/// See [`crate::source::Target::compare`].
+pub fn compare_with_live(
+    server: &MongoDb,
+    stored: &StoredCollection,
+    input: &dyn Input,
+    existing: Existing,
+) -> Result<Changes> {
+    let (metadata, _) = stored_metadata(stored, input)?;
+    let Some(live) = server.block(metadata::list(server, doc! {"name": &stored.name}))?.into_iter().next() else {
+        return Ok(Changes::of(existing, stored.records, 0, 0));
+    };
+    fits(&stored.name, &metadata, &live)?;
+    let (Some(data), Some(entry)) = (data_name(&stored.name, live.kind), data_entry(stored, &metadata)) else {
+        return Ok(Changes::default());
+    };
+    let matched = merge::matched(server, &data, stored, &mut input.open(&entry)?)?;
+    let count = server.block(count_where(server, &data, Document::new()))?;
+    Ok(Changes::of(existing, stored.records, matched, count))
+}
+
+/// What is there must be able to take what is stored: of the same kind and, where it stays, with the options that
+/// cannot be changed.
+fn fits(name: &str, metadata: &Metadata, live: &Listed) -> Result<()> {
+    let kind = |kind| match kind {
+        ItemKind::Collection => "a collection",
+        ItemKind::View => "a view",
+        ItemKind::TimeSeries => "a time-series collection",
+    };
+    let refused =
+        |what: String| Error::new(Kind::Refused, what).hint("drop or rename it by hand, or restore beside it");
+    if live.kind != metadata.kind {
+        let what = format!("{name} is {} there and {} in the backup", kind(live.kind), kind(metadata.kind));
+        return Err(refused(what));
+    }
+    let lasting = |options: &Document| match metadata.kind {
+        ItemKind::Collection => None,
+        ItemKind::View => options.get("collation").cloned(),
+        ItemKind::TimeSeries => options.get("timeseries").cloned(),
+    };
+    if lasting(&live.options) != lasting(&metadata.options) {
+        return Err(refused(format!("{name} is {} with other options than in the backup", kind(live.kind))));
+    }
+    Ok(())
+}
+
+fn stored_metadata(stored: &StoredCollection, input: &dyn Input) -> Result<(Metadata, Vec<u8>)> {
     let mut body = Vec::new();
     std::io::Read::read_to_end(&mut input.open(&entry(stored, &stored.name, ".metadata.json"))?, &mut body)
         .map_err(|e| stored_error(stored, e))?;
-    let metadata = metadata::decode(&stored.name, &body)?;
+    Ok((metadata::decode(&stored.name, &body)?, body))
+}
+
+/// See [`crate::source::Target::stage`].
+pub fn stage(
+    server: &MongoDb,
+    stored: &StoredCollection,
+    input: &dyn Input,
+    existing: Existing,
+    token: &str,
+) -> Result<Staged> {
+    let (metadata, body) = stored_metadata(stored, input)?;
     let mut staged = Staged {
         name: stored.name.clone(),
+        existing,
         staging_name: None,
+        identity: None,
         records: stored.records,
         stored: stored.clone(),
         metadata: body,
         warnings: Vec::new(),
     };
-    if !can_be_staged(&metadata) {
-        // Only checked here: all of it is read, so that damage is known before anything is changed.
-        if let Some(name) = data_entry(stored, &metadata) {
-            let found = super::digest_records(&mut input.open(&name)?)?;
-            compare(stored, found)?;
+    let whole = matches!(existing, Existing::Refuse | Existing::Replace);
+    let staging = match metadata.kind {
+        ItemKind::Collection if whole => metadata.clone(),
+        // Its buckets, for the switch to compare with.
+        ItemKind::TimeSeries if existing == Existing::Replace => Metadata::plain(),
+        _ => {
+            // Only read through, so that damage is known before anything is changed.
+            if let Some(name) = data_entry(stored, &metadata) {
+                compare(stored, super::digest_records(&mut input.open(&name)?)?)?;
+            }
+            return Ok(staged);
         }
-        return Ok(staged);
-    }
+    };
     // Another restore, perhaps of another machine, may stage into the same database.
-    let name = format!("{STAGING}.{}", bson::oid::ObjectId::new().to_hex());
+    let name = format!("{}{}", prefix(token), bson::oid::ObjectId::new().to_hex());
     staged.staging_name = Some(name.clone());
-    let made = create(server, &name, stored, &metadata);
-    match made.and_then(|()| fill(server, &name, stored, &metadata, input)) {
-        Ok(warnings) => Ok(Staged { warnings, ..staged }),
+    let made = create(server, &name, stored, &staging).and_then(|()| {
+        let data = data_entry(stored, &metadata);
+        let warnings = fill(server, &name, stored, &staging, data, input)?;
+        let listed = server.block(metadata::list(server, doc! {"name": &name}))?;
+        Ok((warnings, listed.into_iter().next().and_then(|listed| listed.uuid)))
+    });
+    match made {
+        Ok((warnings, identity)) => Ok(Staged { warnings, identity, ..staged }),
         Err(error) => match discard(server, &staged) {
             Ok(()) => Err(error),
             Err(left) => Err(error.cause(format!("{name} is left behind, drop it by hand: {left}"))),
@@ -54,21 +121,111 @@ pub fn stage(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> 
     }
 }
 
+fn prefix(token: &str) -> String {
+    format!("{STAGING}.{token}.")
+}
+
+/// See [`crate::source::Target::sweep`].
+pub fn sweep(server: &MongoDb, token: &str) -> Result<Vec<String>> {
+    let listed = server.block(metadata::list(server, doc! {}))?;
+    let left: Vec<_> = listed.into_iter().map(|l| l.name).filter(|name| name.starts_with(&prefix(token))).collect();
+    left.iter().try_for_each(|name| server.to_the_end(drop_collection(server, name)))?;
+    Ok(left)
+}
+
 /// See [`crate::source::Target::switch`].
 pub fn switch(server: &MongoDb, staged: &Staged, input: &dyn Input) -> Result<Switched> {
     let metadata = metadata::decode(&staged.name, &staged.metadata)?;
-    let replaces = an_empty_collection_is_there(server, &staged.name)?;
-    let mut warnings = staged.warnings.clone();
-    match &staged.staging_name {
-        Some(staging) => {
+    let is_there = server.block(metadata::list(server, doc! {"name": &staged.name}))?.into_iter().next();
+    let mut switched =
+        Switched { records: staged.stored.records, changes: None, verified: true, warnings: staged.warnings.clone() };
+    let among = staged.existing != Existing::Refuse && is_there.is_some();
+    match (metadata.kind, &staged.staging_name) {
+        (ItemKind::Collection, Some(staging)) => {
+            let replaces = staged.existing == Existing::Replace || an_empty_collection_is_there(server, &staged.name)?;
             rename(server, staging, &staged.name, replaces)?;
             let expiring = start_expiry(server, &staged.name, &metadata).map_err(|e| e.kind(Kind::TargetChanged));
-            warnings.extend(expiring?);
+            switched.warnings.extend(expiring?);
         }
-        None => warnings.extend(make_in_place(server, staged, &metadata, input, replaces)?),
+        (ItemKind::View, _) if among => redefine(server, staged, &metadata)?,
+        (ItemKind::Collection | ItemKind::TimeSeries, _) if among => {
+            let written = write_among(server, staged, &metadata, input);
+            let written = written.map_err(|error| error.kind(Kind::TargetChanged))?;
+            switched.changes = Some(written.changes);
+            switched.verified = written.verified;
+            switched.warnings.extend((written.altered > 0).then(|| altered(written.altered)));
+            if staged.existing == Existing::Replace {
+                switched.warnings.extend(start_expiry(server, &staged.name, &metadata)?);
+            }
+        }
+        _ => {
+            let replaces = an_empty_collection_is_there(server, &staged.name)?;
+            switched.warnings.extend(make_in_place(server, staged, &metadata, input, replaces)?);
+        }
     }
-    let altered = warnings.iter().any(|warning| warning.contains(ALTERED));
-    Ok(Switched { records: staged.stored.records, verified: !altered, warnings })
+    switched.verified &= !switched.warnings.iter().any(|warning| warning.contains(ALTERED));
+    if metadata.kind == ItemKind::TimeSeries {
+        discard(server, staged)?;
+    }
+    Ok(switched)
+}
+
+/// Writes into a collection that stays. A time-series collection cannot be renamed: what is stored is written first and
+/// what is not stored deleted last, so that no record of both is ever missing.
+fn write_among(server: &MongoDb, staged: &Staged, metadata: &Metadata, input: &dyn Input) -> Result<merge::Written> {
+    let stored = &staged.stored;
+    let (Some(entry), Some(live)) = (data_entry(stored, metadata), data_name(&staged.name, metadata.kind)) else {
+        return Ok(merge::Written::default());
+    };
+    let mut written = merge::write_among(server, &live, stored, &mut input.open(&entry)?, staged.existing)?;
+    if let (Existing::Replace, Some(staging)) = (staged.existing, &staged.staging_name) {
+        written.changes.deleted = merge::delete_others(server, &live, staging, &staged.name)?;
+        let found = server.block(digest(server, &live))?;
+        written.verified &= found.records == stored.records && found.digest == stored.digest;
+    }
+    Ok(written)
+}
+
+/// Gives a view its stored definition.
+fn redefine(server: &MongoDb, staged: &Staged, metadata: &Metadata) -> Result<()> {
+    if staged.existing == Existing::Add {
+        return Ok(());
+    }
+    let mut command = doc! {"collMod": &staged.name};
+    command.extend(definition(&metadata.options));
+    server.to_the_end(async {
+        let done = server.command(command).await;
+        done.map(drop).map_err(|e| errors::collection(&e, "redefine the view", &staged.name))
+    })
+}
+
+/// What a view shows.
+fn definition(options: &Document) -> Document {
+    let parts = options.iter().filter(|(key, _)| matches!(key.as_str(), "viewOn" | "pipeline"));
+    parts.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// See [`crate::source::Target::resume`].
+pub fn resume(
+    server: &MongoDb,
+    stored: &StoredCollection,
+    input: &dyn Input,
+    identity: Option<&str>,
+) -> Result<Option<Switched>> {
+    let (metadata, _) = stored_metadata(stored, input)?;
+    let live = server.block(metadata::list(server, doc! {"name": &stored.name}))?.into_iter().next();
+    let Some(live) = live.filter(|live| live.kind == metadata.kind) else { return Ok(None) };
+    let done = match metadata.kind {
+        // A rename keeps the UUID.
+        ItemKind::Collection => identity.is_some() && live.uuid.as_deref() == identity,
+        ItemKind::View => definition(&live.options) == definition(&metadata.options),
+        ItemKind::TimeSeries => false,
+    };
+    if !done {
+        return Ok(None);
+    }
+    let warnings = start_expiry(server, &stored.name, &metadata)?.into_iter().collect();
+    Ok(Some(Switched { records: stored.records, changes: None, verified: true, warnings }))
 }
 
 /// Whether an empty collection of that name is there, which may be replaced. Looks for a document: the server's count
@@ -105,7 +262,8 @@ fn make_in_place(
         server.block(drop_collection(server, name))?;
     }
     create(server, name, &staged.stored, metadata).map_err(changed)?;
-    let made = fill(server, name, &staged.stored, metadata, input).and_then(|mut warnings| {
+    let data = data_entry(&staged.stored, metadata);
+    let made = fill(server, name, &staged.stored, metadata, data, input).and_then(|mut warnings| {
         warnings.extend(start_expiry(server, name, metadata)?);
         Ok(warnings)
     });
@@ -125,8 +283,8 @@ pub fn discard(server: &MongoDb, staged: &Staged) -> Result<()> {
 
 const ALTERED: &str = "Timestamp(0,0)";
 
-fn can_be_staged(metadata: &Metadata) -> bool {
-    metadata.kind == ItemKind::Collection && !metadata.options.get_bool("capped").unwrap_or(false)
+fn altered(count: u64) -> String {
+    format!("{count} documents have a {ALTERED} at their top level, which the server replaces by the time of insertion")
 }
 
 fn entry(stored: &StoredCollection, stem: &str, suffix: &str) -> EntryName {
@@ -174,9 +332,10 @@ fn fill(
     name: &str,
     stored: &StoredCollection,
     metadata: &Metadata,
+    data: Option<EntryName>,
     input: &dyn Input,
 ) -> Result<Vec<String>> {
-    let (Some(data), Some(holder)) = (data_entry(stored, metadata), data_name(name, metadata.kind)) else {
+    let (Some(data), Some(holder)) = (data, data_name(name, metadata.kind)) else {
         return Ok(Vec::new());
     };
     let mut body = input.open(&data)?;
@@ -193,10 +352,7 @@ fn fill(
     if found.records != stored.records {
         return Err(Error::new(Kind::Source, format!("{}: the server lost records", stored.name)));
     }
-    let count = loaded.altered;
-    Ok(vec![format!(
-        "{count} documents have a {ALTERED} at their top level, which the server replaces by the time of insertion"
-    )])
+    Ok(vec![altered(loaded.altered)])
 }
 
 /// The index on `_id`, and the key of a clustered collection, come with the collection.
@@ -256,7 +412,11 @@ fn rename(server: &MongoDb, from: &str, to: &str, replaces: bool) -> Result<()> 
         match admin.run_command(command).await {
             Ok(_) => Ok(()),
             Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(to)),
-            Err(e) => Err(errors::collection(&e, "put in place", to)),
+            Err(e) => {
+                let error = errors::collection(&e, "put in place", to);
+                // Without an answer from the server it may have done it.
+                Err(if errors::code(&e).is_some() { error } else { error.kind(Kind::TargetChanged) })
+            }
         }
     })
 }

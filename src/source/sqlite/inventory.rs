@@ -85,7 +85,7 @@ pub fn orphans(source: &Sqlite, relationship: &Relationship) -> Result<Orphans> 
     let failed =
         |e: rusqlite::Error| source.failed(&format!("check the relationships of {} in", relationship.child), &e);
     let connection = source.reader()?;
-    let key = schema::primary_key(&connection, &relationship.parent).map_err(failed)?;
+    let key = schema::primary_key(&connection, "main", &relationship.parent).map_err(failed)?;
     let [key] = key.as_slice() else {
         let what = format!("table {} has no primary key of one column to point at", relationship.parent);
         return Err(Error::new(Kind::Config, what).hint("remove the relationship from the configuration"));

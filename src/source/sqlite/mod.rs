@@ -6,12 +6,14 @@
 
 mod digest;
 mod inventory;
+mod merge;
 mod read;
 mod restore;
 mod schema;
 
 use super::{
-    Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target, View, Wanted,
+    Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
+    View, Wanted,
 };
 use crate::config;
 use crate::error::{Error, Kind, Result};
@@ -58,21 +60,12 @@ impl Sqlite {
         Ok(source)
     }
 
-    /// Opens the place a restore goes to: the file `into` (a path, or `sqlite:PATH`), which need not exist, or the
-    /// configured one.
+    /// Opens the place a restore goes to: a file that need not exist.
     ///
     /// # Errors
-    /// [`Kind::Config`] when `into` is a URI of something else.
-    pub fn open_target(name: &str, configured: &Path, into: Option<&str>, cancel: Cancel) -> Result<Self> {
-        let path = match into {
-            Some(uri) if uri.contains("://") => {
-                return Err(Error::new(Kind::Config, format!("--into {name}=…: a SQLite source goes into a file"))
-                    .hint("write a path, or sqlite:PATH"));
-            }
-            Some(into) => PathBuf::from(into.strip_prefix("sqlite:").unwrap_or(into)),
-            None => configured.to_owned(),
-        };
-        if path.exists() { Self::open(name, &path, cancel) } else { Ok(Self::new(name, &path, cancel)) }
+    /// As [`Sqlite::open`], for a file that exists.
+    pub fn open_target(name: &str, path: &Path, cancel: Cancel) -> Result<Self> {
+        if path.exists() { Self::open(name, path, cancel) } else { Ok(Self::new(name, path, cancel)) }
     }
 
     fn new(name: &str, path: &Path, cancel: Cancel) -> Self {
@@ -118,6 +111,18 @@ impl Sqlite {
             _ => made(Kind::Source),
         }
     }
+}
+
+/// The file that `--into NAME=INTO` names: a path, or `sqlite:PATH`.
+///
+/// # Errors
+/// [`Kind::Config`] when it is a URI of something else.
+pub fn path_of(name: &str, into: &str) -> Result<PathBuf> {
+    if into.contains("://") {
+        return Err(Error::new(Kind::Config, format!("--into {name}=…: a SQLite source goes into a file"))
+            .hint("write a path, or sqlite:PATH"));
+    }
+    Ok(PathBuf::from(into.strip_prefix("sqlite:").unwrap_or(into)))
 }
 
 /// Databases in the making are temporary files.
@@ -167,16 +172,29 @@ impl Target for Sqlite {
         if self.path.exists() { inventory::inventory(self) } else { Ok(Inventory::default()) }
     }
 
-    fn stage(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Staged> {
-        restore::stage(self, stored, input)
+    fn compare(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
+        restore::compare(self, stored, input, existing)
+    }
+
+    fn stage(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing, _token: &str) -> Result<Staged> {
+        restore::stage(self, stored, input, existing)
     }
 
     fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched> {
         restore::switch(self, staged, input)
     }
 
+    fn resume(&self, stored: &StoredCollection, input: &dyn Input, _: Option<&str>) -> Result<Option<Switched>> {
+        restore::resume(self, stored, input)
+    }
+
     fn discard(&self, _staged: &Staged) -> Result<()> {
-        // The extracted database is an unnamed file's worth of temporary data and goes with the target.
+        // The extracted database is a temporary file and goes with the target.
         Ok(())
+    }
+
+    fn sweep(&self, _token: &str) -> Result<Vec<String>> {
+        // Tables are put in place by a transaction: a dead run leaves nothing in the database.
+        Ok(Vec::new())
     }
 }

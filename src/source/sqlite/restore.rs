@@ -1,16 +1,60 @@
 //! Restores a table out of a stored database file: checked beside the target, then put in place by one transaction.
 
+use super::merge::Tables;
 use super::schema::{self, literal, quote};
 use super::{Sqlite, digest};
 use crate::error::{Context, Error, Kind, Result};
-use crate::source::{EntryName, Input, Staged, StoredCollection, Switched};
-use rusqlite::{Connection, OpenFlags};
+use crate::source::{Changes, EntryName, Existing, Input, Staged, StoredCollection, Switched};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use tempfile::NamedTempFile;
 
+/// See [`crate::source::Target::compare`].
+pub fn compare(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
+    let connection = attached(target, &extracted(target, stored, input)?, &stored.name)?;
+    let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
+    let kind = |database| kind_of(&connection, database, &stored.name).map_err(failed);
+    let (Some(live), Some(kept)) = (kind("main")?, kind("b")?) else {
+        return Ok(Changes::of(existing, stored.records, 0, 0));
+    };
+    if (live == "view") != (kept == "view") {
+        let (name, what) = (&stored.name, format!("a {live} there and a {kept} in the backup"));
+        return Err(Error::new(Kind::Refused, format!("{name} is {what}"))
+            .hint("drop or rename it by hand, or restore into another file with --into"));
+    }
+    if kept == "view" {
+        return Ok(Changes::default());
+    }
+    match Tables::new(&connection, &stored.name) {
+        Ok(tables) => tables.changes(existing).map_err(failed),
+        // Of other columns: all of it goes, and what is stored comes.
+        Err(_) if existing == Existing::Replace => {
+            let sql = format!("SELECT count(*) FROM main.{}", quote(&stored.name));
+            let live: i64 = connection.query_row(&sql, [], |row| row.get(0)).map_err(failed)?;
+            Ok(Changes::of(existing, stored.records, 0, u64::try_from(live).unwrap_or(0)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The target, with the stored database attached as `b`.
+fn attached(target: &Sqlite, stored: &Path, name: &str) -> Result<Connection> {
+    let failed = |e: rusqlite::Error| target.failed(&format!("restore table {name} into"), &e);
+    let connection = target.prepare(Connection::open(&target.path).map_err(failed)?)?;
+    let attach = format!("PRAGMA foreign_keys = OFF; ATTACH {} AS b", literal(&stored.display().to_string()));
+    connection.execute_batch(&attach).map_err(failed)?;
+    Ok(connection)
+}
+
+fn kind_of(connection: &Connection, database: &str, name: &str) -> rusqlite::Result<Option<String>> {
+    let kinds = schema::table_kinds(connection, database)?;
+    Ok(kinds.into_iter().find(|(n, _)| n == name).map(|(_, kind)| kind))
+}
+
 /// See [`crate::source::Target::stage`].
-pub fn stage(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> Result<Staged> {
+pub fn stage(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Staged> {
     let path = extracted(target, stored, input)?;
     let connection = open_stored(&path)?;
     let damaged = |e: rusqlite::Error| Error::new(Kind::Damaged, "the stored database cannot be read").cause(e);
@@ -33,7 +77,9 @@ pub fn stage(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> R
     }
     Ok(Staged {
         name: stored.name.clone(),
+        existing,
         staging_name: None,
+        identity: None,
         records: stored.records,
         stored: stored.clone(),
         metadata: Vec::new(),
@@ -74,18 +120,67 @@ pub fn switch(target: &Sqlite, staged: &Staged, input: &dyn Input) -> Result<Swi
         std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
     }
     let failed = |e: rusqlite::Error| target.failed(&format!("restore table {} into", staged.name), &e);
-    let fresh = !target.path.exists();
-    let connection = target.prepare(Connection::open(&target.path).map_err(failed)?)?;
-    if fresh {
+    if !target.path.exists() {
+        let connection = Connection::open(&target.path).map_err(failed)?;
         take_over_encoding(&connection, &stored).map_err(failed)?;
     }
-    let attach =
-        format!("PRAGMA foreign_keys = OFF; ATTACH {} AS b; BEGIN IMMEDIATE", literal(&stored.display().to_string()));
-    connection.execute_batch(&attach).map_err(failed)?;
+    let connection = attached(target, &stored, &staged.name)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     // A dropped connection rolls back: until COMMIT nothing has changed.
-    let warnings = fill(&connection, staged).context(|| format!("table {} was not changed", staged.name))?;
+    let unchanged = || format!("table {} was not changed", staged.name);
+    let there = kind_of(&connection, "main", &staged.name).map_err(failed)?;
+    let switched = match (staged.existing, there.as_deref()) {
+        (Existing::Add | Existing::Merge, Some("table" | "virtual")) => write_among(&connection, staged),
+        (Existing::Add, Some("view")) => Ok(switched(staged, Vec::new())),
+        (_, there) => fill(&connection, staged, there).map(|warnings| switched(staged, warnings)),
+    };
+    let switched = switched.context(unchanged)?;
     connection.execute_batch("COMMIT").map_err(failed)?;
-    Ok(Switched { records: staged.stored.records, verified: true, warnings })
+    Ok(switched)
+}
+
+fn switched(staged: &Staged, warnings: Vec<String>) -> Switched {
+    Switched { records: staged.stored.records, changes: None, verified: true, warnings }
+}
+
+/// Writes rows among those that stay. Triggers do not run: what they would do was done when the rows were first written.
+fn write_among(connection: &Connection, staged: &Staged) -> Result<Switched> {
+    let name = staged.name.as_str();
+    let failed = |e: rusqlite::Error| Error::new(Kind::Source, format!("cannot restore table {name}")).cause(e);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map_err(failed)?;
+    let (changes, verified) = Tables::new(connection, name)?.write(staged.existing).map_err(failed)?;
+    let mut warnings = dangling(connection, name).map_err(failed)?;
+    let objects = schema::objects(connection, "main").map_err(failed)?;
+    let triggers: Vec<_> =
+        objects.iter().filter(|o| o.kind == "trigger" && o.table == name).map(|o| &*o.name).collect();
+    if !triggers.is_empty() {
+        warnings.push(format!("its triggers did not run: {}", triggers.join(", ")));
+    }
+    Ok(Switched { records: staged.stored.records, changes: Some(changes), verified, warnings })
+}
+
+/// See [`crate::source::Target::resume`].
+pub fn resume(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> Result<Option<Switched>> {
+    if !target.path.exists() {
+        return Ok(None);
+    }
+    let connection = attached(target, &extracted(target, stored, input)?, &stored.name)?;
+    let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
+    let same = match kind_of(&connection, "main", &stored.name).map_err(failed)?.as_deref() {
+        None => false,
+        Some("view") => {
+            let sql = |database: &str| {
+                let sql = format!("SELECT sql FROM {database}.sqlite_master WHERE name = ?1");
+                connection.query_row(&sql, [&stored.name], |row| row.get::<_, String>(0)).optional().map_err(failed)
+            };
+            sql("main")? == sql("b")?
+        }
+        Some(kind) => {
+            let live = digest::table(&connection, "main", &stored.name, kind == "virtual").map_err(failed)?;
+            live.records == stored.records && live.digest == stored.digest
+        }
+    };
+    Ok(same.then(|| Switched { records: stored.records, changes: None, verified: true, warnings: Vec::new() }))
 }
 
 /// A new file takes encoding and version numbers of the stored one.
@@ -100,21 +195,23 @@ fn take_over_encoding(connection: &Connection, stored: &Path) -> rusqlite::Resul
     Ok(())
 }
 
-fn fill(connection: &Connection, staged: &Staged) -> Result<Vec<String>> {
+/// Makes the table anew, in the place of what is there.
+fn fill(connection: &Connection, staged: &Staged, there: Option<&str>) -> Result<Vec<String>> {
     let failed =
         |e: rusqlite::Error| Error::new(Kind::Source, format!("cannot restore table {}", staged.name)).cause(e);
     let name = staged.name.as_str();
     let table = quote(name);
-    let existing = schema::table_kinds(connection, "main").map_err(failed)?.into_iter().find(|(n, _)| n == name);
-    if let Some((_, kind)) = existing {
+    if let Some(kind) = there {
         let count = |sql: String| connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
-        if kind == "view" || count(format!("SELECT count(*) FROM main.{table}")).map_err(failed)? > 0 {
+        let refuse = staged.existing == Existing::Refuse;
+        if refuse && (kind == "view" || count(format!("SELECT count(*) FROM main.{table}")).map_err(failed)? > 0) {
             return Err(Error::new(
                 Kind::Refused,
                 format!("{name} holds data: it was filled while the restore was under way"),
             ));
         }
-        connection.execute_batch(&format!("DROP TABLE main.{table}")).map_err(failed)?;
+        let kind = if kind == "view" { "VIEW" } else { "TABLE" };
+        connection.execute_batch(&format!("DROP {kind} main.{table}")).map_err(failed)?;
     }
     let kinds = schema::table_kinds(connection, "b").map_err(failed)?;
     let is_virtual = kinds.iter().any(|(n, kind)| n == name && kind == "virtual");

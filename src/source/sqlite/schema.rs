@@ -85,9 +85,9 @@ pub fn copied_columns(connection: &Connection, database: &str, table: &str, is_v
 }
 
 /// Names of the columns of the primary key.
-pub fn primary_key(connection: &Connection, table: &str) -> Result<Vec<String>> {
-    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")?;
-    statement.query_map([table], |row| row.get(0))?.collect()
+pub fn primary_key(connection: &Connection, database: &str, table: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1, ?2) WHERE pk > 0 ORDER BY pk")?;
+    statement.query_map([table, database], |row| row.get(0))?.collect()
 }
 
 /// Whether some index begins with a column.
@@ -95,6 +95,6 @@ pub fn is_indexed(connection: &Connection, table: &str, column: &str) -> Result<
     let sql = "SELECT count(*) FROM pragma_index_list(?1) AS l, pragma_index_info(l.name) AS i
                WHERE i.seqno = 0 AND i.name = ?2 COLLATE NOCASE";
     let found: i64 = connection.query_row(sql, [table, column], |row| row.get(0))?;
-    let key = primary_key(connection, table)?;
+    let key = primary_key(connection, "main", table)?;
     Ok(found > 0 || key.first().is_some_and(|first| first.eq_ignore_ascii_case(column)))
 }

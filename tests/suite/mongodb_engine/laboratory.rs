@@ -7,8 +7,8 @@ use backup::modules::Records;
 use backup::pipeline::{Cancel, RecordBlock, RecordDigest};
 use backup::source::mongodb::MongoDb;
 use backup::source::{
-    EntryName, Input, ItemKind, Level, Output, ReadCollection, RecordStream, Source, Staged, StoredCollection,
-    StreamTotals, Switched, Target, View, Wanted,
+    EntryName, Existing, Input, ItemKind, Level, Output, ReadCollection, RecordStream, Source, Staged,
+    StoredCollection, StreamTotals, Switched, Target, View, Wanted,
 };
 use futures_util::StreamExt;
 use mongodb::bson::{Document, RawDocumentBuf, doc};
@@ -147,13 +147,18 @@ impl Lab {
 
     /// Restores what was backed up from `from` into this database.
     pub fn restore(&self, from: &Lab, memory: &Memory, read: &ReadCollection) -> Result<Switched> {
+        self.restore_over(from, memory, read, Existing::Refuse)
+    }
+
+    /// Restores what was backed up from `from` into this database, over what is there.
+    pub fn restore_over(&self, from: &Lab, memory: &Memory, read: &ReadCollection, how: Existing) -> Result<Switched> {
         let target = self.open();
-        let staged = target.stage(&stored(from, read), memory)?;
+        let staged = target.stage(&stored(from, read), memory, how, "test")?;
         target.switch(&staged, memory)
     }
 
     pub fn stage(&self, target: &MongoDb, memory: &Memory, read: &ReadCollection) -> Result<Staged> {
-        target.stage(&stored(self, read), memory)
+        target.stage(&stored(self, read), memory, Existing::Refuse, "test")
     }
 
     /// Backs up `names`, restores them into a fresh database and proves them equal: documents, options, indexes.

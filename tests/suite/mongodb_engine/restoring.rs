@@ -3,7 +3,7 @@
 use super::laboratory::{Lab, Memory, documents, leftovers, stored};
 use crate::support::mongod::{fresh_database, until};
 use backup::error::Kind;
-use backup::source::{Source, Target};
+use backup::source::{Existing, Source, Target};
 use mongodb::bson::{DateTime, doc};
 
 fn copy_of(lab: &Lab) -> Lab {
@@ -242,7 +242,7 @@ fn a_target_that_was_filled_meanwhile_is_never_overwritten() {
     for read in &read {
         let copy = copy_of(&lab);
         let target = copy.open();
-        let staged = target.stage(&stored(&lab, read), &memory).unwrap();
+        let staged = target.stage(&stored(&lab, read), &memory, Existing::Refuse, "test").unwrap();
         copy.insert(&read.name, &[doc! {"_id": "precious"}]);
         let before = copy.raw(&read.name);
         let refused = target.switch(&staged, &memory).unwrap_err();
@@ -286,19 +286,9 @@ fn two_restores_into_one_database_do_not_disturb_each_other() {
 
 #[test]
 fn into_names_the_database_by_its_path() {
-    let lab = Lab::replica_set();
-    let open = |into: &str| {
-        backup::source::mongodb::MongoDb::open_target(
-            "hrms",
-            &backup::config::Secret::new("mongodb://127.0.0.1:1/"),
-            "configured",
-            Some(into),
-            backup::pipeline::Cancel::default(),
-        )
-    };
-    let target = open(&format!("mongodb://127.0.0.1:{}/other?directConnection=true", lab.server.port)).unwrap();
-    assert_eq!(Target::server(&target).database, "other");
-    let refused = open(&lab.server.uri()).unwrap_err();
+    let database = |into: &str| backup::source::mongodb::database_of("hrms", into);
+    assert_eq!(database("mongodb://127.0.0.1:27017/other?directConnection=true").unwrap(), "other");
+    let refused = database("mongodb://127.0.0.1:27017/?directConnection=true").unwrap_err();
     assert_eq!(refused.kind, Kind::Config);
     assert!(refused.hint.is_some());
 }
