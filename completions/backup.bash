@@ -681,7 +681,7 @@ _backup() {
                     return 0
                     ;;
                 --existing)
-                    COMPREPLY=($(compgen -W "refuse" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "refuse add merge replace" -- "${cur}"))
                     return 0
                     ;;
                 --target-name)

@@ -113,8 +113,11 @@ files\t'Upload directories and extra files'"
 complete -c backup -n "__fish_backup_using_subcommand restore" -l into -d 'Send a source\'s data to another database; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -l files-into -d 'Write upload directories and extra files below this directory' -r -F
 complete -c backup -n "__fish_backup_using_subcommand restore" -l to-directory -d 'Write everything as plain files below this directory, and touch no database' -r -F
-complete -c backup -n "__fish_backup_using_subcommand restore" -l existing -d 'What to do where the target holds data already' -r -f -a "refuse\t'Change nothing and end with code 5'"
-complete -c backup -n "__fish_backup_using_subcommand restore" -l target-name -r
+complete -c backup -n "__fish_backup_using_subcommand restore" -l existing -d 'What to do where the target holds data already' -r -f -a "refuse\t'Change nothing and end with code 5'
+add\t'Add only what is not there'
+merge\t'Add what is not there, and overwrite what is'
+replace\t'Make the target equal to the backup: overwrite, and delete what the backup does not hold'"
+complete -c backup -n "__fish_backup_using_subcommand restore" -l target-name -d 'Name of a database whose collections are to be replaced whole; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand restore" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''
@@ -123,8 +126,8 @@ complete -c backup -n "__fish_backup_using_subcommand restore" -l log-format -d 
 json\t''"
 complete -c backup -n "__fish_backup_using_subcommand restore" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -l dry-run -d 'Resolve, check and count, but change nothing'
-complete -c backup -n "__fish_backup_using_subcommand restore" -s y -l yes -d 'Ask nothing'
-complete -c backup -n "__fish_backup_using_subcommand restore" -l no-safety-backup
+complete -c backup -n "__fish_backup_using_subcommand restore" -s y -l yes -d 'Consent to overwriting and deleting what the plan shows'
+complete -c backup -n "__fish_backup_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what will be overwritten or deleted'
 complete -c backup -n "__fish_backup_using_subcommand restore" -l json -d 'Print one JSON document on stdout, errors included'
 complete -c backup -n "__fish_backup_using_subcommand restore" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand restore" -s q -l quiet -d 'Print nothing when all goes well'

@@ -116,10 +116,10 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
 fn consent(args: &Args, plan: &restore::Report) -> Result<()> {
     let databases = &plan.replaced_databases;
     let names = &args.target_name;
-    if let Some(wrong) = names.iter().find(|name| !databases.contains(name)) {
-        let what = format!("--target-name {wrong}: this restore replaces nothing in a database of that name");
-        let there = if databases.is_empty() { "none".to_owned() } else { databases.join(", ") };
-        return Err(Error::new(Kind::Refused, what).hint(format!("databases in which it replaces: {there}")));
+    if let Some(wrong) = names.iter().find(|name| !plan.databases.contains(name)) {
+        let what = format!("--target-name {wrong}: this restore goes to no database of that name; nothing was changed");
+        let there = if plan.databases.is_empty() { "none".to_owned() } else { plan.databases.join(", ") };
+        return Err(Error::new(Kind::Refused, what).hint(format!("its databases: {there}")));
     }
     let changes = plan.collections.iter().any(|c| c.overwritten + c.deleted > 0)
         || plan.file_changes.overwritten + plan.file_changes.deleted > 0;

@@ -63,6 +63,7 @@ impl Live {
                 let target = open(options, config, name)?;
                 let server = target.server();
                 report.target.push(format!("{name}: {} {}", server.address, server.database));
+                report.databases.push(server.database);
                 let inventory = target.inventory().context(|| format!("cannot list {name}"))?;
                 live.inventories.insert(name.clone(), inventory);
                 live.targets.insert(name.clone(), target);

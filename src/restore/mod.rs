@@ -83,7 +83,9 @@ pub struct Report {
     pub target: Vec<String>,
     /// What happened to data that was there.
     pub existing: Existing,
-    /// Databases of which whole collections that hold data are replaced.
+    /// Names of the databases data goes to.
+    pub databases: Vec<String>,
+    /// Those of them in which whole collections that hold data are replaced.
     pub replaced_databases: Vec<String>,
     /// Per collection.
     pub collections: Vec<RestoredCollection>,
@@ -142,6 +144,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         id: choice.id.clone(),
         target: Vec::new(),
         existing: options.existing,
+        databases: Vec::new(),
         replaced_databases: Vec::new(),
         collections: Vec::new(),
         files: 0,

@@ -106,10 +106,6 @@ fn what_cannot_work_yet_is_refused_with_exit_2_before_anything_is_read() {
     let options: &[&[&str]] = &[
         &["create", "--all-tenants"],
         &["create", "--tenant", "a", "--tenant", "b"],
-        &["restore", "latest", "--existing", "add"],
-        &["restore", "latest", "--existing", "merge"],
-        &["restore", "latest", "--existing", "replace"],
-        &["restore", "latest", "--target-name", "hrms"],
         &["verify", "latest", "--level", "restored"],
     ];
     for args in options {

@@ -23,6 +23,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
     ("create", USE_CASES),
     ("restore", USE_CASES),
+    // A restore over data begins with a backup of what it will change.
+    ("restore", &["create"]),
     ("verify", USE_CASES),
     ("verify_collections", USE_CASES),
     ("prune", USE_CASES),
@@ -76,13 +78,15 @@ const RESERVED: &[(&str, &[&str])] = &[
 fn no_part_knows_more_of_the_others_than_its_layer_allows() {
     let mut offences = Vec::new();
     for source in sources() {
-        let Some((_, allowed)) = LAYERS.iter().find(|(part, _)| *part == source.part) else {
+        let lines = LAYERS.iter().filter(|(part, _)| *part == source.part);
+        let allowed: Vec<_> = lines.flat_map(|(_, allowed)| allowed.iter()).collect();
+        if !LAYERS.iter().any(|(part, _)| *part == source.part) {
             offences.push(format!("{}: '{}' has no line in the table of layers", source.path.display(), source.part));
             continue;
-        };
+        }
         for used in used_paths(&source.code) {
             let part = used.split("::").next().unwrap_or_default();
-            let known = part == source.part || allowed.iter().any(|a| *a == "*" || *a == part || *a == used);
+            let known = part == source.part || allowed.iter().any(|a| **a == "*" || **a == part || **a == used);
             if !known {
                 offences.push(format!("{}: {} may not use crate::{used}", source.path.display(), source.part));
             }

@@ -42,7 +42,12 @@ pub fn compare(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, ex
 /// The target, with the stored database attached as `b`.
 fn attached(target: &Sqlite, stored: &Path, name: &str) -> Result<Connection> {
     let failed = |e: rusqlite::Error| target.failed(&format!("restore table {name} into"), &e);
+    let fresh = !target.path.exists();
     let connection = target.prepare(Connection::open(&target.path).map_err(failed)?)?;
+    if fresh {
+        // Before anything is attached: both must have one encoding.
+        take_over_encoding(&connection, stored).map_err(failed)?;
+    }
     let attach = format!("PRAGMA foreign_keys = OFF; ATTACH {} AS b", literal(&stored.display().to_string()));
     connection.execute_batch(&attach).map_err(failed)?;
     Ok(connection)
@@ -120,10 +125,6 @@ pub fn switch(target: &Sqlite, staged: &Staged, input: &dyn Input) -> Result<Swi
         std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
     }
     let failed = |e: rusqlite::Error| target.failed(&format!("restore table {} into", staged.name), &e);
-    if !target.path.exists() {
-        let connection = Connection::open(&target.path).map_err(failed)?;
-        take_over_encoding(&connection, &stored).map_err(failed)?;
-    }
     let connection = attached(target, &stored, &staged.name)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     // A dropped connection rolls back: until COMMIT nothing has changed.
