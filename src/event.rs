@@ -28,10 +28,8 @@ pub enum Event {
     Finished {
         /// As in `Started`.
         item: String,
-        /// Records in total.
-        records: u64,
-        /// Bytes in total.
-        bytes: u64,
+        /// How much it was.
+        done: Amount,
         /// Why it failed, where it did.
         error: Option<String>,
     },
@@ -39,6 +37,17 @@ pub enum Event {
     Warning(String),
     /// Something worth a log line with `-v`.
     Detail(String),
+}
+
+/// How much was worked on, as far as it was counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Amount {
+    /// Records.
+    pub records: Option<u64>,
+    /// Files.
+    pub files: Option<u64>,
+    /// Bytes.
+    pub bytes: Option<u64>,
 }
 
 /// Receives events, from any thread.

@@ -5,7 +5,7 @@ use crate::config::{BackupType, Only};
 use crate::modules::Excluded;
 use crate::names::BackupId;
 use crate::pipeline::RecordDigest;
-use crate::source::{ItemKind, Level};
+use crate::source::{ItemKind, Level, StoredCollection};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +236,18 @@ pub struct Collection {
     pub record_digest: Option<RecordDigest>,
     /// Which records: `all`, `shared`, `tenantId = acme`.
     pub tenant_rule: String,
+}
+
+impl Collection {
+    /// As an engine is told to look for it, in an archive whose first folder is `directory`.
+    pub fn stored_in(&self, directory: &str) -> StoredCollection {
+        StoredCollection {
+            name: self.name.clone(),
+            directory: directory.to_owned(),
+            records: self.documents,
+            digest: self.record_digest.unwrap_or_default(),
+        }
+    }
 }
 
 /// What a files component holds and left out.

@@ -3,7 +3,7 @@
 use crate::archive::{self, ArchiveReader, IndexAt};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, Events};
+use crate::event::{Amount, Event, Events};
 use crate::manifest::{Component, ComponentStatus, FORMAT_VERSION};
 use crate::names::BackupId;
 use crate::pipeline::Cancel;
@@ -121,7 +121,11 @@ fn verify_one(options: &Options<'_>, repository: &Repository, id: &BackupId) -> 
         options.events.emit(Event::Started { item: archive.clone(), total: component.size });
         let damage = archive_damage(options, &path, component, &mut report)?;
         let error = damage.first().cloned();
-        options.events.emit(Event::Finished { item: archive.clone(), records: 0, bytes: component.size, error });
+        options.events.emit(Event::Finished {
+            item: archive.clone(),
+            done: Amount { bytes: Some(component.size), ..Amount::default() },
+            error,
+        });
         report.valid &= damage.is_empty();
         report.components.push(ComponentReport { archive: archive.clone(), valid: damage.is_empty(), damage });
     }

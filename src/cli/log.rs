@@ -2,7 +2,7 @@
 
 use crate::cli::args::LogFormat;
 use crate::cli::{failure, output, text};
-use crate::event::{Event, Observer};
+use crate::event::{Amount, Event, Observer};
 use std::fmt;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -83,9 +83,10 @@ impl Log {
             Event::Finished { item, error: Some(error), .. } => {
                 tracing::warn!(item = %text::printable(item), "{} failed: {}", text::printable(item), safe(error));
             }
-            Event::Finished { item, records, bytes, error: None } => {
+            Event::Finished { item, done, error: None } => {
                 let item = text::printable(item);
-                tracing::info!(%item, records, bytes, "{item}: {} records, {}", text::number(*records), text::size(*bytes));
+                let Amount { records, files, bytes } = *done;
+                tracing::info!(%item, records, files, bytes, "{item}: {}", amount(done));
             }
             Event::Phase(phase) => tracing::debug!(phase, "{phase}"),
             Event::Detail(message) => tracing::debug!("{}", safe(message)),
@@ -160,12 +161,21 @@ impl Write for Stderr {
     }
 }
 
+/// `2 records, 34 B`.
+fn amount(done: &Amount) -> String {
+    let records = done.records.map(|n| text::count(n, "record", "records"));
+    let files = done.files.map(|n| text::count(n, "file", "files"));
+    let bytes = done.bytes.map(text::size);
+    [records, files, bytes].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn finished(error: Option<&str>) -> Event {
-        Event::Finished { item: "users".into(), records: 1, bytes: 1, error: error.map(Into::into) }
+        let done = Amount { records: Some(1), files: None, bytes: Some(1) };
+        Event::Finished { item: "users".into(), done, error: error.map(Into::into) }
     }
 
     #[test]

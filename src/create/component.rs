@@ -5,7 +5,7 @@ use super::progress::Observed;
 use crate::archive::{self, ArchiveWriter, Finished};
 use crate::config::{Consistency, Engine};
 use crate::error::{Context, Error, Kind, Result};
-use crate::event::Event;
+use crate::event::{Amount, Event};
 use crate::manifest::{self, Collection, Component, ComponentStatus, Files, IndexPosition};
 use crate::pipeline::{Cancel, Pool};
 use crate::plan::{Plan, PlannedComponent, PlannedItem, Sources};
@@ -204,11 +204,10 @@ impl<'a> Run<'a> {
         let observed = Observed { inner: &output, events, item: item.clone() };
         let read = cancel.check().and_then(|()| view.read(unit, &observed));
         let read = read.and_then(|read| output.commit().map(|()| read));
-        let (records, bytes, error) = match &read {
-            Ok(read) => (read.iter().map(|r| r.records).sum(), read.iter().map(|r| r.bytes).sum(), None),
-            Err(error) => (0, 0, Some(error.to_string())),
-        };
-        events.emit(Event::Finished { item, records, bytes, error });
+        let (records, bytes) = read.iter().flatten().fold((0, 0), |(n, bytes), r| (n + r.records, bytes + r.bytes));
+        let done = Amount { records: Some(records), files: None, bytes: Some(bytes) };
+        let error = read.as_ref().err().map(ToString::to_string);
+        events.emit(Event::Finished { item, done, error });
         match read {
             Ok(read) => read.into_iter().map(|r| (r.name.clone(), Ok(r))).collect(),
             Err(error) => names.into_iter().map(|name| (name, Err(error.clone()))).collect(),
@@ -234,11 +233,12 @@ impl<'a> Run<'a> {
         let stored = files::read(trees, &mut output, &self.options.cancel, &mut progress)?;
         output.commit()?;
         let finished = writer.finish()?;
+        let done = Amount { records: None, files: Some(stored.files), bytes: Some(stored.bytes) };
         let error = (!stored.damaged.is_empty()).then(|| damaged_files(&stored));
         if let Some(error) = &error {
             component.error = Some(error.clone());
         }
-        events.emit(Event::Finished { item: item.clone(), records: stored.files, bytes: stored.bytes, error });
+        events.emit(Event::Finished { item: item.clone(), done, error });
         if stored.excluded > 0 {
             self.warnings
                 .push(format!("{item}: {} files are left out by rule; the manifest lists them", stored.excluded));

@@ -284,3 +284,22 @@ proptest! {
         prop_assert_eq!(reversed, decisions);
     }
 }
+
+#[test]
+fn a_safety_backup_protects_nothing_pushes_nothing_out_and_goes_by_age() {
+    let now = utc("2025-12-20T10:00:00Z");
+    let days_ago = |days| now - TimeDelta::days(days);
+    let good = system(days_ago(100), "daily", "clinic/hrms: complete");
+    let mut aside = system(days_ago(1), "daily", "clinic/hrms: complete");
+    aside.summary.safety_for = Some(good.id.to_string());
+    let mut old_aside = system(days_ago(50), "daily", "clinic/hrms: complete");
+    old_aside.summary.safety_for = Some(good.id.to_string());
+    let entries = [aside.clone(), old_aside.clone(), good.clone()];
+    for retention in [critical(), policy(1, 30, 1)] {
+        let decisions = plan(&entries, &retention, Berlin, now);
+        assert!(verdict(&decisions, &good).unwrap().contains("newest good copy"));
+        assert!(verdict(&decisions, &aside).is_ok());
+    }
+    let decisions = plan(&entries, &policy(1, 30, 1), Berlin, now);
+    assert!(verdict(&decisions, &old_aside).unwrap_err().contains("safety backup"));
+}

@@ -1,12 +1,13 @@
 //! Restores to plain files: one mongodump folder with parts joined, database files, upload trees.
 
 use super::choose::Piece;
-use super::{Options, Report, RestoredCollection};
+use super::{Existing, Options, Report, RestoredCollection};
 use crate::archive::{self, ArchiveReader, IndexEntry};
 use crate::error::{Error, Kind, Result};
 use crate::source::files::FilesTarget;
-use crate::source::{self, EntryName, FileKind, FileRecord, Input};
+use crate::source::{self, EntryName, FileKind, FileRecord, Input, ItemKind};
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Extracts into `directory`, which must be empty or not exist. It appears whole or not at all: everything is written
@@ -32,7 +33,7 @@ pub fn extract(options: &Options<'_>, pieces: &[Piece], directory: &Path, report
         let archive = piece.open()?;
         if piece.is_files() {
             extract_files(options, &archive, &mut target, report)?;
-        } else {
+        } else if !extract_database(options, piece, &archive, staging.path(), report)? {
             extract_records(options, piece, &archive, &mut target, report)?;
         }
     }
@@ -90,6 +91,41 @@ fn extract_files(
         report.files += u64::from(record.kind == FileKind::File);
     }
     Ok(())
+}
+
+/// Where a database is a file, the collections of every archive go into one file of that name; false where it is not.
+fn extract_database(
+    options: &Options<'_>,
+    piece: &Piece,
+    archive: &ArchiveReader,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<bool> {
+    let mut names = archive.index().iter().filter_map(|entry| entry.name.as_ref());
+    let Some(name) = names.find(|name| source::collection_of(name).is_none()) else { return Ok(false) };
+    let path = folder.join(archive::entry_path(name));
+    let Some(target) = source::open_file(&piece.component.engine, &path, &options.cancel)? else { return Ok(false) };
+    let mut collections: Vec<_> = piece.collections.iter().collect();
+    collections.sort_by_key(|collection| collection.kind == Some(ItemKind::View));
+    for collection in collections {
+        options.cancel.check()?;
+        let stored = collection.stored_in(&name.directory);
+        let staged = target.stage(&stored, archive, Existing::Refuse, "")?;
+        let switched = target.switch(&staged, archive)?;
+        report.warnings.extend(switched.warnings.iter().map(|warning| format!("{}: {warning}", stored.name)));
+        report.collections.push(RestoredCollection {
+            source: piece.component.name.clone(),
+            name: stored.name,
+            created: switched.records,
+            overwritten: 0,
+            deleted: 0,
+            documents: switched.records,
+            verified: switched.verified,
+        });
+    }
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&path, private).map_err(|e| Error::io("set the mode of", &path, &e))?;
+    Ok(true)
 }
 
 fn extract_records(

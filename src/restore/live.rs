@@ -5,8 +5,7 @@ use super::{Existing, Options, Report, RestoredCollection, safety};
 use crate::archive::ArchiveReader;
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
-use crate::event::Event;
-use crate::manifest::Collection;
+use crate::event::{Amount, Event};
 use crate::repository::{Journal, Progress, Step};
 use crate::source::{self, Changes, Inventory, ItemKind, Staged, StoredCollection, Switched, Target};
 use std::collections::BTreeMap;
@@ -76,7 +75,7 @@ impl Live {
                 from: piece.place(),
                 archive,
                 kind: collection.kind,
-                stored: stored(collection, &directory),
+                stored: collection.stored_in(&directory),
                 existing: Existing::Refuse,
                 changes: Changes { created: collection.documents, ..Changes::default() },
                 staged: None,
@@ -301,11 +300,9 @@ fn stage_one(
     let staged = target(targets, &work.source)?
         .stage(&work.stored, archive(archives, work)?, work.existing, token)
         .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source));
-    let (records, error) = match &staged {
-        Ok(staged) => (staged.records, None),
-        Err(error) => (0, Some(error.to_string())),
-    };
-    options.events.emit(Event::Finished { item, records, bytes: 0, error });
+    let done = Amount { records: staged.as_ref().ok().map(|staged| staged.records), ..Amount::default() };
+    let error = staged.as_ref().err().map(ToString::to_string);
+    options.events.emit(Event::Finished { item, done, error });
     work.staged = Some(staged?);
     Ok(())
 }
@@ -325,14 +322,5 @@ fn unknown_sources(options: &Options<'_>, pieces: &[Piece]) -> Result<()> {
         Some(name) => Err(Error::new(Kind::Config, format!("--into {name}=…: this restore has no source '{name}'"))
             .hint(format!("its sources: {}", held.join(", ")))),
         None => Ok(()),
-    }
-}
-
-fn stored(collection: &Collection, directory: &str) -> StoredCollection {
-    StoredCollection {
-        name: collection.name.clone(),
-        directory: directory.to_owned(),
-        records: collection.documents,
-        digest: collection.record_digest.unwrap_or_default(),
     }
 }

@@ -16,6 +16,7 @@ use crate::repository::{Journal, Repository, Undertaking, Wait};
 use crate::source;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 pub use crate::source::Existing;
@@ -33,7 +34,6 @@ pub enum Which {
 }
 
 /// Everything a restore needs from outside.
-#[expect(missing_debug_implementations, reason = "a question has no text")]
 pub struct Options<'a> {
     /// The configuration.
     pub config: &'a Config,
@@ -71,6 +71,12 @@ pub struct Options<'a> {
     pub events: Events,
     /// The cancel flag.
     pub cancel: Cancel,
+}
+
+impl fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("which", &self.which).finish_non_exhaustive()
+    }
 }
 
 /// What a restore did, or would do.

@@ -5,7 +5,7 @@ use super::{Existing, Options, Report};
 use crate::archive::{ArchiveReader, IndexEntry, from_io};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::event::Event;
+use crate::event::{Amount, Event};
 use crate::names::Scope;
 use crate::repository::{Journal, Progress, Step};
 use crate::source::files::{self, FilesTarget, There, Trees};
@@ -283,7 +283,8 @@ impl Archive {
         report.file_changes.created += self.changes.created;
         report.file_changes.overwritten += self.changes.overwritten;
         report.file_changes.deleted += self.changes.deleted;
-        options.events.emit(Event::Finished { item, records: self.count(), bytes: 0, error: None });
+        let done = Amount { files: Some(self.count()), ..Amount::default() };
+        options.events.emit(Event::Finished { item, done, error: None });
         Ok(())
     }
 

@@ -62,6 +62,17 @@ pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Resu
     })
 }
 
+/// Where an engine's database is a file of its own: the file `path`, to be restored into. None where it is not.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn open_file(engine: &str, path: &std::path::Path, cancel: &Cancel) -> Result<Option<Box<dyn Target>>> {
+    Ok(match engine {
+        "sqlite" => Some(Box::new(sqlite::Sqlite::open_target("restored", path, cancel.clone())?)),
+        _ => None,
+    })
+}
+
 /// The collection an entry belongs to, by its true name; none for entries that hold several.
 pub fn collection_of(name: &EntryName) -> Option<&str> {
     match name.suffix.as_str() {

@@ -225,3 +225,23 @@ fn one_module_and_one_collection_come_back_alone() {
     app.run(&["restore", "latest", "--collection", "users", "--into", &into(&two)]).expect(0);
     assert_eq!(picture(server, &two).keys().collect::<Vec<_>>(), ["users"]);
 }
+
+#[test]
+fn latest_takes_each_half_of_a_module_from_the_newest_run_that_has_it() {
+    let (server, name) = (Mongod::standalone(), fresh_database());
+    seed(server, &name, 1);
+    let app = App::new(&config(server, &name));
+    app.write("uploads/acme/documents/a.pdf", b"one");
+    app.run(&["create"]).expect(0);
+    server.command(&name, doc! {"insert": "users", "documents": [{"_id": "later", "tenantId": "acme"}]});
+    app.run(&["create", "--only", "database"]).expect(0);
+    let ids = app.ids();
+    let report = app.run(&["--json", "restore", "latest", "--to-directory", "out"]).expect(0).json();
+    let users = report["collections"].as_array().unwrap().iter().find(|c| c["name"] == "users").unwrap();
+    assert_eq!(users["documents"], 201);
+    assert_eq!(files_below(&app.path("out"))["uploads/acme/documents/a.pdf"], b"one");
+    assert!(report["warnings"].to_string().contains(&ids[1]), "{report}");
+    let stats = app.run(&["--json", "stats"]).expect(0).json();
+    let good = stats["lastGood"].as_array().unwrap().iter().find(|good| good["module"] == "claims").unwrap();
+    assert_eq!(good["id"], ids[1], "half a module is no good copy of it");
+}
