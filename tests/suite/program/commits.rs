@@ -2,26 +2,36 @@
 
 use super::round_trip::{config, seed};
 use crate::support::app::{App, ended, files_below};
-use crate::support::mongod::{Mongod, fresh_database, until};
+use crate::support::mongod::{Mongod, fresh_database};
+use crate::support::proxy::Proxy;
 use std::process::{Child, Command};
 
-/// An application large enough to be interrupted, and its first backup.
-fn busy() -> App {
-    let (server, name) = (Mongod::standalone(), fresh_database());
-    seed(server, &name, 30);
-    let app = App::new(&config(server, &name));
-    app.write("uploads/acme/documents/a.pdf", b"one");
-    app.run(&["create", "--module", "core"]).expect(0);
-    app
+/// An application whose claims take a while, and its first backup, of the other module.
+struct Busy {
+    app: App,
+    proxy: Proxy,
 }
 
-/// A run that is in the middle of writing archives, stopped there.
-fn halfway(app: &App) -> Child {
-    let child = app.spawn(&["create"]);
-    let staging = app.path("backups/staging");
-    until("writing", || std::fs::read_dir(&staging).unwrap().next().is_some());
-    signal(&child, "STOP");
-    child
+fn busy() -> Busy {
+    let (server, name) = (Mongod::standalone(), fresh_database());
+    seed(server, &name, 8);
+    let proxy = Proxy::before(server.port);
+    let through = config(server, &name).replace(&server.port.to_string(), &proxy.port.to_string());
+    let app = App::new(&through);
+    app.write("uploads/acme/documents/a.pdf", b"one");
+    app.run(&["create", "--module", "core"]).expect(0);
+    Busy { app, proxy }
+}
+
+impl Busy {
+    /// A run that is in the middle of reading claims: the server's answer is held.
+    fn halfway(&self) -> Child {
+        self.proxy.hold_after(3 << 20);
+        let child = self.app.spawn(&["create"]);
+        self.proxy.await_held();
+        assert!(std::fs::read_dir(self.app.path("backups/staging")).unwrap().next().is_some());
+        child
+    }
 }
 
 fn signal(child: &Child, name: &str) {
@@ -30,24 +40,26 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_second_run_of_a_scope_is_11_and_names_the_holder_while_others_run_beside() {
-    let app = busy();
-    let first = halfway(&app);
+    let busy = busy();
+    let (app, first) = (&busy.app, busy.halfway());
     let refused = app.run(&["create"]).expect(11);
     let holder = format!("process {}", first.id());
     assert!(refused.stderr.contains(&holder) && refused.stderr.contains("since"), "{}", refused.stderr);
     app.run(&["create", "--tenant", "acme"]).expect(0);
     app.run(&["--json", "list"]).expect(0);
-    signal(&first, "CONT");
+    busy.proxy.release();
     ended(first.wait_with_output().unwrap()).expect(0);
 }
 
 #[test]
 fn a_killed_run_leaves_the_old_state_and_the_next_one_cleans_up() {
-    let app = busy();
+    let busy = busy();
+    let app = &busy.app;
     let old: Vec<_> = files_below(&app.path("backups/daily")).into_iter().collect();
-    let child = halfway(&app);
+    let child = busy.halfway();
     signal(&child, "KILL");
     ended(child.wait_with_output().unwrap()).expect(137);
+    busy.proxy.release();
     assert_eq!(app.ids().len(), 1);
     let list = app.run(&["--json", "list"]).expect(0).json();
     assert_eq!(list["interrupted"].as_array().unwrap().len(), 1);
@@ -60,12 +72,14 @@ fn a_killed_run_leaves_the_old_state_and_the_next_one_cleans_up() {
 
 #[test]
 fn signals_end_a_run_with_their_code_and_leave_nothing() {
-    let app = busy();
+    let busy = busy();
+    let app = &busy.app;
     for (name, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
-        let child = halfway(&app);
+        let child = busy.halfway();
+        // The server still answers nothing: the run must end all the same.
         signal(&child, name);
-        signal(&child, "CONT");
         ended(child.wait_with_output().unwrap()).expect(code);
+        busy.proxy.release();
         assert_eq!(app.ids().len(), 1, "{name}");
         assert!(std::fs::read_dir(app.path("backups/staging")).unwrap().next().is_none(), "{name}");
     }
@@ -73,13 +87,13 @@ fn signals_end_a_run_with_their_code_and_leave_nothing() {
 
 #[test]
 fn of_many_simultaneous_starts_one_works() {
-    let app = busy();
-    let first = halfway(&app);
+    let busy = busy();
+    let (app, first) = (&busy.app, busy.halfway());
     let others: Vec<_> = (0..12).map(|_| app.spawn(&["create"])).collect();
     for other in others {
         ended(other.wait_with_output().unwrap()).expect(11);
     }
-    signal(&first, "CONT");
+    busy.proxy.release();
     ended(first.wait_with_output().unwrap()).expect(0);
     assert_eq!(app.ids().len(), 2);
 }
@@ -100,7 +114,7 @@ fn many_first_runs_make_one_repository() {
 
 #[test]
 fn a_closed_output_does_not_cost_the_backup() {
-    let app = busy();
+    let app = &busy().app;
     let mut command = app.command(&["create"]);
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
