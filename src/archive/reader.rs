@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An index is refused when it reads longer than this: 500,000 files need about 150 MiB.
 const LONGEST_INDEX: u64 = 4 << 30;
@@ -23,7 +24,20 @@ pub struct ArchiveReader {
     path: PathBuf,
     size: u64,
     index: Vec<IndexEntry>,
+    /// The member that small entries were last read from. Hundreds of them share one, and are read one by one.
+    shared: Mutex<Option<SharedMember>>,
 }
+
+/// A decompressed member.
+#[derive(Debug, Clone)]
+struct SharedMember {
+    offset: u64,
+    next: u64,
+    data: Arc<Vec<u8>>,
+}
+
+/// Entries up to this size are read by way of the shared member.
+const SMALL: u64 = 512 << 10;
 
 /// Where an archive's index is, and its SHA-256 in hexadecimal.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +58,7 @@ impl ArchiveReader {
     pub fn open(path: &Path, at: IndexAt<'_>) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("open", path, &e))?;
         let size = file.metadata().map_err(|e| Error::io("read", path, &e))?.len();
-        let mut reader = Self { file, path: path.to_owned(), size, index: Vec::new() };
+        let mut reader = Self { file, path: path.to_owned(), size, index: Vec::new(), shared: Mutex::new(None) };
         reader.index = reader.read_index(at).context(|| format!("the index of {} cannot be read", path.display()))?;
         Ok(reader)
     }
@@ -86,7 +100,7 @@ impl ArchiveReader {
         EntryReader {
             entry,
             members: Members::new(self, entry.offset, self.size),
-            block: Vec::new(),
+            block: Arc::default(),
             at: 0,
             skip: entry.skip,
             left: entry.size,
@@ -131,12 +145,12 @@ struct Members<'a> {
     offset: u64,
     end: u64,
     stored: Vec<u8>,
-    decompressor: Decompressor,
+    decompressor: Option<Decompressor>,
 }
 
 impl<'a> Members<'a> {
     fn new(archive: &'a ArchiveReader, offset: u64, end: u64) -> Self {
-        Self { archive, offset, end, stored: Vec::new(), decompressor: Decompressor::new() }
+        Self { archive, offset, end, stored: Vec::new(), decompressor: None }
     }
 
     /// Decompresses the next member into `block`; false at the end.
@@ -159,7 +173,7 @@ impl<'a> Members<'a> {
         let mut stored = std::mem::take(&mut self.stored);
         stored.resize(sizes.stored, 0);
         self.read_at(&mut stored)?;
-        let decoded = member::decode(&mut self.decompressor, &stored, block);
+        let decoded = member::decode(self.decompressor.get_or_insert_with(Decompressor::new), &stored, block);
         self.stored = stored;
         decoded.map_err(|e| e.context(format!("{} is damaged at byte {at}", self.archive.path.display())))?;
         self.offset += sizes.stored as u64;
@@ -175,7 +189,7 @@ impl<'a> Members<'a> {
 pub struct EntryReader<'a> {
     entry: &'a IndexEntry,
     members: Members<'a>,
-    block: Vec<u8>,
+    block: Arc<Vec<u8>>,
     at: usize,
     skip: u64,
     left: u64,
@@ -189,6 +203,30 @@ impl std::fmt::Debug for EntryReader<'_> {
 }
 
 impl EntryReader<'_> {
+    fn next_block(&mut self) -> Result<bool> {
+        if self.entry.size > SMALL {
+            return self.members.next(Arc::make_mut(&mut self.block));
+        }
+        let slot = &self.members.archive.shared;
+        let offset = self.members.offset;
+        let held = slot.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|held| held.offset == offset);
+        let held = match held {
+            Some(held) => held,
+            None => {
+                let mut data = Vec::new();
+                if !self.members.next(&mut data)? {
+                    return Ok(false);
+                }
+                let read = SharedMember { offset, next: self.members.offset, data: Arc::new(data) };
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(read.clone());
+                read
+            }
+        };
+        self.members.offset = held.next;
+        self.block = held.data;
+        Ok(true)
+    }
+
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let damaged = |what: &str| Error::new(Kind::Damaged, format!("{} {what}", self.entry.path.escape_debug()));
         if self.left == 0 {
@@ -200,7 +238,7 @@ impl EntryReader<'_> {
             return Ok(0);
         }
         while self.at == self.block.len() {
-            if !self.members.next(&mut self.block)? {
+            if !self.next_block()? {
                 return Err(damaged("is cut: the archive ends within it"));
             }
             let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.block.len());
