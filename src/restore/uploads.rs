@@ -248,7 +248,7 @@ impl Archive {
 
     fn write(&self, options: &Options<'_>, report: &mut Report) -> Result<()> {
         let mut targets = Targets::new();
-        let item = self.reader.path().display().to_string();
+        let item = self.from.clone();
         options.events.emit(Event::Started { item: item.clone(), total: 0 });
         let mut swept: HashSet<&[u8]> = HashSet::new();
         for place in &self.placed {

@@ -2,6 +2,7 @@
 //!
 //! The driver is asynchronous. Its runtime lives in here; every method blocks, and gives up when the run is cancelled.
 
+mod build;
 mod errors;
 mod filter;
 mod inventory;

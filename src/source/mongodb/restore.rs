@@ -2,22 +2,20 @@
 //! server has it, then renamed into place. Views and time-series collections cannot be renamed: they are made or
 //! rewritten in their place, as are collections whose records stay.
 
+use super::build::{
+    ALTERED, NAMESPACE_EXISTS, altered, compare, create, data_entry, drop_collection, entry, fill, start_expiry,
+    stored_error, was_filled,
+};
 use super::inventory::{count_where, data_name};
-use super::load::{digest, load};
+use super::load::digest;
 use super::metadata::{self, Listed, Metadata};
 use super::{MongoDb, errors, merge};
 use crate::error::{Error, Kind, Result};
-use crate::source::{Changes, EntryName, Existing, Input, ItemKind, Staged, StoredCollection, StreamTotals, Switched};
+use crate::source::{Changes, Existing, Input, ItemKind, Staged, StoredCollection, Switched};
 use bson::{Document, RawDocumentBuf, doc};
 
 /// Prefix of the collections a restore is staged in. They can be dropped when no restore is running.
 const STAGING: &str = "backup-restore";
-
-/// Makes documents expire: of an index, and of a time-series or clustered collection.
-const EXPIRY: &str = "expireAfterSeconds";
-
-/// The server's code when a collection of that name is there already.
-const NAMESPACE_EXISTS: i32 = 48;
 
 /// See [`crate::source::Target::compare`].
 pub fn compare_with_live(
@@ -244,10 +242,6 @@ fn an_empty_collection_is_there(server: &MongoDb, name: &str) -> Result<bool> {
     Err(was_filled(name))
 }
 
-fn was_filled(name: &str) -> Error {
-    Error::new(Kind::Refused, format!("{name} holds data: it was filled while the restore was under way"))
-}
-
 /// Makes a collection that cannot be renamed under its own name. On failure it is dropped again.
 fn make_in_place(
     server: &MongoDb,
@@ -281,125 +275,6 @@ pub fn discard(server: &MongoDb, staged: &Staged) -> Result<()> {
     }
 }
 
-const ALTERED: &str = "Timestamp(0,0)";
-
-fn altered(count: u64) -> String {
-    format!("{count} documents have a {ALTERED} at their top level, which the server replaces by the time of insertion")
-}
-
-fn entry(stored: &StoredCollection, stem: &str, suffix: &str) -> EntryName {
-    EntryName::new(&stored.directory, stem, suffix)
-}
-
-fn data_entry(stored: &StoredCollection, metadata: &Metadata) -> Option<EntryName> {
-    data_name(&stored.name, metadata.kind).map(|stem| entry(stored, &stem, ".bson"))
-}
-
-fn stored_error(stored: &StoredCollection, error: std::io::Error) -> Error {
-    match error.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => Error::new(Kind::Damaged, format!("the stored {} cannot be read", stored.name)).cause(other),
-    }
-}
-
-fn compare(stored: &StoredCollection, found: StreamTotals) -> Result<()> {
-    if found.records == stored.records && found.digest == stored.digest {
-        return Ok(());
-    }
-    let what = format!(
-        "{}: {} records were stored, {} were found, or they differ",
-        stored.name, stored.records, found.records
-    );
-    Err(Error::new(Kind::Damaged, what))
-}
-
-/// Makes an empty collection with all options but those that make documents expire.
-fn create(server: &MongoDb, name: &str, stored: &StoredCollection, metadata: &Metadata) -> Result<()> {
-    let mut create = doc! {"create": name};
-    create.extend(metadata.options.iter().filter(|(key, _)| *key != EXPIRY).map(|(k, v)| (k.clone(), v.clone())));
-    server.to_the_end(async {
-        match server.command(create).await {
-            Ok(_) => Ok(()),
-            Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(&stored.name)),
-            Err(e) => Err(errors::collection(&e, "create", &stored.name)),
-        }
-    })
-}
-
-/// Loads documents and indexes (all but TTL), then compares what the server holds.
-fn fill(
-    server: &MongoDb,
-    name: &str,
-    stored: &StoredCollection,
-    metadata: &Metadata,
-    data: Option<EntryName>,
-    input: &dyn Input,
-) -> Result<Vec<String>> {
-    let (Some(data), Some(holder)) = (data, data_name(name, metadata.kind)) else {
-        return Ok(Vec::new());
-    };
-    let mut body = input.open(&data)?;
-    let loaded = load(server, &holder, stored, &mut body)?;
-    compare(stored, loaded.totals)?;
-    let indexes = metadata.indexes.iter().filter(|index| !is_ttl(index)).cloned().collect();
-    create_indexes(server, name, &stored.name, indexes)?;
-    let found = server.block(digest(server, &holder))?;
-    if loaded.altered == 0 {
-        compare(stored, found)
-            .map_err(|e| e.kind(Kind::Source).context("the server holds something else than was sent"))?;
-        return Ok(Vec::new());
-    }
-    if found.records != stored.records {
-        return Err(Error::new(Kind::Source, format!("{}: the server lost records", stored.name)));
-    }
-    Ok(vec![altered(loaded.altered)])
-}
-
-/// The index on `_id`, and the key of a clustered collection, come with the collection.
-fn is_made_with_the_collection(index: &Document) -> bool {
-    index.get_str("name").is_ok_and(|name| name == "_id_") || index.get_bool("clustered").unwrap_or(false)
-}
-
-fn is_ttl(index: &Document) -> bool {
-    index.contains_key(EXPIRY) && !is_made_with_the_collection(index)
-}
-
-fn create_indexes(server: &MongoDb, name: &str, shown: &str, indexes: Vec<Document>) -> Result<()> {
-    let wanted: Vec<_> = indexes.into_iter().filter(|index| !is_made_with_the_collection(index)).map(spec).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let command = doc! {"createIndexes": name, "indexes": wanted};
-    server.block(async {
-        server.command(command).await.map_err(|e| errors::collection(&e, "build the indexes of", shown))
-    })?;
-    Ok(())
-}
-
-/// An index as `createIndexes` takes it: without the namespace that old servers wrote into it.
-fn spec(mut index: Document) -> Document {
-    index.remove("ns");
-    index
-}
-
-/// TTL indexes, and the expiry of time-series and clustered collections, come last, in the collection's place: from
-/// then on the server removes what has expired. Returns what the operator should know.
-fn start_expiry(server: &MongoDb, name: &str, metadata: &Metadata) -> Result<Option<String>> {
-    let indexes: Vec<_> = metadata.indexes.iter().filter(|index| is_ttl(index)).cloned().collect();
-    let expiry = metadata.options.get(EXPIRY);
-    if indexes.is_empty() && expiry.is_none() {
-        return Ok(None);
-    }
-    create_indexes(server, name, name, indexes)?;
-    if let Some(seconds) = expiry {
-        let command = doc! {"collMod": name, EXPIRY: seconds.clone()};
-        server.block(async {
-            server.command(command).await.map_err(|e| errors::collection(&e, "set the expiry of", name))
-        })?;
-    }
-    Ok(Some(format!("{name} has a TTL: the server will now remove the records that have expired")))
-}
-
 /// Renames. A target that must be replaced is dropped with it; any other that has come up meanwhile is kept.
 fn rename(server: &MongoDb, from: &str, to: &str, replaces: bool) -> Result<()> {
     let database = server.database.name();
@@ -419,12 +294,4 @@ fn rename(server: &MongoDb, from: &str, to: &str, replaces: bool) -> Result<()> 
             }
         }
     })
-}
-
-async fn drop_collection(server: &MongoDb, name: &str) -> Result<()> {
-    match server.command(doc! {"drop": name}).await {
-        Ok(_) => Ok(()),
-        Err(e) if errors::code(&e) == Some(26) => Ok(()),
-        Err(e) => Err(errors::collection(&e, "drop", name)),
-    }
 }
