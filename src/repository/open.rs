@@ -13,6 +13,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Folder of manifests.
@@ -91,6 +93,7 @@ impl Repository {
         // Built under another name and renamed: a repository appears whole, also when several runs make it at once.
         let building = tempfile::Builder::new()
             .prefix(".backup-repository-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .map_err(|e| Error::io("create a folder in", parent, &e))?;
         lay_out(building.path())?;
