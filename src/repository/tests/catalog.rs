@@ -1,0 +1,226 @@
+//! What the catalog lists and reports, and what a sweep takes.
+
+use super::{acme, failed, id, ids, made, moment, publish};
+use crate::config::BackupType;
+use crate::error::Kind;
+use crate::names::{BackupId, Scope};
+use crate::repository::{Held, Interrupted, Repository, Verified, VerifyLevel, Wait};
+
+const SYSTEM: Scope = Scope::SystemWide;
+
+/// Publishes a backup and rewrites its manifest: `from` becomes `to`.
+fn publish_changed(repository: &Repository, id: &BackupId, from: &str, to: &str) {
+    publish(repository, id);
+    let path = repository.manifest_path(id);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+fn interrupted(repository: &Repository) -> Vec<(String, bool)> {
+    let mut found: Vec<_> =
+        repository.catalog().unwrap().interrupted.into_iter().map(|found| (found.path, found.running)).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_manifest_that_cannot_be_trusted_is_reported_and_hides_nothing_else() {
+    let (_folder, repository) = made();
+    let good = [id(&SYSTEM, 0), id(&acme(), 1)];
+    good.iter().for_each(|id| publish(&repository, id));
+    let metadata = repository.location().join("metadata");
+    std::fs::write(metadata.join("notes.json"), "{}").unwrap();
+    let torn = id(&SYSTEM, 2);
+    publish(&repository, &torn);
+    let body = std::fs::read(repository.manifest_path(&torn)).unwrap();
+    std::fs::write(repository.manifest_path(&torn), &body[..body.len() / 2]).unwrap();
+    let renamed = id(&SYSTEM, 3);
+    publish(&repository, &renamed);
+    std::fs::copy(repository.manifest_path(&good[0]), repository.manifest_path(&renamed)).unwrap();
+    let newer = id(&SYSTEM, 4);
+    publish_changed(&repository, &newer, "\"formatVersion\": 1", "\"formatVersion\": 2");
+    let foreign = id(&acme(), 5);
+    publish_changed(&repository, &foreign, "\"tenantId\": \"acme\"", "\"tenantId\": \"birch\"");
+    let scopeless = id(&acme(), 6);
+    publish_changed(&repository, &scopeless, "\"tenantId\": \"acme\"", "\"tenantId\": null");
+    let bare = id(&SYSTEM, 7);
+    publish(&repository, &bare);
+    std::fs::remove_dir_all(repository.folder(&bare, BackupType::Daily)).unwrap();
+    let fact = metadata.join(format!("facts/{}.held.json", good[0]));
+    std::fs::write(fact, "{").unwrap();
+    let run = id(&SYSTEM, 8);
+    std::fs::write(metadata.join(format!("failed/{run}.json")), "").unwrap();
+
+    let catalog = repository.catalog().unwrap();
+    assert_eq!(catalog.backups.iter().map(|entry| &entry.id).collect::<Vec<_>>(), [&good[1], &good[0]]);
+    let reason = |path: &str| {
+        let path = format!("metadata/{path}.json");
+        let found = catalog.unreadable.iter().find(|unreadable| unreadable.path == path);
+        found.unwrap_or_else(|| panic!("{path} is not reported: {:?}", catalog.unreadable)).reason.clone()
+    };
+    for (path, expected) in [
+        ("notes".to_owned(), "its name is no backup id".to_owned()),
+        (torn.to_string(), "EOF while parsing".to_owned()),
+        (renamed.to_string(), format!("it says it is {}", good[0])),
+        (newer.to_string(), "its format 2 is newer than this program knows".to_owned()),
+        (foreign.to_string(), "its tenant is not the one its id names".to_owned()),
+        (scopeless.to_string(), "its tenant is not the one its id names".to_owned()),
+        (bare.to_string(), "its folder is gone".to_owned()),
+        (format!("facts/{}.held", good[0]), "EOF while parsing".to_owned()),
+        (format!("failed/{run}"), "EOF while parsing".to_owned()),
+    ] {
+        let reason = reason(&path);
+        assert!(reason.starts_with(&expected), "{path}: {reason}");
+    }
+    assert_eq!(catalog.unreadable.len(), 9, "{:?}", catalog.unreadable);
+    assert_eq!(repository.manifest(&torn).unwrap_err().kind, Kind::Damaged);
+    assert_eq!(repository.manifest(&renamed).unwrap_err().kind, Kind::Damaged);
+}
+
+#[test]
+fn a_repository_that_misses_a_folder_is_an_error_and_never_an_empty_list() {
+    let folders = ["daily", "weekly", "monthly", "staging", "journal", "metadata", "metadata/facts", "metadata/failed"];
+    for missing in folders {
+        let (_folder, repository) = made();
+        let path = repository.location().join(missing);
+        std::fs::remove_dir_all(&path).unwrap();
+        let error = repository.catalog().unwrap_err();
+        assert_eq!(error.kind, Kind::Repository, "{missing}");
+        assert!(error.message.contains(path.to_str().unwrap()) && error.hint.is_some(), "{missing}: {error}");
+        assert!(!path.exists(), "looking makes nothing");
+    }
+}
+
+#[test]
+fn facts_are_attached_to_their_own_backup() {
+    let (_folder, repository) = made();
+    let (first, second) = (id(&acme(), 0), id(&acme(), 1));
+    publish(&repository, &first);
+    publish(&repository, &second);
+    repository.record_held(&first, Some(&Held { at: moment(), by: "ann".into() })).unwrap();
+    let verified = |valid| Verified { level: VerifyLevel::Decoded, at: moment(), valid };
+    repository.record_verified(&second, &verified(true)).unwrap();
+    repository.record_verified(&second, &verified(false)).unwrap();
+    // A fact of a backup that is gone, or of a kind to come, disturbs nothing.
+    repository.record_verified(&id(&acme(), 2), &verified(true)).unwrap();
+    std::fs::write(repository.location().join(format!("metadata/facts/{first}.copied.json")), "?").unwrap();
+
+    let catalog = repository.catalog().unwrap();
+    assert!(catalog.unreadable.is_empty(), "{:?}", catalog.unreadable);
+    let (one, two) = (catalog.find(&first).unwrap(), catalog.find(&second).unwrap());
+    assert_eq!(one.held.as_ref().map(|held| held.by.as_str()), Some("ann"));
+    assert!(one.verified.is_none() && two.held.is_none());
+    let newest = two.verified.as_ref().unwrap();
+    assert_eq!((newest.level, newest.valid), (VerifyLevel::Decoded, false), "the newest verification counts");
+
+    repository.record_held(&first, None).unwrap();
+    assert!(repository.catalog().unwrap().find(&first).unwrap().held.is_none());
+}
+
+#[test]
+fn backups_are_listed_newest_first_and_found_by_scope_and_moment() {
+    let (_folder, repository) = made();
+    let made = [id(&acme(), 3), id(&SYSTEM, 1), id(&acme(), 0), id(&SYSTEM, 2)];
+    made.iter().for_each(|id| publish(&repository, id));
+    let newest_first = [&made[0], &made[3], &made[1], &made[2]];
+    let catalog = repository.catalog().unwrap();
+    assert_eq!(catalog.backups.iter().map(|entry| &entry.id).collect::<Vec<_>>(), newest_first);
+    let of_scope = |scope: &Scope, before| -> Vec<BackupId> {
+        catalog.of_scope(scope, before).into_iter().map(|entry| entry.id.clone()).collect()
+    };
+    assert_eq!(of_scope(&acme(), None), [made[0].clone(), made[2].clone()]);
+    assert_eq!(of_scope(&SYSTEM, Some(made[1].at())), [made[1].clone()], "at the moment itself is in time");
+    for id in &made {
+        assert_eq!(&catalog.find(id).unwrap().id, id);
+    }
+    let error = catalog.find(&id(&SYSTEM, 4)).unwrap_err();
+    assert_eq!(error.kind, Kind::NotFound);
+    assert!(error.hint.is_some_and(|hint| hint.contains(made[3].as_str())));
+}
+
+#[test]
+fn failed_runs_are_listed_newest_first_until_their_record_is_removed() {
+    let (_folder, repository) = made();
+    let runs = [id(&acme(), 0), id(&SYSTEM, 1)];
+    runs.iter().for_each(|id| repository.record_failure(&failed(id)).unwrap());
+    let listed = || -> Vec<_> { repository.catalog().unwrap().failed.into_iter().map(|run| run.id).collect() };
+    assert_eq!(listed(), [runs[1].as_str(), runs[0].as_str()]);
+    repository.remove_failure(runs[1].as_str()).unwrap();
+    assert_eq!(listed(), [runs[0].as_str()]);
+    // Ids in records are input.
+    publish(&repository, &runs[0]);
+    repository.remove_failure(&format!("../{}", runs[0])).unwrap_err();
+    assert_eq!(ids(&repository), [runs[0].clone()]);
+}
+
+#[test]
+fn what_is_not_finished_is_listed_as_running_only_while_its_scope_is_held() {
+    let (_folder, repository) = made();
+    let lock = repository.lock_scope(&acme(), "create", Wait::No).unwrap();
+    let staging = repository.begin(&id(&acme(), 0), BackupType::Daily).unwrap();
+    let dead = id(&SYSTEM, 1);
+    std::fs::create_dir(repository.folder(&dead, BackupType::Weekly)).unwrap();
+    std::fs::write(repository.location().join(format!("metadata/.{dead}.json.tmp")), "{").unwrap();
+    let of_acme = format!("staging/{}", id(&acme(), 0));
+    let others = [format!("metadata/.{dead}.json.tmp"), of_acme.clone(), format!("weekly/{dead}")];
+    let expected = |running| others.clone().map(|path| (path.clone(), running && path == of_acme)).to_vec();
+    assert_eq!(interrupted(&repository), expected(true));
+    drop(lock);
+    assert_eq!(interrupted(&repository), expected(false));
+    drop(staging);
+}
+
+#[test]
+fn a_sweep_takes_what_dead_runs_of_its_own_scope_left_and_nothing_else() {
+    let (_folder, repository) = made();
+    let listed = [id(&acme(), 0), id(&SYSTEM, 0)];
+    listed.iter().for_each(|id| publish(&repository, id));
+    let at = |relative: String| repository.location().join(relative);
+    let left_by = |scope: &Scope| {
+        let (staged, renamed, unnamed) = (id(scope, 1), id(scope, 2), id(scope, 3));
+        std::fs::create_dir_all(at(format!("staging/{staged}/core"))).unwrap();
+        std::fs::write(at(format!("staging/{staged}/core/db.tar.gz")), "half").unwrap();
+        std::fs::create_dir(at(format!("monthly/{renamed}"))).unwrap();
+        std::fs::write(at(format!("metadata/.{unnamed}.json.tmp")), "{").unwrap();
+        [format!("metadata/.{unnamed}.json.tmp"), format!("monthly/{renamed}"), format!("staging/{staged}")]
+    };
+    let (mine, others) = (left_by(&acme()), left_by(&SYSTEM));
+    std::fs::create_dir(at("staging/lost+found".into())).unwrap();
+    std::fs::create_dir(at("daily/notes".into())).unwrap();
+
+    let mut lines = repository.sweep(&acme()).unwrap();
+    lines.sort();
+    assert_eq!(lines, mine.map(|path| format!("removed what an interrupted run had left: {path}")));
+    assert_eq!(interrupted(&repository), others.map(|path| (path, false)));
+    assert_eq!(ids(&repository).len(), 2);
+    assert!(at("staging/lost+found".into()).is_dir() && at("daily/notes".into()).is_dir(), "what is no backup stays");
+    assert!(listed.iter().all(|id| repository.archive(id, BackupType::Daily, "core/db.tar.gz").unwrap().is_file()));
+    assert!(repository.sweep(&acme()).unwrap().is_empty());
+}
+
+#[test]
+fn several_folders_without_manifests_are_lost_manifests_and_are_left_alone() {
+    let (_folder, repository) = made();
+    let lost = [id(&acme(), 0), id(&acme(), 1)];
+    for id in &lost {
+        publish(&repository, id);
+        std::fs::remove_file(repository.manifest_path(id)).unwrap();
+    }
+    let staged = id(&acme(), 2);
+    std::fs::create_dir(repository.location().join(format!("staging/{staged}"))).unwrap();
+    let lines = repository.sweep(&acme()).unwrap();
+    assert!(lines[0].starts_with("2 backups have no manifest any more and were left alone"), "{lines:?}");
+    assert_eq!(lines[1..], [format!("removed what an interrupted run had left: staging/{staged}")]);
+    for id in &lost {
+        assert!(repository.archive(id, BackupType::Daily, "core/db.tar.gz").unwrap().is_file());
+    }
+}
+
+#[test]
+fn a_leftover_knows_its_scope_its_moment_and_whether_it_is_in_place() {
+    let (scope, id) = (acme(), id(&acme(), 1));
+    let of = |path: &str| Interrupted { id: id.to_string(), path: format!("{path}/{id}"), running: false };
+    assert_eq!((of("staging").scope(), of("staging").at()), (scope, id.at()));
+    assert!(of("weekly").is_published() && !of("staging").is_published() && !of("metadata").is_published());
+}
