@@ -10,7 +10,7 @@ use crate::manifest::FORMAT_VERSION;
 use crate::names::{BackupId, Scope, TenantId};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// What a repository lists.
@@ -114,13 +114,10 @@ impl Catalog {
 pub fn read(repository: &Repository) -> Result<Catalog> {
     let folder = repository.location().join(METADATA);
     let names = json_names(&folder)?;
-    let folders: HashSet<String> = BackupType::ALL
-        .iter()
-        .map(|t| names_in(&repository.location().join(t.as_str())))
-        .collect::<Result<Vec<_>>>()?
-        .concat()
-        .into_iter()
-        .collect();
+    let mut folders = HashSet::new();
+    for backup_type in BackupType::ALL {
+        folders.extend(names_in(&repository.location().join(backup_type.as_str()))?);
+    }
     let threads = 2;
     let chunk = names.len().div_ceil(threads).max(1);
     let read: Vec<(Vec<Entry>, Vec<Unreadable>)> = std::thread::scope(|scope| {
@@ -129,6 +126,8 @@ pub fn read(repository: &Repository) -> Result<Catalog> {
         let dead = |_| Error::new(Kind::Internal, "a catalog thread died");
         workers.into_iter().map(|worker| worker.join().map_err(dead)).collect::<Result<_>>()
     })?;
+    // Of tens of thousands of backups these take megabytes, which what follows can use.
+    drop((names, folders));
     let mut catalog = Catalog::default();
     for (backups, unreadable) in read {
         catalog.backups.extend(backups);
@@ -194,21 +193,20 @@ fn read_one(folder: &Path, folders: &HashSet<String>, name: &str) -> Result<Opti
 
 fn read_facts(repository: &Repository, catalog: &mut Catalog) -> Result<()> {
     let folder = repository.location().join(METADATA).join(FACTS);
-    let names = json_names(&folder)?;
-    let at: HashMap<String, usize> =
-        catalog.backups.iter().enumerate().map(|(at, entry)| (entry.id.to_string(), at)).collect();
-    for name in names {
-        let fact = name.trim_end_matches(".json");
-        let Some((id, fact)) = fact.rsplit_once('.') else { continue };
-        let Some(entry) = at.get(id).and_then(|at| catalog.backups.get_mut(*at)) else { continue };
-        let path = folder.join(&name);
-        let read = match fact {
-            "verified" => read_json(&path).map(|fact| entry.verified = Some(fact)),
-            "held" => read_json(&path).map(|fact| entry.held = Some(fact)),
-            _ => Ok(()),
-        };
-        if let Err(reason) = read {
-            catalog.unreadable.push(Unreadable { path: format!("{METADATA}/{FACTS}/{name}"), reason });
+    let mut names = json_names(&folder)?;
+    names.sort_unstable();
+    for entry in &mut catalog.backups {
+        let first = names.partition_point(|name| name.as_str() < entry.id.as_str());
+        for name in names[first..].iter().take_while(|name| name.starts_with(entry.id.as_str())) {
+            let path = folder.join(name);
+            let read = match &name[entry.id.as_str().len()..] {
+                ".verified.json" => read_json(&path).map(|fact| entry.verified = Some(fact)),
+                ".held.json" => read_json(&path).map(|fact| entry.held = Some(fact)),
+                _ => Ok(()),
+            };
+            if let Err(reason) = read {
+                catalog.unreadable.push(Unreadable { path: format!("{METADATA}/{FACTS}/{name}"), reason });
+            }
         }
     }
     Ok(())

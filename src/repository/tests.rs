@@ -11,7 +11,7 @@ use crate::names::{BackupId, Scope, TenantId};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -67,18 +67,26 @@ fn ids(repository: &Repository) -> Vec<BackupId> {
     repository.catalog().unwrap().backups.into_iter().map(|entry| entry.id).collect()
 }
 
-/// Everything below a folder: mode, time of change and content.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, Option<Vec<u8>>)> {
+/// What is to be known of a file or folder.
+#[derive(Debug, PartialEq)]
+struct Found {
+    mode: u32,
+    changed: (i64, i64),
+    body: Option<Vec<u8>>,
+}
+
+/// Everything below a folder, and the folder.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Found> {
     let described = |entry: walkdir::DirEntry| {
         let meta = entry.metadata().unwrap();
         let body = meta.is_file().then(|| std::fs::read(entry.path()).unwrap());
-        (entry.into_path(), (meta.permissions().mode(), meta.ctime(), meta.ctime_nsec(), body))
+        (entry.into_path(), Found { mode: meta.mode(), changed: (meta.ctime(), meta.ctime_nsec()), body })
     };
     walkdir::WalkDir::new(folder).into_iter().map(|entry| described(entry.unwrap())).collect()
 }
 
 fn assert_private(folder: &Path) {
-    for (path, (mode, _, _, body)) in tree(folder) {
+    for (path, Found { mode, body, .. }) in tree(folder) {
         let expected = if body.is_some() { 0o100_600 } else { 0o040_700 };
         assert_eq!(mode, expected, "{} has mode {mode:o}", path.display());
     }

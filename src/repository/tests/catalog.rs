@@ -102,6 +102,11 @@ fn facts_are_attached_to_their_own_backup() {
     let verified = |valid| Verified { level: VerifyLevel::Decoded, at: moment(), valid };
     repository.record_verified(&second, &verified(true)).unwrap();
     repository.record_verified(&second, &verified(false)).unwrap();
+    // The id of the one is how the id of the other begins.
+    let longer = format!("{first}.b-backup-2025-12-20T10-30-00-123Z");
+    let longer = BackupId::parse(&longer).unwrap();
+    publish(&repository, &longer);
+    repository.record_held(&longer, Some(&Held { at: moment(), by: "bob".into() })).unwrap();
     // A fact of a backup that is gone, or of a kind to come, disturbs nothing.
     repository.record_verified(&id(&acme(), 2), &verified(true)).unwrap();
     std::fs::write(repository.location().join(format!("metadata/facts/{first}.copied.json")), "?").unwrap();
@@ -109,7 +114,8 @@ fn facts_are_attached_to_their_own_backup() {
     let catalog = repository.catalog().unwrap();
     assert!(catalog.unreadable.is_empty(), "{:?}", catalog.unreadable);
     let (one, two) = (catalog.find(&first).unwrap(), catalog.find(&second).unwrap());
-    assert_eq!(one.held.as_ref().map(|held| held.by.as_str()), Some("ann"));
+    let holder = |id| catalog.find(id).unwrap().held.as_ref().map(|held| held.by.clone());
+    assert_eq!([holder(&first), holder(&longer)], [Some("ann".into()), Some("bob".into())]);
     assert!(one.verified.is_none() && two.held.is_none());
     let newest = two.verified.as_ref().unwrap();
     assert_eq!((newest.level, newest.valid), (VerifyLevel::Decoded, false), "the newest verification counts");
@@ -142,12 +148,13 @@ fn backups_are_listed_newest_first_and_found_by_scope_and_moment() {
 #[test]
 fn failed_runs_are_listed_newest_first_until_their_record_is_removed() {
     let (_folder, repository) = made();
-    let runs = [id(&acme(), 0), id(&SYSTEM, 1)];
+    let runs = [2, 4, 0, 3, 1].map(|hours| id(&acme(), hours));
     runs.iter().for_each(|id| repository.record_failure(&failed(id)).unwrap());
     let listed = || -> Vec<_> { repository.catalog().unwrap().failed.into_iter().map(|run| run.id).collect() };
-    assert_eq!(listed(), [runs[1].as_str(), runs[0].as_str()]);
-    repository.remove_failure(runs[1].as_str()).unwrap();
-    assert_eq!(listed(), [runs[0].as_str()]);
+    let newest_first = [4, 3, 2, 1, 0].map(|hours| id(&acme(), hours).to_string());
+    assert_eq!(listed(), newest_first);
+    repository.remove_failure(&newest_first[0]).unwrap();
+    assert_eq!(listed(), newest_first[1..]);
     // Ids in records are input.
     publish(&repository, &runs[0]);
     repository.remove_failure(&format!("../{}", runs[0])).unwrap_err();
