@@ -5,7 +5,8 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::names::{BackupId, Scope};
 use crate::pipeline::Cancel;
-use crate::repository::{Catalog, Interrupted, Repository, Wait, retention};
+use crate::repository::retention::{self, Decision};
+use crate::repository::{Catalog, Entry, Interrupted, Repository, Wait};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
@@ -76,24 +77,24 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let catalog = repository.catalog()?;
     let now = (options.now)();
     sane(&catalog, now)?;
-    let decisions = retention::plan(&catalog.backups, retention, config.timezone, now);
-    let (kept, going): (Vec<_>, Vec<_>) = decisions.into_iter().partition(|decision| decision.keep);
-    let line = |decision: retention::Decision| Line { id: decision.id, reason: decision.reason };
+    let decided = retention::plan(&catalog.backups, retention, config.timezone, now);
+    let (kept, going): (Vec<_>, Vec<_>) = catalog.backups.iter().zip(decided).partition(|(_, decision)| decision.keep);
     let mut report = Report {
         dry_run: options.dry_run,
-        removed: going.into_iter().map(line).collect(),
+        removed: Vec::new(),
         kept: kept.into_iter().map(line).collect(),
         freed: 0,
         swept: Vec::new(),
     };
     let dead = leftovers(&catalog, now);
     if lock.is_none() {
-        report.freed = report.removed.iter().filter_map(|line| catalog.find(&line.id).ok()).map(stored).sum();
+        report.freed = going.iter().map(|(entry, _)| entry.summary.totals.stored_bytes).sum();
+        report.removed = going.into_iter().map(line).collect();
         report.swept = dead.iter().map(|leftover| leftover.path.clone()).collect();
         return Ok(report);
     }
-    consented(options, &report)?;
-    let removed = remove(options, &repository, &catalog, &mut report);
+    consented(options, going.len(), catalog.backups.len())?;
+    let removed = remove(options, &repository, going, &mut report);
     let swept = removed.and_then(|()| sweep(options, &repository, &dead, &mut report));
     let result = swept.as_ref().map_or_else(|error| format!("failed: {error}"), |()| "done".to_owned());
     let subject = format!("{} backups", report.removed.len());
@@ -135,8 +136,7 @@ fn stamp(at: DateTime<Utc>) -> String {
 }
 
 /// A wrong clock or a slip in the configuration shows as a mass removal.
-fn consented(options: &Options<'_>, report: &Report) -> Result<()> {
-    let (going, all) = (report.removed.len(), report.removed.len() + report.kept.len());
+fn consented(options: &Options<'_>, going: usize, all: usize) -> Result<()> {
     if options.yes || going <= FEW || going * 2 <= all {
         return Ok(());
     }
@@ -158,20 +158,23 @@ fn leftovers(catalog: &Catalog, now: DateTime<Utc>) -> Vec<Interrupted> {
     dead.filter(alone).cloned().collect()
 }
 
-fn stored(entry: &crate::repository::Entry) -> u64 {
-    entry.summary.totals.stored_bytes
+fn line((_, decision): (&Entry, Decision)) -> Line {
+    Line { id: decision.id, reason: decision.reason }
 }
 
-fn remove(options: &Options<'_>, repository: &Repository, catalog: &Catalog, report: &mut Report) -> Result<()> {
+/// Removes what goes, given newest first.
+fn remove(
+    options: &Options<'_>,
+    repository: &Repository,
+    going: Vec<(&Entry, Decision)>,
+    report: &mut Report,
+) -> Result<()> {
     // Oldest first: what an interruption leaves is then the newer part.
-    let mut ordered = std::mem::take(&mut report.removed);
-    ordered.sort_by_key(|line| (line.id.at(), line.id.clone()));
-    for line in ordered {
+    for (entry, decision) in going.into_iter().rev() {
         options.cancel.check()?;
-        let backup_type = catalog.find(&line.id)?.summary.backup_type;
-        report.freed += repository.remove(&line.id, backup_type)?;
-        options.events.emit(Event::Detail(format!("removed {}: {}", line.id, line.reason)));
-        report.removed.push(line);
+        report.freed += repository.remove(&entry.id, entry.summary.backup_type)?;
+        options.events.emit(Event::Detail(format!("removed {}: {}", entry.id, decision.reason)));
+        report.removed.push(line((entry, decision)));
     }
     Ok(())
 }
