@@ -98,7 +98,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
             && (tenant == Scope::SystemWide || tenant.tenant().map(TenantId::as_str) == tenant_id)
     };
     let document = document(&catalog, &wanted, args.limit.unwrap_or(usize::MAX));
-    Report::new(render(&document, time::now(), output::width()), &document)
+    Report::one_of(settings.json, || render(&document, time::now(), output::width()), &document)
 }
 
 fn document<'a>(catalog: &'a Catalog, wanted: &dyn Fn(BackupType, Option<&str>) -> bool, limit: usize) -> Document<'a> {
@@ -136,7 +136,7 @@ fn render(document: &Document<'_>, now: DateTime<Utc>, width: Option<u16>) -> St
     let mut out = if document.backups.is_empty() {
         "No backups. Make one with: backup create\n".to_owned()
     } else {
-        text::table(&header, &[4, 5, 6, 8], rows.collect(), width)
+        text::long_table(&header, &[4, 5, 6, 8], rows, width)
     };
     let interrupted: Vec<_> = document.interrupted.iter().map(|i| format!("{} in {}", i.id, i.path)).collect();
     out.push_str(&text::list("Running or interrupted", &interrupted));

@@ -10,7 +10,7 @@ use std::io::Write;
 #[derive(Debug)]
 pub struct Report {
     text: String,
-    json: Option<serde_json::Value>,
+    json: Option<String>,
     exit: Exit,
     purpose: Purpose,
 }
@@ -29,7 +29,16 @@ impl Report {
     /// # Errors
     /// When `json` is not representable, which is a defect.
     pub fn new(text: String, json: &impl Serialize) -> Result<Self> {
-        Ok(Self { text, json: Some(to_value(json)?), exit: Exit::Success, purpose: Purpose::Report })
+        Ok(Self { text, json: Some(to_json(json)?), exit: Exit::Success, purpose: Purpose::Report })
+    }
+
+    /// A report that may be long: only the form that is wanted is made.
+    ///
+    /// # Errors
+    /// As [`Report::new`].
+    pub fn one_of(json: bool, text: impl FnOnce() -> String, document: &impl Serialize) -> Result<Self> {
+        let (text, json) = if json { (String::new(), Some(to_json(document)?)) } else { (text(), None) };
+        Ok(Self { text, json, exit: Exit::Success, purpose: Purpose::Report })
     }
 
     /// A text that is itself what was asked for, printed as it is under every option.
@@ -50,15 +59,17 @@ impl Report {
     }
 }
 
-fn to_value(value: &impl Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(value).map_err(|e| Error::new(Kind::Internal, "cannot write the result as JSON").cause(e))
+/// As text at once: a tree of values takes several times the memory of the text it becomes.
+fn to_json(value: &impl Serialize) -> Result<String> {
+    let json = serde_json::to_string_pretty(value);
+    json.map(|json| json + "\n").map_err(|e| Error::new(Kind::Internal, "cannot write the result as JSON").cause(e))
 }
 
 /// Prints a report, and returns how the program ends. Only a document that could not be written is a failure: the
 /// work behind a report is done, whoever listens.
 pub fn print(report: &Report, json: bool, quiet: bool) -> Exit {
     let written = match &report.json {
-        Some(document) if json => write_json(document),
+        Some(document) if json => write_text(document),
         _ if quiet && report.exit == Exit::Success && report.purpose == Purpose::Report => return report.exit,
         _ => write_text(&report.text),
     };
@@ -73,9 +84,7 @@ pub fn print(report: &Report, json: bool, quiet: bool) -> Exit {
 
 /// Writes one JSON document to stdout.
 pub fn write_json(document: &serde_json::Value) -> std::io::Result<()> {
-    let mut text = serde_json::to_string_pretty(document)?;
-    text.push('\n');
-    write_text(&text)
+    write_text(&(serde_json::to_string_pretty(document)? + "\n"))
 }
 
 /// Writes text to stdout, without its colours where they are not wanted.

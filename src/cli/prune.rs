@@ -39,7 +39,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         events: settings.events.clone(),
         cancel: settings.cancel()?,
     })?;
-    Report::new(render(&report, settings.verbose), &report)
+    Report::one_of(settings.json, || render(&report, settings.verbose), &report)
 }
 
 fn render(report: &prune::Report, verbose: bool) -> String {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use unicode_width::UnicodeWidthStr;
 
 /// `1,234,567`.
 pub fn number(value: u64) -> String {
@@ -83,12 +84,45 @@ pub fn printable(text: &str) -> String {
 
 /// A table without lines, as wide as the terminal at most. The columns of `right` (by index) are aligned right.
 pub fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
+    long_table(header, right, rows.into_iter(), width)
+}
+
+/// The same of rows that are made twice rather than kept: there may be tens of thousands.
+pub fn long_table(
+    header: &[&str],
+    right: &[usize],
+    rows: impl Iterator<Item = Vec<String>> + Clone,
+    width: Option<u16>,
+) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|name| name.width()).collect();
+    for row in rows.clone() {
+        for (widest, cell) in widths.iter_mut().zip(&row) {
+            *widest = (*widest).max(printable(cell).width());
+        }
+    }
+    let whole: usize = widths.iter().map(|width| width + 2).sum();
+    if let Some(width) = width.filter(|width| whole > usize::from(*width)) {
+        return wrapped(header, right, rows, width);
+    }
+    let mut text = String::new();
+    for row in std::iter::once(header.iter().map(|name| (*name).to_owned()).collect()).chain(rows) {
+        for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let cell = printable(cell);
+            let space = " ".repeat(width.saturating_sub(cell.width()));
+            let (before, after) = if right.contains(&index) { (space, String::new()) } else { (String::new(), space) };
+            text.extend([" ", &before, &cell, &after, " "]);
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    text
+}
+
+/// A table with lines broken inside its cells.
+fn wrapped(header: &[&str], right: &[usize], rows: impl Iterator<Item = Vec<String>>, width: u16) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
-    match width {
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
@@ -146,5 +180,19 @@ mod tests {
     fn a_table_aligns_numbers_right_and_shows_control_characters() {
         let rows = vec![vec!["a\n".into(), "1".into()], vec!["bb".into(), "1,000".into()]];
         assert_eq!(table(&["NAME", "COUNT"], &[1], rows, None), " NAME  COUNT\n a\\n       1\n bb    1,000\n");
+    }
+
+    #[test]
+    fn a_table_that_fits_reads_as_one_that_is_wrapped_would() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = vec![row(["größe", "1", ""]), row(["雪だるま", "1,000", "x\ty"]), row(["", "", "a longer cell"])];
+        let header = ["NAME", "COUNT", "WHY"];
+        let plain = table(&header, &[1], rows.clone(), None);
+        let widest = u16::try_from(plain.lines().map(UnicodeWidthStr::width).max().unwrap() + 1).unwrap();
+        assert_eq!(plain, wrapped(&header, &[1], rows.clone().into_iter(), 200));
+        assert_eq!(plain, table(&header, &[1], rows.clone(), Some(widest)));
+        let narrow = table(&header, &[1], rows, Some(widest - 1));
+        assert!(narrow.lines().count() > plain.lines().count(), "{narrow}");
+        assert!(narrow.lines().all(|line| line.width() < usize::from(widest)), "{narrow}");
     }
 }
