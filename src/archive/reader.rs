@@ -133,6 +133,10 @@ impl ArchiveReader {
 }
 
 impl Input for ArchiveReader {
+    fn identity(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn open(&self, name: &EntryName) -> Result<Box<dyn Read + Send + '_>> {
         let parts = self.parts(name)?;
         Ok(Box::new(Joined { parts: parts.into_iter().map(|entry| self.entry(entry)).collect(), at: 0 }))

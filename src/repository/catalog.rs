@@ -114,9 +114,10 @@ impl Catalog {
 pub fn read(repository: &Repository) -> Result<Catalog> {
     let folder = repository.location().join(METADATA);
     let names = json_names(&folder)?;
-    let mut folders = HashSet::new();
+    let mut folders = Folders::new();
     for backup_type in BackupType::ALL {
-        folders.extend(names_in(&repository.location().join(backup_type.as_str()))?);
+        let names = names_in(&repository.location().join(backup_type.as_str()))?;
+        folders.push((backup_type, names.into_iter().collect()));
     }
     let threads = 2;
     let chunk = names.len().div_ceil(threads).max(1);
@@ -148,7 +149,10 @@ pub fn read(repository: &Repository) -> Result<Catalog> {
     Ok(catalog)
 }
 
-fn read_some(folder: &Path, folders: &HashSet<String>, names: &[String]) -> (Vec<Entry>, Vec<Unreadable>) {
+/// Names of the backups' folders, by type.
+type Folders = Vec<(BackupType, HashSet<String>)>;
+
+fn read_some(folder: &Path, folders: &Folders, names: &[String]) -> (Vec<Entry>, Vec<Unreadable>) {
     let (mut backups, mut unreadable) = (Vec::new(), Vec::new());
     let mut shared = Names::default();
     for name in names {
@@ -166,7 +170,7 @@ fn read_some(folder: &Path, folders: &HashSet<String>, names: &[String]) -> (Vec
 }
 
 /// A manifest counts only when all about it agrees: its name, its words, and that its bytes are there.
-fn read_one(folder: &Path, folders: &HashSet<String>, name: &str) -> Result<Option<Entry>, String> {
+fn read_one(folder: &Path, folders: &Folders, name: &str) -> Result<Option<Entry>, String> {
     let stem = name.strip_suffix(".json").unwrap_or(name);
     let id = BackupId::parse(stem).map_err(|_| "its name is no backup id".to_owned())?;
     let body = match std::fs::read(folder.join(name)) {
@@ -185,7 +189,10 @@ fn read_one(folder: &Path, folders: &HashSet<String>, name: &str) -> Result<Opti
         return Err("its tenant is not the one its id names".into());
     }
     // A manifest that was published after the folders were listed is there in full, but not in our list.
-    if !folders.contains(stem) && !folder.join("..").join(summary.backup_type.as_str()).join(stem).is_dir() {
+    let is_of_its_type =
+        |(of, names): &(BackupType, HashSet<String>)| *of == summary.backup_type && names.contains(stem);
+    if !folders.iter().any(is_of_its_type) && !folder.join("..").join(summary.backup_type.as_str()).join(stem).is_dir()
+    {
         return Err("its folder is gone".into());
     }
     Ok(Some(Entry { id, summary, verified: None, held: None }))

@@ -75,6 +75,9 @@ pub struct StreamTotals {
 
 /// What an engine restores from: stored entries by name, parts joined.
 pub trait Input: Sync {
+    /// What it is, unlike any other input: what an engine has once taken out of it need not be taken out again.
+    fn identity(&self) -> String;
+
     /// Opens an entry; its parts read as one stream. Digests are checked as it is read, and reading to the end
     /// fails unless they match.
     ///

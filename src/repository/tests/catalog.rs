@@ -47,6 +47,8 @@ fn a_manifest_that_cannot_be_trusted_is_reported_and_hides_nothing_else() {
     let bare = id(&SYSTEM, 7);
     publish(&repository, &bare);
     std::fs::remove_dir_all(repository.folder(&bare, BackupType::Daily)).unwrap();
+    let mistyped = id(&SYSTEM, 9);
+    publish_changed(&repository, &mistyped, "\"type\": \"daily\"", "\"type\": \"weekly\"");
     let fact = metadata.join(format!("facts/{}.held.json", good[0]));
     std::fs::write(fact, "{").unwrap();
     let run = id(&SYSTEM, 8);
@@ -67,13 +69,14 @@ fn a_manifest_that_cannot_be_trusted_is_reported_and_hides_nothing_else() {
         (foreign.to_string(), "its tenant is not the one its id names".to_owned()),
         (scopeless.to_string(), "its tenant is not the one its id names".to_owned()),
         (bare.to_string(), "its folder is gone".to_owned()),
+        (mistyped.to_string(), "its folder is gone".to_owned()),
         (format!("facts/{}.held", good[0]), "EOF while parsing".to_owned()),
         (format!("failed/{run}"), "EOF while parsing".to_owned()),
     ] {
         let reason = reason(&path);
         assert!(reason.starts_with(&expected), "{path}: {reason}");
     }
-    assert_eq!(catalog.unreadable.len(), 9, "{:?}", catalog.unreadable);
+    assert_eq!(catalog.unreadable.len(), 10, "{:?}", catalog.unreadable);
     assert_eq!(repository.manifest(&torn).unwrap_err().kind, Kind::Damaged);
     assert_eq!(repository.manifest(&renamed).unwrap_err().kind, Kind::Damaged);
 }

@@ -19,6 +19,7 @@ use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -35,8 +36,8 @@ pub struct Sqlite {
     name: String,
     path: PathBuf,
     cancel: Cancel,
-    /// Of a restore: the stored database, taken out of its archive once.
-    stored: Mutex<Option<(String, NamedTempFile)>>,
+    /// Of a restore: the stored databases, each taken out of its archive once.
+    stored: Mutex<HashMap<(String, String), NamedTempFile>>,
 }
 
 impl Sqlite {
@@ -69,7 +70,7 @@ impl Sqlite {
     }
 
     fn new(name: &str, path: &Path, cancel: Cancel) -> Self {
-        Self { name: name.to_owned(), path: path.to_owned(), cancel, stored: Mutex::new(None) }
+        Self { name: name.to_owned(), path: path.to_owned(), cancel, stored: Mutex::default() }
     }
 
     /// The file's name without its extension: what the database is called inside an archive.

@@ -92,15 +92,14 @@ pub fn stage(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, exis
     })
 }
 
-/// Takes the stored database out of the archive, once for all its tables.
+/// Takes the stored database out of the archive, once for all its tables. The file stays as long as the target.
 fn extracted(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> Result<PathBuf> {
-    let mut slot = target.stored.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = format!("{:p} {}", std::ptr::from_ref(input).cast::<()>(), stored.directory);
-    if let Some((_, file)) = slot.as_ref().filter(|(held, _)| *held == key) {
+    let mut held = target.stored.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (input.identity(), stored.directory.clone());
+    if let Some(file) = held.get(&key) {
         return Ok(file.path().to_owned());
     }
-    let failed = |e: &std::io::Error| super::no_temporary_file(e);
-    let mut file = NamedTempFile::new().map_err(|e| failed(&e))?;
+    let mut file = NamedTempFile::new().map_err(|e| super::no_temporary_file(&e))?;
     let mut body = input.open(&EntryName::new(&stored.directory, &stored.directory, ".db"))?;
     std::io::copy(&mut body, &mut file).map_err(|e| match e.downcast::<Error>() {
         Ok(ours) => ours,
@@ -108,7 +107,7 @@ fn extracted(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> R
     })?;
     digest::check(&open_stored(file.path())?)?;
     let path = file.path().to_owned();
-    *slot = Some((key, file));
+    held.insert(key, file);
     Ok(path)
 }
 

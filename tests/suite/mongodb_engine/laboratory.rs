@@ -285,6 +285,10 @@ impl RecordStream for MemoryStream<'_> {
 }
 
 impl Input for Memory {
+    fn identity(&self) -> String {
+        format!("{:p}", self)
+    }
+
     fn open(&self, name: &EntryName) -> Result<Box<dyn Read + Send + '_>> {
         let body = self.entries.lock().unwrap().get(name).cloned();
         let body = body.ok_or_else(|| Error::new(Kind::Damaged, format!("there is no {name:?}")))?;

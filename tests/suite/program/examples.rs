@@ -99,6 +99,15 @@ fn the_readme_walks_through_a_backups_whole_life() {
     }
 }
 
+#[test]
+fn modules_of_one_database_file_are_restored_together_again_and_again() {
+    let app = copy("quickstart");
+    app.run(&["create"]).expect(0);
+    for _ in 0..8 {
+        app.run(&["restore", "latest", "--existing", "merge", "--yes", "--no-safety-backup"]).expect(0);
+    }
+}
+
 /// Every key of a document, but those of objects that map names to something.
 fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
     match value {
