@@ -47,7 +47,11 @@ pub fn store_all(
     for planned in &plan.components {
         options.cancel.check()?;
         let component = match &planned.trees {
-            Some(trees) => run.files(planned, trees)?,
+            Some(trees) => {
+                // Databases come first: none is kept waiting while files are read.
+                run.views.clear();
+                run.files(planned, trees)?
+            }
             None => run.database(planned)?,
         };
         components.push(component);

@@ -1,7 +1,7 @@
 //! SQLite: a component is one fresh database file that holds just the selected tables and rows.
 //!
-//! The file is built by `INSERT … SELECT` out of the attached source, in one read transaction, so it is consistent
-//! while the application writes. The backup API would copy free pages too, and with them what was deleted, or another
+//! The file is built row by row out of one read transaction that all components share, so modules agree with each
+//! other while the application writes. The backup API would copy free pages too, and with them what was deleted, or another
 //! tenant's. It is the one thing that is staged on disk: 0600, and gone with the run.
 
 mod digest;
@@ -152,7 +152,7 @@ impl Source for Sqlite {
         _consistency: config::Consistency,
         _at_most: Level,
     ) -> Result<Box<dyn View + 'a>> {
-        Ok(Box::new(read::SqliteView::open(self)))
+        Ok(Box::new(read::SqliteView::open(self)?))
     }
 
     fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {

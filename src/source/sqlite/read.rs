@@ -5,21 +5,30 @@ use super::schema::{self, Object, literal, quote};
 use super::{Sqlite, digest};
 use crate::error::{Error, Kind, Result};
 use crate::source::{ConsistencyStamp, EntryName, ItemKind, Level, Output, ReadCollection, StreamTotals, View, Wanted};
-use rusqlite::Connection;
-use rusqlite::types::Value;
+use rusqlite::types::{ToSqlOutput, Value};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use std::fs::File;
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
-/// A view of a database file. Every unit is read in one transaction.
+/// A view of a database file: one read transaction, in which every unit is read.
 pub struct SqliteView<'a> {
     source: &'a Sqlite,
+    snapshot: Mutex<Connection>,
     stamp: ConsistencyStamp,
 }
 
 impl<'a> SqliteView<'a> {
-    pub fn open(source: &'a Sqlite) -> Self {
+    pub fn open(source: &'a Sqlite) -> Result<Self> {
+        let snapshot = source.reader()?;
+        // The first SELECT fixes the moment. Without a write-ahead log it also keeps writers out until the view is
+        // closed: what other modules hold would not agree otherwise.
+        let begun = snapshot
+            .execute_batch("BEGIN")
+            .and_then(|()| snapshot.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())));
+        begun.map_err(|e| source.failed("read", &e))?;
         let stamp = ConsistencyStamp { level: Level::Snapshot, at: chrono::Utc::now(), reason: None };
-        Self { source, stamp }
+        Ok(Self { source, snapshot: Mutex::new(snapshot), stamp })
     }
 }
 
@@ -34,7 +43,9 @@ impl View for SqliteView<'_> {
 
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
         let file = NamedTempFile::new().map_err(|e| super::no_temporary_file(&e))?;
-        let done = Builder::new(self.source, &file)?.build(unit)?;
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = Builder::new(self.source, &snapshot, &file)?.build(unit)?;
+        drop(snapshot);
         let failed = |e: &std::io::Error| Error::io("read", file.path(), e);
         let mut body = File::open(file.path()).map_err(|e| failed(&e))?;
         let size = body.metadata().map_err(|e| failed(&e))?.len();
@@ -44,37 +55,33 @@ impl View for SqliteView<'_> {
     }
 }
 
-/// The new database as `main`, the source attached as `s`.
+/// The new database, and the source as it was at the view's moment.
 struct Builder<'a> {
     source: &'a Sqlite,
+    snapshot: &'a Connection,
     connection: Connection,
 }
 
 impl<'a> Builder<'a> {
-    fn new(source: &'a Sqlite, file: &NamedTempFile) -> Result<Self> {
-        let encoding: String = source
-            .reader()?
-            .query_row("PRAGMA encoding", [], |row| row.get(0))
-            .map_err(|e| source.failed("read", &e))?;
+    fn new(source: &'a Sqlite, snapshot: &'a Connection, file: &NamedTempFile) -> Result<Self> {
+        let encoding: String =
+            snapshot.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(|e| source.failed("read", &e))?;
         let connection = Connection::open(file.path()).map_err(|e| source.failed("copy", &e))?;
         let connection = source.prepare(connection)?;
-        let uri = format!("file:{}?mode=ro", escape_uri(&source.path.display().to_string()));
         let setup = format!(
             "PRAGMA encoding = {}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;
-             PRAGMA trusted_schema = OFF; ATTACH {} AS s;",
-            literal(&encoding),
-            literal(&uri)
+             PRAGMA trusted_schema = OFF;",
+            literal(&encoding)
         );
         connection.execute_batch(&setup).map_err(|e| source.failed("copy", &e))?;
-        Ok(Self { source, connection })
+        Ok(Self { source, snapshot, connection })
     }
 
     fn build(self, unit: &[Wanted]) -> Result<Vec<ReadCollection>> {
         let failed = |e: rusqlite::Error| self.source.failed("copy", &e);
-        // The first SELECT on the source fixes the moment for all of them.
         self.connection.execute_batch("BEGIN").map_err(failed)?;
-        let objects = schema::objects(&self.connection, "s").map_err(failed)?;
-        let kinds = schema::table_kinds(&self.connection, "s").map_err(failed)?;
+        let objects = schema::objects(self.snapshot, "main").map_err(failed)?;
+        let kinds = schema::table_kinds(self.snapshot, "main").map_err(failed)?;
         let is_virtual = |name: &str| kinds.iter().any(|(n, kind)| n == name && kind == "virtual");
         let mut done = Vec::new();
         for wanted in unit {
@@ -118,24 +125,43 @@ impl<'a> Builder<'a> {
             return Err(Error::new(Kind::Source, what).hint("FTS3, FTS4, FTS5 and R-Tree tables are supported"));
         }
         self.connection.execute_batch(sql).map_err(failed)?;
-        let columns = schema::copied_columns(&self.connection, "s", &wanted.name, is_virtual).map_err(failed)?;
-        let table = quote(&wanted.name);
-        let insert = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM s.{table}");
         match owner(&wanted.records)? {
-            None => {
-                self.connection.execute(&insert, []).map_err(failed)?;
-            }
+            None => self.copy_rows(&wanted.name, is_virtual, "", params![]).map_err(failed)?,
             Some((field, value)) => {
-                let known = schema::columns(&self.connection, "s", &wanted.name).map_err(failed)?;
+                let known = schema::columns(self.snapshot, "main", &wanted.name).map_err(failed)?;
                 if !known.iter().any(|column| column.name.eq_ignore_ascii_case(&field)) {
                     return Err(no_owner_column(&wanted.name, &field));
                 }
-                let sql = format!("{insert} WHERE {} = ?1", quote(&field));
-                self.connection.execute(&sql, [value.clone()]).map_err(failed)?;
+                let condition = format!(" WHERE {} = ?1", quote(&field));
+                self.copy_rows(&wanted.name, is_virtual, &condition, params![value]).map_err(failed)?;
                 self.check_owner(wanted, &field, &value, &mut done)?;
             }
         }
         Ok(done)
+    }
+
+    /// Copies the rows that `condition` selects, value by value as they are.
+    fn copy_rows(
+        &self,
+        name: &str,
+        is_virtual: bool,
+        condition: &str,
+        parameters: &[&dyn ToSql],
+    ) -> rusqlite::Result<()> {
+        let columns = schema::copied_columns(self.snapshot, "main", name, is_virtual)?;
+        let table = quote(name);
+        let mut select = self.snapshot.prepare(&format!("SELECT {columns} FROM main.{table}{condition}"))?;
+        let width = select.column_count();
+        let places = vec!["?"; width].join(", ");
+        let mut insert = self.connection.prepare(&format!("INSERT INTO main.{table} ({columns}) VALUES ({places})"))?;
+        let mut rows = select.query(parameters)?;
+        while let Some(row) = rows.next()? {
+            for at in 0..width {
+                insert.raw_bind_parameter(at + 1, ToSqlOutput::Borrowed(row.get_ref(at)?))?;
+            }
+            insert.raw_execute()?;
+        }
+        Ok(())
     }
 
     /// Every copied row is the tenant's, by type and bytes: `=` may compare by a looser collation or affinity.
@@ -152,13 +178,13 @@ impl<'a> Builder<'a> {
             return Err(Error::new(Kind::Source, what)
                 .hint(format!("look at the collation and the types of the column `{field}`")));
         }
-        let sql = format!("SELECT count(*) FROM s.{table} WHERE {column} IS NULL");
-        let nobody: i64 = self.connection.query_row(&sql, [], |row| row.get(0)).map_err(failed)?;
+        let sql = format!("SELECT count(*) FROM main.{table} WHERE {column} IS NULL");
+        let nobody: i64 = self.snapshot.query_row(&sql, [], |row| row.get(0)).map_err(failed)?;
         done.without_owner = u64::try_from(nobody).unwrap_or(0);
         if nobody > 0 {
             done.warnings.push(format!("{nobody} rows have no `{field}` and are in no tenant's backup"));
         }
-        if !schema::is_indexed(&self.source.reader()?, &wanted.name, field).map_err(failed)? {
+        if !schema::is_indexed(self.snapshot, &wanted.name, field).map_err(failed)? {
             let name = quote(&format!("{}_{field}", wanted.name));
             let command = format!("CREATE INDEX {name} ON {table} ({column})");
             done.warnings.push(format!("`{field}` has no index, so every row is read: {command}"));
@@ -194,21 +220,23 @@ impl<'a> Builder<'a> {
         let failed = |e: rusqlite::Error| self.source.failed("copy", &e);
         for pragma in ["user_version", "application_id"] {
             let value: i64 =
-                self.connection.query_row(&format!("PRAGMA s.{pragma}"), [], |row| row.get(0)).map_err(failed)?;
+                self.snapshot.query_row(&format!("PRAGMA main.{pragma}"), [], |row| row.get(0)).map_err(failed)?;
             self.connection.execute_batch(&format!("PRAGMA main.{pragma} = {value}")).map_err(failed)?;
         }
-        let has = |database: &str| -> rusqlite::Result<bool> {
-            let sql = format!("SELECT count(*) FROM {database}.sqlite_master WHERE name = 'sqlite_sequence'");
-            self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(|n| n > 0)
-        };
-        if !objects.iter().any(|o| o.name == "sqlite_sequence") || !has("main").map_err(failed)? {
+        let sql = "SELECT count(*) FROM main.sqlite_master WHERE name = 'sqlite_sequence'";
+        let made: i64 = self.connection.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
+        if !objects.iter().any(|o| o.name == "sqlite_sequence") || made == 0 {
             return Ok(());
         }
         for wanted in unit {
+            let sql = "SELECT seq FROM main.sqlite_sequence WHERE name = ?1";
+            let seen = self.snapshot.query_row(sql, [&wanted.name], |row| row.get::<_, Value>(0)).optional();
             let sql = "DELETE FROM main.sqlite_sequence WHERE name = ?1";
             self.connection.execute(sql, [&wanted.name]).map_err(failed)?;
-            let sql = "INSERT INTO main.sqlite_sequence SELECT name, seq FROM s.sqlite_sequence WHERE name = ?1";
-            self.connection.execute(sql, [&wanted.name]).map_err(failed)?;
+            if let Some(seen) = seen.map_err(failed)? {
+                let sql = "INSERT INTO main.sqlite_sequence (name, seq) VALUES (?1, ?2)";
+                self.connection.execute(sql, params![wanted.name, seen]).map_err(failed)?;
+            }
         }
         Ok(())
     }
@@ -229,9 +257,4 @@ fn known_virtual(sql: &str) -> bool {
 
 fn first_line(sql: &str) -> &str {
     sql.lines().next().unwrap_or_default()
-}
-
-/// A path inside a `file:` URI.
-fn escape_uri(path: &str) -> String {
-    path.replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }

@@ -97,28 +97,35 @@ fn nothing_unselected_or_deleted_is_in_the_stored_bytes() {
 }
 
 #[test]
-fn a_backup_under_a_writer_is_one_moment() {
+fn a_backup_under_a_writer_is_one_moment_of_all_modules() {
     let app = app("PRAGMA journal_mode = WAL;");
     let writer = Connection::open(app.path("clinic.db")).unwrap();
-    // Money moves between two rows: their sum is the same at every moment.
+    // Money moves between two modules: its sum is the same at every moment.
     writer
-        .execute_batch("CREATE TABLE money (id INTEGER PRIMARY KEY, n INT); INSERT INTO money VALUES (1, 1000), (2, 0)")
+        .execute_batch(
+            "CREATE TABLE savings (id INTEGER PRIMARY KEY, n INT); INSERT INTO savings VALUES (1, 100000);
+             CREATE TABLE spendings (id INTEGER PRIMARY KEY, n INT); INSERT INTO spendings VALUES (1, 0)",
+        )
         .unwrap();
-    app.reconfigure("[patients,", "[{name: money, tenant: shared}, patients,");
-    let mut child = app.spawn(&["create"]);
-    let mut moved = 0;
-    while child.try_wait().unwrap().is_none() {
-        writer
-            .execute_batch(
-                "BEGIN; UPDATE money SET n = n - 1 WHERE id = 1; UPDATE money SET n = n + 1 WHERE id = 2; COMMIT",
-            )
-            .unwrap();
-        moved += 1;
+    let tables = |table: &str| format!("{{required: true, collections: [{{name: {table}, tenant: shared}}]}}");
+    let more = format!("modules:\n  first: {}\n  last: {}", tables("savings"), tables("spendings"));
+    app.reconfigure("modules:", &more);
+    for _ in 0..3 {
+        let mut child = app.spawn(&["create"]);
+        let mut moved = 0;
+        while child.try_wait().unwrap().is_none() {
+            writer
+                .execute_batch("BEGIN; UPDATE savings SET n = n - 1; UPDATE spendings SET n = n + 1; COMMIT")
+                .unwrap();
+            moved += 1;
+        }
+        assert!(child.wait().unwrap().success() && moved > 0, "the writer was at work: {moved}");
     }
-    assert!(child.wait().unwrap().success() && moved > 0, "the writer was at work: {moved}");
-    app.run(&["restore", "latest", "--collection", "money", "--into", "clinic=back.db"]).expect(0);
-    let back = Connection::open(app.path("back.db")).unwrap();
-    assert_eq!(rows(&back, "SELECT sum(n) FROM money"), ["Integer(1000)"]);
+    for id in app.ids() {
+        app.run(&["restore", &id, "--to-directory", &id]).expect(0);
+        let back = Connection::open(app.path(&id).join("clinic/clinic.db")).unwrap();
+        assert_eq!(rows(&back, "SELECT (SELECT n FROM savings) + (SELECT n FROM spendings)"), ["Integer(100000)"]);
+    }
 }
 
 #[test]
