@@ -31,6 +31,9 @@ _backup() {
             backup,hold)
                 cmd="backup__subcmd__hold"
                 ;;
+            backup,key)
+                cmd="backup__subcmd__key"
+                ;;
             backup,list)
                 cmd="backup__subcmd__list"
                 ;;
@@ -73,6 +76,15 @@ _backup() {
             backup__subcmd__config,show)
                 cmd="backup__subcmd__config__subcmd__show"
                 ;;
+            backup__subcmd__key,check)
+                cmd="backup__subcmd__key__subcmd__check"
+                ;;
+            backup__subcmd__key,generate)
+                cmd="backup__subcmd__key__subcmd__generate"
+                ;;
+            backup__subcmd__key,rotate)
+                cmd="backup__subcmd__key__subcmd__rotate"
+                ;;
             *)
                 ;;
         esac
@@ -80,7 +92,7 @@ _backup() {
 
     case "${cmd}" in
         backup)
-            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules restore list show verify prune hold release forget stats config completions man"
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules restore list show verify prune hold release forget stats key config completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -447,6 +459,154 @@ _backup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        backup__subcmd__key)
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version generate rotate check"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__key__subcmd__check)
+            opts="-i -c -v -q -h -V --identity --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__key__subcmd__generate)
+            opts="-c -v -q -h -V --signing --recipients --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__key__subcmd__rotate)
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         backup__subcmd__list)
             opts="-c -v -q -h -V --tenant --type --limit --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -638,7 +798,7 @@ _backup() {
             return 0
             ;;
         backup__subcmd__restore)
-            opts="-m -y -c -v -q -h -V --before --tenant --module --collection --only --into --files-into --to-directory --existing --dry-run --yes --target-name --no-safety-backup --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-m -i -y -c -v -q -h -V --before --tenant --module --collection --only --into --files-into --to-directory --existing --identity --allow-unsigned --dry-run --yes --target-name --no-safety-backup --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -682,6 +842,14 @@ _backup() {
                     ;;
                 --existing)
                     COMPREPLY=($(compgen -W "refuse add merge replace" -- "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --target-name)
@@ -796,18 +964,30 @@ _backup() {
             return 0
             ;;
         backup__subcmd__verify)
-            opts="-c -v -q -h -V --all --tenant --level --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-i -c -v -q -h -V --all --slice --tenant --level --identity --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --slice)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --tenant)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --level)
                     COMPREPLY=($(compgen -W "stored decoded" -- "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -49,6 +49,7 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "hold" -d 'Keep a back
 complete -c backup -n "__fish_backup_needs_command" -f -a "release" -d 'Let a held backup go again'
 complete -c backup -n "__fish_backup_needs_command" -f -a "forget" -d 'Remove backups by hand: some by their ids, or all of a tenant'
 complete -c backup -n "__fish_backup_needs_command" -f -a "stats" -d 'Show figures over all backups: how many, how large, how good, how old'
+complete -c backup -n "__fish_backup_needs_command" -f -a "key" -d 'Make and check the keys that encrypt archives and sign manifests'
 complete -c backup -n "__fish_backup_needs_command" -f -a "config" -d 'Check, show or begin a configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c backup -n "__fish_backup_needs_command" -f -a "man" -d 'Write the manual pages into a directory'
@@ -117,6 +118,7 @@ complete -c backup -n "__fish_backup_using_subcommand restore" -l existing -d 'W
 add\t'Add only what is not there'
 merge\t'Add what is not there, and overwrite what is'
 replace\t'Make the target equal to the backup: overwrite, and delete what the backup does not hold'"
+complete -c backup -n "__fish_backup_using_subcommand restore" -s i -l identity -d 'File of the private key that opens encrypted archives; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand restore" -l target-name -d 'Name of a database whose collections are to be replaced whole; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand restore" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
@@ -125,6 +127,7 @@ never\t''"
 complete -c backup -n "__fish_backup_using_subcommand restore" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
 json\t''"
 complete -c backup -n "__fish_backup_using_subcommand restore" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand restore" -l allow-unsigned -d 'Believe a manifest without a signature, though `repository.signing` is set up'
 complete -c backup -n "__fish_backup_using_subcommand restore" -l dry-run -d 'Resolve, check and count, but change nothing'
 complete -c backup -n "__fish_backup_using_subcommand restore" -s y -l yes -d 'Consent to overwriting and deleting what the plan shows'
 complete -c backup -n "__fish_backup_using_subcommand restore" -l no-safety-backup -d 'Do not back up first what will be overwritten or deleted'
@@ -167,9 +170,11 @@ complete -c backup -n "__fish_backup_using_subcommand show" -s q -l quiet -d 'Pr
 complete -c backup -n "__fish_backup_using_subcommand show" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand show" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand verify" -l slice -d 'Every backup whose turn is K of N; all N turns together are all backups' -r
 complete -c backup -n "__fish_backup_using_subcommand verify" -l tenant -d 'With `latest`: among this tenant\'s backups' -r
-complete -c backup -n "__fish_backup_using_subcommand verify" -l level -d 'stored: bytes against their hashes; decoded: every record and file read too' -r -f -a "stored\t'The stored bytes hash to what the manifest says'
+complete -c backup -n "__fish_backup_using_subcommand verify" -l level -d 'How deep; default: decoded, or stored where no key here opens an encrypted archive' -r -f -a "stored\t'The stored bytes hash to what the manifest says'
 decoded\t'Every record and file is read, counted and digested'"
+complete -c backup -n "__fish_backup_using_subcommand verify" -s i -l identity -d 'File of the private key that opens encrypted archives; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand verify" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand verify" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''
@@ -255,6 +260,64 @@ complete -c backup -n "__fish_backup_using_subcommand stats" -s q -l quiet -d 'P
 complete -c backup -n "__fish_backup_using_subcommand stats" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand stats" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -f -a "generate" -d 'Make a new key: writes the private one to a new file and prints the public one'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -f -a "rotate" -d 'Make a new key for new backups and keep the old ones for reading'
+complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -f -a "check" -d 'Check that the configured keys work and open what is stored'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l recipients -d 'Also write the public key to this new file, for `recipientsFile`' -r -F
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l signing -d 'A key that signs manifests, instead of one that encrypts archives'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s i -l identity -d 'File of a private key; may be repeated' -r -F
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''

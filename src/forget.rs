@@ -81,7 +81,7 @@ pub struct StillIn {
 /// [`Kind::NotFound`] when there is nothing of that name, [`Kind::Refused`] without consent or when a backup is held.
 pub fn run(options: &Options<'_>) -> Result<Report> {
     let config = options.config;
-    let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
+    let repository = Repository::open(&config.repository)?;
     // Asked without the lock, so that nobody waits for an answer; what was consented to is looked up again.
     let plan = report(options, &repository.catalog()?)?;
     if !(options.consent)(&plan)? {

@@ -44,7 +44,7 @@ pub struct Report {
 /// When there is no such backup, or a prune is at work.
 pub fn run(options: &Options<'_>) -> Result<Report> {
     let config = options.config;
-    let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
+    let repository = Repository::open(&config.repository)?;
     let word = if options.hold { "hold" } else { "release" };
     // Shared with everyone but those who remove: a prune has either not begun, or is over.
     let _lock = repository.lock_shared(word, options.wait)?;

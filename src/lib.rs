@@ -20,6 +20,8 @@ pub mod error;
 pub mod event;
 pub mod forget;
 pub mod hold;
+pub mod keyring;
+pub mod keys;
 pub mod manifest;
 pub mod modules;
 pub mod names;

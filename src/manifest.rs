@@ -166,6 +166,9 @@ pub struct Component {
     pub index: Option<IndexPosition>,
     /// Whether the archive is encrypted.
     pub encrypted: bool,
+    /// To whom: age public keys, or `passphrase`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encrypted_to: Vec<String>,
     /// Always true.
     pub module_aware: bool,
     /// Names of the collections or directories it holds in full.
@@ -186,7 +189,7 @@ pub struct Component {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IndexPosition {
-    /// Byte offset of the first gzip member that holds index data and nothing else.
+    /// Byte offset of the first gzip member that holds index data and nothing else; of an encrypted archive, decrypted.
     pub offset: u64,
     /// Stored bytes of those members.
     pub length: u64,

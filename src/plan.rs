@@ -1,8 +1,9 @@
 //! A selection resolved against live sources: what will be read, how it is filtered, where it goes.
 
-use crate::config::{Config, UploadRoot};
+use crate::config::{Config, Sealing, UploadRoot};
 use crate::error::{Context, Error, Kind, Result};
-use crate::modules::{CollectionSpec, Content, Excluded, Records, Selection};
+use crate::keys::Recipients;
+use crate::modules::{self, CollectionSpec, Content, Excluded, Records, Selection};
 use crate::names::Scope;
 use crate::pipeline::Cancel;
 use crate::source::files::{self, Trees};
@@ -38,7 +39,7 @@ fn scope_text<S: serde::Serializer>(scope: &Scope, s: S) -> Result<S::Ok, S::Err
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedComponent {
-    /// Path in the backup's folder without extension.
+    /// Path in the backup's folder without its extension.
     pub archive: String,
     /// The module.
     pub module: Option<String>,
@@ -55,6 +56,10 @@ pub struct PlannedComponent {
     /// Modules that share the archive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shared_by: Vec<String>,
+    /// To whom it is encrypted; nobody: it is in clear.
+    pub encrypted_to: Recipients,
+    /// It may not be written in clear, but nobody to encrypt it to is configured.
+    pub refused: bool,
     /// Starting points of a files component.
     #[serde(skip)]
     pub trees: Option<Trees>,
@@ -129,6 +134,7 @@ pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel
         warnings: config.warnings.iter().chain(&selection.notes).cloned().collect(),
     };
     for component in &selection.components {
+        let sealing = sealing(config, component);
         let mut planned = PlannedComponent {
             archive: component.archive.clone(),
             module: component.module.clone(),
@@ -138,6 +144,8 @@ pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel
             bytes: 0,
             files: 0,
             shared_by: component.content.shared_by(component.module.as_deref()),
+            refused: sealing.required && sealing.recipients.is_empty(),
+            encrypted_to: sealing.recipients,
             trees: None,
         };
         match (&component.content, component.content.source().and_then(|name| inventories.get(name))) {
@@ -171,6 +179,28 @@ pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel
         plan.components.push(planned);
     }
     Ok(plan)
+}
+
+/// How an archive is encrypted: as its module, source or extra files say, else as the repository does. What modules
+/// share is the repository's, so that no module's key opens what others share; it is not in clear when one of them
+/// may not be.
+fn sealing(config: &Config, component: &modules::Component) -> Sealing {
+    let own = match (&component.module, &component.content) {
+        (Some(module), _) => config.modules.get(module).map(|module| module.sealing.clone()),
+        (None, Content::Extra { files, .. }) => Some(files.sealing.clone()),
+        (None, Content::WholeDatabase { source }) => config.sources.get(source).map(|source| source.sealing.clone()),
+        (None, content) => {
+            let sharing = content.shared_by(None);
+            let mut sharing = sharing.iter().filter_map(|module| config.modules.get(module));
+            let required = sharing.any(|module| module.sealing.required || !module.sealing.recipients.is_empty());
+            Some(Sealing { required, ..Sealing::default() })
+        }
+    };
+    let mut sealing = own.unwrap_or_default();
+    if sealing.recipients.is_empty() {
+        sealing.recipients = config.repository.encryption.recipients.clone();
+    }
+    sealing
 }
 
 fn database_item(spec: &CollectionSpec, inventory: &Inventory, source: Option<&dyn Source>) -> Result<PlannedItem> {
@@ -227,6 +257,20 @@ fn files_items(
         .collect();
     planned.trees = Some(trees);
     Ok(())
+}
+
+/// What ends the name of every archive.
+pub const EXTENSION: &str = ".tar.gz";
+
+/// What follows it where the archive is encrypted.
+pub const SEALED: &str = ".age";
+
+impl PlannedComponent {
+    /// Path of the archive below the backup's folder.
+    pub fn file(&self) -> String {
+        let sealed = if self.encrypted_to.is_empty() { "" } else { SEALED };
+        format!("{}{EXTENSION}{sealed}", self.archive)
+    }
 }
 
 impl PlannedItem {

@@ -71,7 +71,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let config = options.config;
     let policy = options.policy.as_deref().map(policy).transpose()?;
     let retention = policy.as_ref().unwrap_or(&config.retention);
-    let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
+    let repository = Repository::open(&config.repository)?;
     // Looking needs no lock; what is looked at here may change until the real run, which looks again.
     let lock = if options.dry_run { None } else { Some(repository.lock_exclusive("prune", options.wait)?) };
     let catalog = repository.catalog()?;

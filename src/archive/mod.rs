@@ -7,6 +7,7 @@ pub mod member;
 mod output;
 mod proof;
 mod reader;
+mod storage;
 mod tar_header;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,4 @@ pub use escape::entry_path;
 pub use index::IndexEntry;
 pub use proof::{Stored, digest_file, prove};
 pub use reader::{ArchiveReader, EntryReader, IndexAt, decode_all, from_io};
-pub use writer::{ArchiveWriter, Finished, UnitOutput};
+pub use writer::{ArchiveWriter, Beginning, Finished, UnitOutput};

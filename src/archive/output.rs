@@ -1,7 +1,10 @@
-//! The ordered end of an archive: takes pending members in order, waits for each, writes and hashes it.
+//! The ordered end of an archive: takes pending members in order, waits for each, encrypts it where that is asked for,
+//! writes and hashes it.
 
 use crate::error::{Error, Kind, Result};
+use crate::keys::Recipients;
 use crate::pipeline::Pending;
+use age::stream::StreamWriter;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -22,11 +25,13 @@ pub enum Message {
 /// What was written.
 #[derive(Debug)]
 pub struct Written {
-    /// Bytes.
+    /// Bytes of the file.
     pub size: u64,
     /// SHA-256 of them, hexadecimal.
     pub sha256: String,
-    /// Offset at which each member begins.
+    /// Bytes of all members: the file's, unless it is encrypted.
+    pub length: u64,
+    /// Offset at which each member begins, among the members.
     pub offsets: Vec<u64>,
 }
 
@@ -43,15 +48,15 @@ pub struct OutputThread {
 const QUEUE: usize = 16;
 
 impl OutputThread {
-    /// Starts writing to `file`.
-    pub fn start(file: File) -> Result<Self> {
+    /// Starts writing to `file`, encrypted to `recipients` where there are any.
+    pub fn start(file: File, recipients: &Recipients) -> Result<Self> {
         let (queue, messages) = bounded(QUEUE);
         let failure = Arc::new(Mutex::new(None));
         let written = Arc::new(AtomicU64::new(0));
-        let (seen, count) = (failure.clone(), written.clone());
+        let (seen, count, recipients) = (failure.clone(), written.clone(), recipients.clone());
         let thread = std::thread::Builder::new()
             .name("archive-output".into())
-            .spawn(move || match write_all(file, &messages, &count) {
+            .spawn(move || match write_all(file, &recipients, &messages, &count) {
                 Ok(written) => Some(written),
                 Err(error) => {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -110,25 +115,72 @@ impl Drop for OutputThread {
     }
 }
 
-fn write_all(mut file: File, messages: &Receiver<Message>, count: &AtomicU64) -> Result<Written> {
+fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>, count: &AtomicU64) -> Result<Written> {
     let failed = |doing: &str, e: &std::io::Error| Error::io(doing, std::path::Path::new("the archive"), e);
-    let mut hash = Sha256::new();
+    let file = Hashed { file, hash: Sha256::new(), size: 0 };
+    let mut sink = Sink::new(file, recipients).map_err(|e| failed("write", &e))?;
     let mut offsets = Vec::new();
-    let mut size = 0;
+    let mut length = 0;
     for message in messages {
         match message {
             Message::Member(pending) => {
                 let block = pending.wait()?;
-                offsets.push(size);
-                file.write_all(&block.stored).map_err(|e| failed("write", &e))?;
-                hash.update(&block.stored);
-                size += block.stored.len() as u64;
-                count.store(size, Ordering::Relaxed);
+                offsets.push(length);
+                sink.write_all(&block.stored).map_err(|e| failed("write", &e))?;
+                length += block.stored.len() as u64;
+                count.store(length, Ordering::Relaxed);
             }
             // Whoever asked may be gone.
             Message::Offsets(reply) => drop(reply.send(offsets.clone())),
         }
     }
+    let Hashed { file, hash, size } = sink.finish().map_err(|e| failed("write", &e))?;
     file.sync_all().map_err(|e| failed("fsync", &e))?;
-    Ok(Written { size, sha256: super::tar_header::to_hex(&hash.finalize()), offsets })
+    Ok(Written { size, sha256: super::tar_header::to_hex(&hash.finalize()), length, offsets })
+}
+
+/// The file, or what encrypts into it.
+enum Sink {
+    Clear(Hashed),
+    Sealed(StreamWriter<Hashed>),
+}
+
+impl Sink {
+    fn new(file: Hashed, recipients: &Recipients) -> std::io::Result<Self> {
+        if recipients.is_empty() { Ok(Self::Clear(file)) } else { recipients.encrypt(file).map(Self::Sealed) }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Clear(file) => file.write_all(bytes),
+            Self::Sealed(stream) => stream.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> std::io::Result<Hashed> {
+        match self {
+            Self::Clear(file) => Ok(file),
+            Self::Sealed(stream) => stream.finish(),
+        }
+    }
+}
+
+/// A file that hashes and counts what is written to it.
+struct Hashed {
+    file: File,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.file.write(bytes)?;
+        self.hash.update(&bytes[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }

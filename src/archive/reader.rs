@@ -2,15 +2,15 @@
 
 use super::index::IndexEntry;
 use super::member::{self, HEADER_LEN};
+use super::storage::Storage;
 use super::tar_header::to_hex;
 use crate::error::{Context, Error, Kind, Result};
+use crate::keys::Identities;
 use crate::source::{EntryName, Input};
 use libdeflater::Decompressor;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,9 +20,11 @@ const LONGEST_INDEX: u64 = 4 << 30;
 /// An opened archive with its index.
 #[derive(Debug)]
 pub struct ArchiveReader {
-    file: File,
+    storage: Storage,
     path: PathBuf,
+    /// Bytes of the `.tar.gz`, decrypted where it is encrypted.
     size: u64,
+    is_sealed: bool,
     index: Vec<IndexEntry>,
     /// The member that small entries were last read from. Hundreds of them share one, and are read one by one.
     shared: Mutex<Option<SharedMember>>,
@@ -51,14 +53,17 @@ pub struct IndexAt<'a> {
 }
 
 impl ArchiveReader {
-    /// Opens `path` and reads its index, which must be as the manifest says.
+    /// Opens `path` and reads its index, which must be as the manifest says. `keys` open an encrypted one; none: it
+    /// is in clear.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] when the index is not as recorded, [`Kind::Io`] when the file cannot be read.
-    pub fn open(path: &Path, at: IndexAt<'_>) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("open", path, &e))?;
-        let size = file.metadata().map_err(|e| Error::io("read", path, &e))?.len();
-        let mut reader = Self { file, path: path.to_owned(), size, index: Vec::new(), shared: Mutex::new(None) };
+    /// [`Kind::Damaged`] when the index is not as recorded, [`Kind::Io`] when the file cannot be read, [`Kind::Key`]
+    /// when none of the keys opens it.
+    pub fn open(path: &Path, at: IndexAt<'_>, keys: Option<Arc<Identities>>) -> Result<Self> {
+        let is_sealed = keys.is_some();
+        let (storage, size) = Storage::open(path, keys).context(|| format!("{} cannot be opened", path.display()))?;
+        let (path_kept, shared) = (path.to_owned(), Mutex::new(None));
+        let mut reader = Self { storage, path: path_kept, size, is_sealed, index: Vec::new(), shared };
         reader.index = reader.read_index(at).context(|| format!("the index of {} cannot be read", path.display()))?;
         Ok(reader)
     }
@@ -137,6 +142,10 @@ impl Input for ArchiveReader {
         self.path.display().to_string()
     }
 
+    fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
     fn open(&self, name: &EntryName) -> Result<Box<dyn Read + Send + '_>> {
         let parts = self.parts(name)?;
         Ok(Box::new(Joined { parts: parts.into_iter().map(|entry| self.entry(entry)).collect(), at: 0 }))
@@ -169,23 +178,21 @@ impl<'a> Members<'a> {
         if self.end.saturating_sub(at) < HEADER_LEN as u64 {
             return Err(cut());
         }
-        self.read_at(&mut header)?;
+        self.archive.storage.read_exact_at(&mut header, at, &self.archive.path)?;
         let sizes = member::sizes(&header).map_err(damaged)?;
         if self.end - at < sizes.stored as u64 {
             return Err(cut());
         }
         let mut stored = std::mem::take(&mut self.stored);
         stored.resize(sizes.stored, 0);
-        self.read_at(&mut stored)?;
+        stored[..HEADER_LEN].copy_from_slice(&header);
+        let rest = at + HEADER_LEN as u64;
+        self.archive.storage.read_exact_at(&mut stored[HEADER_LEN..], rest, &self.archive.path)?;
         let decoded = member::decode(self.decompressor.get_or_insert_with(Decompressor::new), &stored, block);
         self.stored = stored;
         decoded.map_err(|e| e.context(format!("{} is damaged at byte {at}", self.archive.path.display())))?;
         self.offset += sizes.stored as u64;
         Ok(true)
-    }
-
-    fn read_at(&self, buffer: &mut [u8]) -> Result<()> {
-        self.archive.file.read_exact_at(buffer, self.offset).map_err(|e| Error::io("read", &self.archive.path, &e))
     }
 }
 
@@ -311,10 +318,16 @@ impl Read for RawStream<'_> {
 /// What a look at one entry found wrong, if anything.
 type Finding = Result<Option<String>>;
 
+/// Looks at one indexed entry and its body, and reads as much of it as it likes.
+type Look<'a> = &'a mut dyn FnMut(&IndexEntry, &mut dyn Read) -> Finding;
+
+/// Index lines by the path of their entry, without a slash at its end.
+type Expected<'a> = HashMap<Vec<u8>, &'a IndexEntry>;
+
 /// Decompresses the whole archive from front to back and holds the tar entries in it against the index: the same
 /// paths and sizes, the same bytes, nothing lacking. Parts that no index line names are void and passed over.
-/// `each` is called with every indexed entry and its body, and reads as much of it as it likes.
-/// Returns what is wrong, one line each.
+/// `each` is called with every indexed entry and its body. Where the stream breaks, what lies behind is read by the
+/// index instead, so that every damaged entry is named and no other. Returns what is wrong, one line each.
 ///
 /// # Errors
 /// When the file cannot be read or `each` fails with anything but damage.
@@ -323,30 +336,38 @@ pub fn decode_all(
     mut each: impl FnMut(&IndexEntry, &mut dyn Read) -> Finding,
 ) -> Result<Vec<String>> {
     let mut damage = Vec::new();
-    let mut stream = RawStream { members: Members::new(archive, 0, archive.size), block: Vec::new(), at: 0 };
-    if let Err(error) = walk(archive, &mut stream, &mut each, &mut damage) {
-        if error.kind != Kind::Damaged {
-            return Err(error);
-        }
-        damage.push(error.to_string());
-    }
-    Ok(damage)
-}
-
-fn walk(
-    archive: &ArchiveReader,
-    stream: &mut RawStream<'_>,
-    each: &mut dyn FnMut(&IndexEntry, &mut dyn Read) -> Finding,
-    damage: &mut Vec<String>,
-) -> Result<()> {
-    let unreadable = |e: std::io::Error| from_io(e, "the tar stream cannot be read");
     // Units are committed as they end, so the index is not in the order of the stream.
-    let mut expected = HashMap::with_capacity(archive.index.len());
+    let mut expected = Expected::with_capacity(archive.index.len());
     for line in &archive.index {
         if expected.insert(line.raw_path()?.trim_suffix_slash(), line).is_some() {
             damage.push(format!("the index names {} twice", line.path.escape_debug()));
         }
     }
+    let mut stream = RawStream { members: Members::new(archive, 0, archive.size), block: Vec::new(), at: 0 };
+    match walk(&mut stream, &mut each, &mut expected, &mut damage) {
+        Ok(()) => {
+            damage.extend(expected.values().map(|lost| format!("{} is lacking", lost.path.escape_debug())));
+        }
+        Err(error) if error.kind == Kind::Damaged => {
+            damage.push(error.to_string());
+            let mut unseen: Vec<_> = expected.into_values().collect();
+            unseen.sort_by_key(|line| (line.offset, line.skip));
+            for line in unseen {
+                damage.extend(look_at(archive.entry(line), line, &mut each)?);
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(damage)
+}
+
+fn walk(
+    stream: &mut RawStream<'_>,
+    each: Look<'_>,
+    expected: &mut Expected<'_>,
+    damage: &mut Vec<String>,
+) -> Result<()> {
+    let unreadable = |e: std::io::Error| from_io(e, "the tar stream cannot be read");
     let mut saw_index = false;
     let mut tar = tar::Archive::new(&mut *stream);
     for entry in tar.entries().map_err(unreadable)? {
@@ -359,7 +380,7 @@ fn walk(
             saw_index = true;
             continue;
         }
-        let Some(line) = expected.remove(&path) else {
+        let Some(line) = expected.get(&path).copied() else {
             // Void: left by a collection that failed. Its bytes were checked by the members' checksums.
             continue;
         };
@@ -371,14 +392,27 @@ fn walk(
             damage.push(format!("{name} differs from what was recorded"));
         }
         damage.extend(finding.map(|finding| format!("{name}: {finding}")));
+        expected.remove(&path);
     }
-    damage.extend(expected.values().map(|lost| format!("{} is lacking", lost.path.escape_debug())));
     if !saw_index {
         damage.push("the index is lacking: the archive is cut".into());
     }
     // What follows the end-of-archive blocks must still be whole members.
     std::io::copy(stream, &mut std::io::sink()).map_err(unreadable)?;
     Ok(())
+}
+
+/// Looks at one entry by its place in the index.
+fn look_at(mut body: EntryReader<'_>, line: &IndexEntry, each: Look<'_>) -> Finding {
+    let name = line.path.escape_debug();
+    let finding = each(line, &mut body)?;
+    match std::io::copy(&mut body, &mut std::io::sink()) {
+        Ok(_) => Ok(finding.map(|finding| format!("{name}: {finding}"))),
+        Err(e) => match from_io(e, "it cannot be read") {
+            error if error.kind == Kind::Damaged => Ok(Some(format!("{name}: {error}"))),
+            error => Err(error),
+        },
+    }
 }
 
 /// The error inside an `io::Error` that our own readers made, or damage.

@@ -1,6 +1,7 @@
 //! Archives as a whole, held against tar, gzip and Python.
 
 use super::*;
+use crate::keys::{Identities, Recipients};
 use crate::pipeline::{BlockBuilder, Cancel, Pool};
 use crate::source::{EntryName, FileEntry, FileKind, FileOutput, FileRecord, Input, Output};
 use std::collections::BTreeMap;
@@ -8,31 +9,51 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 struct Made {
     _dir: tempfile::TempDir,
     path: PathBuf,
     finished: Finished,
+    keys: Option<Arc<Identities>>,
 }
 
 impl Made {
     fn reader(&self) -> crate::error::Result<ArchiveReader> {
+        self.reader_of(&self.path)
+    }
+
+    /// Another file, read as if it were the archive.
+    fn reader_of(&self, path: &Path) -> crate::error::Result<ArchiveReader> {
         let finished = &self.finished;
         let at =
             IndexAt { offset: finished.index_offset, length: finished.index_length, sha256: &finished.index_sha256 };
-        ArchiveReader::open(&self.path, at)
+        ArchiveReader::open(path, at, self.keys.clone())
     }
 }
 
 fn make(fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
+    make_for(&Recipients::default(), None, fill)
+}
+
+fn make_sealed(fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
+    let (public, text) = crate::keys::generate(chrono::Utc::now());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, text).unwrap();
+    let keys = Arc::new(Identities::read(&[file], None).unwrap());
+    make_for(&Recipients::of_keys(vec![public]), Some(keys), fill)
+}
+
+fn make_for(recipients: &Recipients, keys: Option<Arc<Identities>>, fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.tar.gz");
     let pool = Pool::start(2, || member::codec(3)).unwrap();
-    let writer =
-        ArchiveWriter::begin(File::create(&path).unwrap(), &pool, Cancel::default(), 1_700_000_000, "how to").unwrap();
+    let beginning = Beginning { mtime: 1_700_000_000, restore_text: "how to", recipients };
+    let writer = ArchiveWriter::begin(File::create(&path).unwrap(), &pool, Cancel::default(), beginning).unwrap();
     fill(&writer);
     let finished = writer.finish().unwrap();
-    Made { path, finished, _dir: dir }
+    Made { path, finished, keys, _dir: dir }
 }
 
 /// `count` records of `size` bytes that differ from each other and do not compress away.
@@ -209,38 +230,111 @@ fn files_with_odd_names_read_back_through_tar_and_python() {
     assert_eq!(reader.index().iter().filter(|e| e.raw_path().unwrap() == raw).count(), 1);
 }
 
-fn damaged(made: &Made, path: &Path) -> bool {
-    let finished = &made.finished;
-    let at = IndexAt { offset: finished.index_offset, length: finished.index_length, sha256: &finished.index_sha256 };
-    match ArchiveReader::open(path, at) {
-        Err(_) => true,
-        Ok(reader) => decode_all(&reader, |_, _| Ok(None)).map_or(true, |damage| !damage.is_empty()),
+/// Bytes that do not compress.
+struct Noise(u64);
+
+impl Read for Noise {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        for byte in buffer.iter_mut() {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = self.0.to_be_bytes()[0];
+        }
+        Ok(buffer.len())
     }
 }
 
-#[test]
-fn every_flipped_byte_and_every_cut_of_an_archive_is_found() {
-    let made = make(|writer| {
-        store(writer, &name("a"), 5, 40);
-        store(writer, &name("b"), 900, 100);
-    });
+/// What is wrong with a file in the archive's place.
+fn damage(made: &Made, path: &Path) -> Vec<String> {
+    match made.reader_of(path) {
+        Err(error) => vec![error.to_string()],
+        Ok(reader) => decode_all(&reader, |_, _| Ok(None)).unwrap_or_else(|error| vec![error.to_string()]),
+    }
+}
+
+/// Flips a bit of every `step`-th byte, and cuts before it: all must be found.
+fn flip_and_cut(made: &Made, step: usize) {
     let good = std::fs::read(&made.path).unwrap();
-    assert!(!damaged(&made, &made.path));
+    assert_eq!(damage(made, &made.path), Vec::<String>::new());
     let bad = made.path.with_extension("bad");
     // A few flips are harmless: deflate has bits that say nothing (after its end, in codes of symbols it never uses).
     // Decoding proves the same bytes out of them, by CRC and SHA-256; that the file differs, its own SHA-256 tells.
     let mut harmless = 0;
-    for at in 0..good.len() {
+    for at in (0..good.len()).step_by(step) {
         let mut bytes = good.clone();
         bytes[at] ^= 0x20;
         std::fs::write(&bad, &bytes).unwrap();
-        harmless += usize::from(!damaged(&made, &bad));
+        harmless += usize::from(damage(made, &bad).is_empty());
         let finished = &made.finished;
         assert!(prove(&bad, finished.size, &finished.sha256, &Cancel::default()).is_err(), "flip at {at}");
         std::fs::write(&bad, &good[..at]).unwrap();
-        assert!(damaged(&made, &bad), "cut at {at} of {}", good.len());
+        assert!(!damage(made, &bad).is_empty(), "cut at {at} of {}", good.len());
     }
-    assert!(harmless * 100 < good.len(), "{harmless} flips in {} bytes passed decoding", good.len());
+    assert!(harmless * step * 100 < good.len(), "{harmless} flips in {} bytes passed decoding", good.len());
+    // Nothing of an encrypted file is without meaning.
+    assert!(made.keys.is_none() || harmless == 0, "{harmless}");
+}
+
+fn two_collections(writer: &ArchiveWriter<'_>) {
+    store(writer, &name("a"), 5, 40);
+    store(writer, &name("b"), 900, 100);
+}
+
+#[test]
+fn every_flipped_byte_and_every_cut_of_an_archive_is_found() {
+    flip_and_cut(&make(two_collections), 1);
+    flip_and_cut(&make_sealed(two_collections), 13);
+}
+
+#[test]
+#[ignore = "long: every byte of an encrypted archive"]
+fn every_flipped_byte_and_every_cut_of_an_encrypted_archive_is_found() {
+    flip_and_cut(&make_sealed(two_collections), 1);
+}
+
+#[test]
+fn the_damaged_entry_is_named_and_no_other() {
+    let fill = |writer: &ArchiveWriter<'_>| {
+        for stem in ["a", "b", "c"] {
+            let unit = writer.unit();
+            unit.sized(&name(stem), 4 << 20, &mut Noise(7)).unwrap();
+            unit.commit().unwrap();
+        }
+    };
+    for made in [make(fill), make_sealed(fill)] {
+        let at = |stem: &str| {
+            let reader = made.reader().unwrap();
+            let entry = reader.index().iter().find(|e| e.path == format!("db/{stem}.bson")).unwrap();
+            usize::try_from(entry.offset).unwrap()
+        };
+        // The middle of b's data, which does not compress. Encryption adds less than a tenth of a percent to an offset.
+        let middle = (at("b") + at("c")) / 2;
+        let mut bytes = std::fs::read(&made.path).unwrap();
+        bytes[middle] ^= 1;
+        let bad = made.path.with_extension("bad");
+        std::fs::write(&bad, &bytes).unwrap();
+        let found = damage(&made, &bad).join("\n");
+        assert!(found.contains("db/b.bson"), "{found}");
+        assert!(!found.contains("db/a.bson") && !found.contains("db/c.bson"), "{found}");
+    }
+}
+
+#[test]
+fn an_entry_of_an_encrypted_archive_is_reached_without_reading_what_lies_before() {
+    let mut last = Vec::new();
+    let made = make_sealed(|writer| {
+        store(writer, &name("large"), 20_000, 1000);
+        last = store(writer, &name("last"), 10, 100);
+    });
+    // What is not read may be broken: only the entry, the index and the ends are.
+    let mut bytes = std::fs::read(&made.path).unwrap();
+    let quarter = bytes.len() / 4;
+    bytes[quarter..2 * quarter].fill(0);
+    let bad = made.path.with_extension("bad");
+    std::fs::write(&bad, &bytes).unwrap();
+    let reader = made.reader_of(&bad).unwrap();
+    let mut found = Vec::new();
+    reader.open(&name("last")).unwrap().read_to_end(&mut found).unwrap();
+    assert!(found == last);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::index::{IndexEntry, IndexSpool};
 use super::output::{Message, OutputThread, Written};
 use super::tar_header::{data_header, file_header, padding, to_hex};
 use crate::error::{Error, Kind, Result};
+use crate::keys::Recipients;
 use crate::pipeline::{BLOCK_SIZE, Cancel, Pending, Pool, RecordBlock};
 use crate::source::{EntryName, FileEntry, FileKind, FileOutcome, FileOutput, Output, RecordStream, StreamTotals};
 use sha2::{Digest, Sha256};
@@ -40,8 +41,20 @@ pub struct ArchiveWriter<'p> {
     pool: &'p Pool,
     cancel: Cancel,
     mtime: i64,
+    is_sealed: bool,
     state: Mutex<Assembler>,
     output: OutputThread,
+}
+
+/// What an archive is begun with.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginning<'a> {
+    /// Time of the entries that engines store: seconds since 1970.
+    pub mtime: i64,
+    /// The text of `RESTORE.txt`.
+    pub restore_text: &'a str,
+    /// To whom it is encrypted; nobody: it is in clear.
+    pub recipients: &'a Recipients,
 }
 
 /// A finished archive.
@@ -51,7 +64,7 @@ pub struct Finished {
     pub size: u64,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
-    /// Offset of the first member that holds index data and nothing else.
+    /// Offset of the first member that holds index data and nothing else, in the decrypted archive.
     pub index_offset: u64,
     /// Stored bytes of those members.
     pub index_length: u64,
@@ -78,14 +91,16 @@ struct Place {
 }
 
 impl<'p> ArchiveWriter<'p> {
-    /// Begins an archive in `file` with `RESTORE.txt`. `mtime` is the time of the entries engines store, in seconds
-    /// since 1970.
+    /// Begins an archive in `file` with `RESTORE.txt`.
     ///
     /// # Errors
     /// When the output thread cannot be started.
-    pub fn begin(file: File, pool: &'p Pool, cancel: Cancel, mtime: i64, restore_text: &str) -> Result<Self> {
+    pub fn begin(file: File, pool: &'p Pool, cancel: Cancel, beginning: Beginning<'_>) -> Result<Self> {
+        let Beginning { mtime, restore_text, recipients } = beginning;
         let state = Assembler { tail: Vec::with_capacity(BLOCK_SIZE), members: 0, index: IndexSpool::new() };
-        let writer = Self { pool, cancel, mtime, state: Mutex::new(state), output: OutputThread::start(file)? };
+        let output = OutputThread::start(file, recipients)?;
+        let is_sealed = !recipients.is_empty();
+        let writer = Self { pool, cancel, mtime, is_sealed, state: Mutex::new(state), output };
         let place = writer.append_small(RESTORE_PATH, restore_text.as_bytes())?;
         let entry = IndexEntry::new(RESTORE_PATH, place.member, place.skip, restore_text.as_bytes());
         writer.lock().index.push(&entry)?;
@@ -107,7 +122,7 @@ impl<'p> ArchiveWriter<'p> {
     /// # Errors
     /// When writing fails. The file is then worthless.
     pub fn finish(self) -> Result<Finished> {
-        let Self { pool, cancel: _, mtime, state, output } = self;
+        let Self { pool, mtime, state, output, .. } = self;
         let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let index = std::mem::replace(&mut state.index, IndexSpool::new()).close()?;
         // The index needs every member's offset, and its header needs its length: flush, ask, then count before writing.
@@ -132,8 +147,8 @@ impl<'p> ArchiveWriter<'p> {
         // Padding of the index, then the two zero blocks that end a tar archive.
         state.tail.resize(padding(length) + 1024, 0);
         state.flush(pool, &output)?;
-        let Written { size, sha256, offsets } = output.finish()?;
-        let offset = |member: u64| usize::try_from(member).ok().and_then(|m| offsets.get(m)).copied().unwrap_or(size);
+        let Written { size, sha256, length, offsets } = output.finish()?;
+        let offset = |member: u64| usize::try_from(member).ok().and_then(|m| offsets.get(m)).copied().unwrap_or(length);
         Ok(Finished {
             size,
             sha256,
@@ -286,6 +301,10 @@ impl UnitOutput<'_> {
 }
 
 impl Output for UnitOutput<'_> {
+    fn is_sealed(&self) -> bool {
+        self.writer.is_sealed
+    }
+
     fn stream(&self, name: &EntryName) -> Result<Box<dyn RecordStream + '_>> {
         Ok(Box::new(StreamWriter {
             unit: self,

@@ -2,7 +2,7 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    completions, config, create, exit, forget, hold, list, list_modules, man, prune, restore, show, stats, time,
+    completions, config, create, exit, forget, hold, key, list, list_modules, man, prune, restore, show, stats, time,
     verify, verify_collections,
 };
 use crate::config::BackupType;
@@ -82,6 +82,7 @@ pub enum Command {
     Release(hold::ReleaseArgs),
     Forget(forget::Args),
     Stats(stats::Args),
+    Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),

@@ -9,6 +9,7 @@ mod exit;
 mod failure;
 mod forget;
 mod hold;
+mod key;
 mod list;
 mod list_modules;
 mod log;
@@ -96,6 +97,7 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::Release(args) => hold::release(args, settings),
         Command::Forget(args) => forget::run(args, settings),
         Command::Stats(args) => stats::run(args, settings),
+        Command::Key(args) => key::run(args, settings),
         Command::Config(args) => config::run(args, settings),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -44,6 +44,12 @@ pub struct Args {
     /// What to do where the target holds data already
     #[arg(long, value_enum, value_name = "HOW", default_value = "refuse", conflicts_with = "to_directory")]
     existing: Existing,
+    /// File of the private key that opens encrypted archives; may be repeated
+    #[arg(short, long, value_name = "FILE")]
+    identity: Vec<PathBuf>,
+    /// Believe a manifest without a signature, though `repository.signing` is set up
+    #[arg(long)]
+    allow_unsigned: bool,
     /// Resolve, check and count, but change nothing
     #[arg(long)]
     dry_run: bool,
@@ -99,6 +105,8 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         existing: args.existing.into(),
         safety_backup: !args.no_safety_backup,
         consent: &|plan| consent(args, plan),
+        identities: settings::identities(&config, &args.identity)?,
+        allow_unsigned: args.allow_unsigned,
         dry_run: args.dry_run,
         wait: settings.wait,
         now: time::now,

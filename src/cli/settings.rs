@@ -4,9 +4,10 @@ use crate::cli::args::{Color, Global, LogFormat, Which};
 use crate::cli::log::{Level, Log};
 use crate::cli::progress::Progress;
 use crate::cli::{process, time};
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Environment, Secret};
 use crate::error::{Error, Kind, Result};
 use crate::event::Events;
+use crate::keys::Identities;
 use crate::names::{BackupId, Scope, TenantId};
 use crate::pipeline::Cancel;
 use crate::repository::{Catalog, Entry, Repository, Wait};
@@ -94,7 +95,7 @@ impl Settings {
 /// # Errors
 /// When there is no repository, or it cannot be read.
 pub fn repository(config: &Config) -> Result<Repository> {
-    Repository::open(&config.repository.location, config.repository.id.as_deref())
+    Repository::open(&config.repository)
 }
 
 /// The configured repository's catalog.
@@ -103,6 +104,20 @@ pub fn repository(config: &Config) -> Result<Repository> {
 /// As [`repository`], and when it cannot be listed.
 pub fn catalog(config: &Config) -> Result<Catalog> {
     repository(config)?.catalog()
+}
+
+/// What opens encrypted archives: the identity files of the configuration, and those of `--identity`, which must be there.
+///
+/// # Errors
+/// [`Kind::Key`] when a file cannot be used.
+pub fn identities(config: &Config, given: &[PathBuf]) -> Result<Arc<Identities>> {
+    let encryption = &config.repository.encryption;
+    let files: Vec<_> = given.iter().chain(&encryption.identities).cloned().collect();
+    let identities = Identities::read(&files, encryption.passphrase.as_ref().map(Secret::reveal))?;
+    match identities.absent().iter().find(|file| given.contains(file)) {
+        Some(file) => Err(Error::new(Kind::Key, format!("the identity file {} does not exist", file.display()))),
+        None => Ok(Arc::new(identities)),
+    }
 }
 
 /// The scope that `--tenant` names.

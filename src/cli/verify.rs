@@ -7,27 +7,43 @@ use crate::cli::settings::{self, Settings};
 use crate::cli::{args, text, time};
 use crate::error::Result;
 use crate::repository::VerifyLevel;
-use crate::verify::{self, Options};
+use crate::verify::{self, Options, Which};
 use clap::ValueEnum;
+use std::path::PathBuf;
 
 /// Verify stored backups against their manifests
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = exit::help(
-    "backup verify latest\nbackup verify --all --level stored\nbackup verify system-backup-2025-12-20T10-30-00-000Z",
-    &[Exit::Damaged, Exit::NotFound, Exit::Locked]))]
+    "backup verify latest\nbackup verify --all --level stored\nbackup verify --slice 1/7    # the first of seven nights that read everything",
+    &[Exit::Damaged, Exit::NotFound, Exit::Locked, Exit::Key]))]
 pub struct Args {
     /// Id of a backup (see `backup list`), or `latest`
-    #[arg(value_name = "ID|latest", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "ID|latest", required_unless_present_any = ["all", "slice"], conflicts_with_all = ["all", "slice"])]
     id: Option<String>,
     /// Every backup
-    #[arg(long, conflicts_with = "tenant")]
+    #[arg(long, conflicts_with_all = ["tenant", "slice"])]
     all: bool,
+    /// Every backup whose turn is K of N; all N turns together are all backups
+    #[arg(long, value_name = "K/N", value_parser = slice, conflicts_with = "tenant")]
+    slice: Option<(u32, u32)>,
     /// With `latest`: among this tenant's backups
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
-    /// stored: bytes against their hashes; decoded: every record and file read too
-    #[arg(long, value_enum, value_name = "LEVEL", default_value = "decoded")]
-    level: Level,
+    /// How deep; default: decoded, or stored where no key here opens an encrypted archive
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    level: Option<Level>,
+    /// File of the private key that opens encrypted archives; may be repeated
+    #[arg(short, long, value_name = "FILE")]
+    identity: Vec<PathBuf>,
+}
+
+/// Reads `K/N`, 1 ≤ K ≤ N.
+fn slice(text: &str) -> std::result::Result<(u32, u32), String> {
+    let parts = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((k, n)) if 1 <= k && k <= n => Ok((k, n)),
+        _ => Err("write K/N with 1 ≤ K ≤ N, for example 1/7".to_owned()),
+    }
 }
 
 /// `--level`.
@@ -43,30 +59,41 @@ enum Level {
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let level = match args.level {
-        Level::Stored => VerifyLevel::Stored,
-        Level::Decoded => VerifyLevel::Decoded,
-        Level::Restored => return Err(not_yet("--level restored").hint("use --level decoded")),
+        None => None,
+        Some(Level::Stored) => Some(VerifyLevel::Stored),
+        Some(Level::Decoded) => Some(VerifyLevel::Decoded),
+        Some(Level::Restored) => return Err(not_yet("--level restored").hint("use --level decoded")),
     };
     let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
-    let ids = match &args.id {
+    let id = match &args.id {
         Some(id) => {
             let which = settings::which(&args::Which { id: id.clone(), before: None }, &config)?;
             let catalog = settings::catalog(&config)?;
-            Some(vec![settings::entry(&catalog, &which, &scope)?.id.clone()])
+            Some(settings::entry(&catalog, &which, &scope)?.id.clone())
         }
         None => None,
     };
+    let which = match (&id, args.slice) {
+        (Some(id), _) => Which::One(id),
+        (None, Some((number, of))) => Which::Slice { number, of },
+        (None, None) => Which::All,
+    };
     let reports = verify::run(&Options {
         config: &config,
-        ids,
+        which,
         level,
+        identities: settings::identities(&config, &args.identity)?,
         wait: settings.wait,
         now: time::now,
         events: settings.events.clone(),
         cancel: settings.cancel()?,
     })?;
-    let verdict = |report: &verify::Report| if report.valid { Exit::Success } else { Exit::Damaged };
+    let verdict = |report: &verify::Report| match level {
+        _ if !report.valid => Exit::Damaged,
+        Some(asked) if report.level < asked => Exit::Key,
+        _ => Exit::Success,
+    };
     let exit = reports.iter().map(verdict).fold(Exit::Success, Exit::or);
     Ok(Report::new(render(&reports), &reports)?.exit(exit))
 }
@@ -74,18 +101,14 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
 fn render(reports: &[verify::Report]) -> String {
     let mut out = String::new();
     for report in reports {
-        let level = match report.level {
-            VerifyLevel::Stored => "stored bytes",
-            VerifyLevel::Decoded => "decoded",
-            VerifyLevel::Restored => "restored",
-        };
-        let verdict = if report.valid { "valid" } else { "DAMAGED" };
-        out.push_str(&format!("{}: {verdict} ({level})\n", report.id));
+        out.push_str(&format!("{}: {}\n", report.id, verdict(report.valid, report.level)));
         for component in &report.components {
-            let verdict = if component.valid { "valid" } else { "DAMAGED" };
-            out.push_str(&format!("  {}: {verdict}\n", component.archive));
+            out.push_str(&format!("  {}: {}\n", component.archive, verdict(component.valid, component.level)));
             for damage in &component.damage {
                 out.push_str(&format!("    - {}\n", text::printable(damage)));
+            }
+            if let Some(reason) = &component.no_key {
+                out.push_str(&format!("    not decoded: {}\n", text::printable(reason)));
             }
         }
         if !report.not_expired {
@@ -95,4 +118,14 @@ fn render(reports: &[verify::Report]) -> String {
     let valid = reports.iter().filter(|report| report.valid).count();
     out.push_str(&format!("{valid} of {} valid\n", text::count(reports.len() as u64, "backup", "backups")));
     out
+}
+
+/// Of bytes alone nobody can say more than that they are there.
+fn verdict(valid: bool, level: VerifyLevel) -> &'static str {
+    match (valid, level) {
+        (false, _) => "DAMAGED",
+        (true, VerifyLevel::Stored) => "stored bytes intact",
+        (true, VerifyLevel::Decoded) => "valid (decoded)",
+        (true, VerifyLevel::Restored) => "valid (restored)",
+    }
 }

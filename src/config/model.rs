@@ -1,6 +1,7 @@
 //! The resolved configuration: what every other part of the program works with. Values here are checked, defaults are
 //! filled in, paths are absolute, secrets are wrapped. `config::load` is the only maker.
 
+use crate::keys::{Recipients, VerifyingKey};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -70,6 +71,48 @@ pub struct Repository {
     pub location: PathBuf,
     /// The id `repository.json` must carry, where configured.
     pub id: Option<String>,
+    /// To whom archives are encrypted, and what opens them.
+    pub encryption: Encryption,
+    /// Whose signature manifests carry; none: they are not signed, and signatures are not looked at.
+    pub signing: Option<Signing>,
+}
+
+impl Repository {
+    /// One at `location`, in clear and not signed, whatever its id.
+    pub fn at(location: impl Into<PathBuf>) -> Self {
+        Self { location: location.into(), id: None, encryption: Encryption::default(), signing: None }
+    }
+}
+
+/// The `repository.encryption` section.
+#[derive(Debug, Clone, Default)]
+pub struct Encryption {
+    /// To whom archives are encrypted that say nothing else; nobody: they are in clear.
+    pub recipients: Recipients,
+    /// The file some of them came from.
+    pub recipients_file: Option<PathBuf>,
+    /// A passphrase, which also opens.
+    pub passphrase: Option<Secret>,
+    /// Files of private keys; some may not be on this machine.
+    pub identities: Vec<PathBuf>,
+}
+
+/// The `repository.signing` section.
+#[derive(Debug, Clone)]
+pub struct Signing {
+    /// File of the private key, where backups are made.
+    pub private_key: Option<PathBuf>,
+    /// The keys whose signature is accepted.
+    pub public_keys: Vec<VerifyingKey>,
+}
+
+/// How one archive is encrypted.
+#[derive(Debug, Clone, Default)]
+pub struct Sealing {
+    /// To whom, instead of the repository's recipients where there are any.
+    pub recipients: Recipients,
+    /// It may not be written in clear.
+    pub required: bool,
 }
 
 /// How archives are compressed.
@@ -86,6 +129,8 @@ pub struct Source {
     pub engine: Engine,
     /// Back up every collection of it, as one component of its own outside the modules.
     pub whole_database: bool,
+    /// How that component is encrypted.
+    pub sealing: Sealing,
 }
 
 /// The engine of a source, with what it needs.
@@ -153,6 +198,8 @@ pub struct ExtraFiles {
     pub exclude: Vec<String>,
     /// Need not exist.
     pub optional: bool,
+    /// How the archive is encrypted.
+    pub sealing: Sealing,
 }
 
 /// What a licence grants.
@@ -215,6 +262,8 @@ pub struct Module {
     pub file_uploads: Vec<String>,
     /// Foreign keys between collections.
     pub relationships: Vec<Relationship>,
+    /// How its own archives are encrypted.
+    pub sealing: Sealing,
 }
 
 /// One collection of a module. The source is resolved from the collection, the module, or the only source there is.

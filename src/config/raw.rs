@@ -61,7 +61,43 @@ RawRepository {
     location: Option<String>,
     /// The id that the repository must carry: guards against an unmounted disk.
     id: Option<String>,
+    /// To whom archives are encrypted, and what opens them.
+    encryption: Option<RawEncryption>,
+    /// Whose signature manifests carry.
+    signing: Option<RawSigning>,
 }}
+
+section! {
+/// To whom archives are encrypted (age), and what opens them. Without recipients and passphrase they are in clear.
+RawEncryption {
+    /// Public keys (`age1…`), any of whose owners can read.
+    #[serde(default)]
+    recipients: Vec<String>,
+    /// File of further public keys, one a line; `backup key rotate` keeps it.
+    recipients_file: Option<String>,
+    /// A passphrase instead of public keys, for small set-ups: whoever makes backups can then read them.
+    passphrase: Option<Either<String, RawSecret>>,
+    /// Files of private keys, for verify and restore. They need not be on the machine that makes backups.
+    #[serde(default)]
+    identities: Vec<String>,
+}}
+
+section! {
+/// Whose signature (Ed25519) manifests carry.
+RawSigning {
+    /// File of the private key; only where backups are made.
+    private_key: Option<String>,
+    /// Public keys (`ed25519:…`) whose signature verify and restore accept.
+    #[schemars(required)]
+    public_keys: Option<Vec<String>>,
+}}
+
+/// Whether an archive may be written in clear.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawEncrypt {
+    Required,
+}
 
 section! {
 /// How archives are compressed.
@@ -112,6 +148,11 @@ RawSource {
     path: Option<String>,
     /// Back up every collection, as an archive of its own outside the modules.
     whole_database: Option<bool>,
+    /// With `wholeDatabase`: `required` is never written in clear, even if nobody to encrypt it to is configured.
+    encrypt: Option<RawEncrypt>,
+    /// With `wholeDatabase`: public keys (`age1…`) this is encrypted to, instead of those of `repository.encryption`.
+    #[serde(default)]
+    recipients: Vec<String>,
 }}
 
 section! {
@@ -154,6 +195,11 @@ RawExtraFiles {
     exclude: Vec<String>,
     /// Need not exist.
     optional: Option<bool>,
+    /// `required`: never written in clear, even if nobody to encrypt it to is configured.
+    encrypt: Option<RawEncrypt>,
+    /// Public keys (`age1…`) this is encrypted to, instead of those of `repository.encryption`.
+    #[serde(default)]
+    recipients: Vec<String>,
 }}
 
 section! {
@@ -220,6 +266,11 @@ RawModule {
     /// Foreign keys to check.
     #[serde(default)]
     relationships: Vec<RawRelationship>,
+    /// `required`: never written in clear, even if nobody to encrypt it to is configured.
+    encrypt: Option<RawEncrypt>,
+    /// Public keys (`age1…`) this is encrypted to, instead of those of `repository.encryption`.
+    #[serde(default)]
+    recipients: Vec<String>,
 }}
 
 section! {

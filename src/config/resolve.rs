@@ -1,11 +1,12 @@
 //! From the file as written to the configuration the program works with: defaults, absolute paths, secrets, and every
 //! check of meaning. Findings are collected, never returned one by one.
 
+mod keys;
 mod modules;
 mod schedule;
 mod sources;
 
-use super::model::{Compression, Config, License, Repository};
+use super::model::{Compression, Config, License};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};
 use super::raw::RawConfig;
@@ -80,10 +81,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     if !(1..=12).contains(&level) {
         resolver.problem(&At::root("compression").key("level"), "must be from 1 to 12");
     }
-    let repository = raw.repository.map_or((String::new(), None), |r| (r.location.unwrap_or_default(), r.id));
-    if repository.0.is_empty() && resolver.problems.len() == 0 {
-        resolver.problem(&At::root("repository").key("location"), "must not be empty");
-    }
+    let repository = resolver.repository(raw.repository);
     let sources = resolver.sources(raw.sources);
     let uploads = resolver.uploads(raw.uploads);
     let extra_files = resolver.extra_files(raw.extra_files);
@@ -98,7 +96,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         file: file.to_owned(),
         installation,
         timezone,
-        repository: Repository { location: resolver.path(&repository.0), id: repository.1 },
+        repository,
         compression: Compression { level: u8::try_from(level).unwrap_or(3) },
         sources,
         uploads,

@@ -1,6 +1,6 @@
 //! The resolved configuration for people and programs, without secrets.
 
-use super::model::{Config, Engine, IdType, JobAction, Owner, Retention};
+use super::model::{Config, Encryption, Engine, IdType, JobAction, Owner, Repository, Retention, Sealing};
 use super::secret::mask_uri;
 use crate::config::Only;
 use crate::error::{Error, Kind, Result};
@@ -12,10 +12,12 @@ pub fn show(config: &Config) -> Value {
         Engine::MongoDb { uri, database, consistency } => json!({
             "engine": "mongodb", "uri": mask_uri(uri.reveal()), "database": database,
             "consistency": format!("{consistency:?}").to_lowercase(), "wholeDatabase": source.whole_database,
+            "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
         }),
-        Engine::Sqlite { path } => {
-            json!({ "engine": "sqlite", "path": path, "wholeDatabase": source.whole_database })
-        }
+        Engine::Sqlite { path } => json!({
+            "engine": "sqlite", "path": path, "wholeDatabase": source.whole_database,
+            "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
+        }),
     });
     let uploads = config.uploads.iter().map(|upload| {
         json!({
@@ -25,7 +27,10 @@ pub fn show(config: &Config) -> Value {
     });
     let extra_files = named(&config.extra_files, |extra| {
         let paths: Vec<_> = extra.paths.iter().map(|(path, _)| path).collect();
-        json!({ "paths": paths, "exclude": extra.exclude, "optional": extra.optional })
+        json!({
+            "paths": paths, "exclude": extra.exclude, "optional": extra.optional,
+            "encrypt": required(&extra.sealing), "recipients": own(&extra.sealing),
+        })
     });
     let modules = named(&config.modules, |module| {
         let collections = module
@@ -41,6 +46,7 @@ pub fn show(config: &Config) -> Value {
             "licenseFeature": module.license_feature, "dependencies": module.dependencies,
             "collections": collections.collect::<Vec<_>>(), "fileUploads": module.file_uploads,
             "relationships": relationships.collect::<Vec<_>>(),
+            "encrypt": required(&module.sealing), "recipients": own(&module.sealing),
         })
     });
     let id_type = match config.tenancy.id_type {
@@ -57,7 +63,7 @@ pub fn show(config: &Config) -> Value {
     let mut shown = json!({
         "installation": config.installation,
         "timezone": config.timezone.name(),
-        "repository": { "location": config.repository.location, "id": config.repository.id },
+        "repository": repository(&config.repository),
         "compression": { "algorithm": "gzip", "level": config.compression.level },
         "sources": sources,
         "uploads": uploads.collect::<Vec<_>>(),
@@ -88,6 +94,32 @@ pub fn show(config: &Config) -> Value {
 pub fn show_yaml(config: &Config) -> Result<String> {
     serde_saphyr::to_string(&show(config))
         .map_err(|error| Error::new(Kind::Internal, "cannot write the configuration as YAML").cause(error))
+}
+
+fn repository(repository: &Repository) -> Value {
+    let Encryption { recipients, passphrase, identities, .. } = &repository.encryption;
+    let set_up = !(recipients.is_empty() && identities.is_empty());
+    // Those of `recipientsFile` are among them: what is shown is resolved.
+    let keys: Vec<_> = recipients.keys().iter().map(ToString::to_string).collect();
+    json!({
+        "location": repository.location,
+        "id": repository.id,
+        "encryption": set_up.then(|| json!({
+            "recipients": keys, "passphrase": passphrase.as_ref().map(|_| "***"), "identities": identities,
+        })),
+        "signing": repository.signing.as_ref().map(|signing| json!({
+            "privateKey": signing.private_key,
+            "publicKeys": signing.public_keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })),
+    })
+}
+
+fn required(sealing: &Sealing) -> Value {
+    if sealing.required { "required".into() } else { Value::Null }
+}
+
+fn own(sealing: &Sealing) -> Value {
+    if sealing.recipients.is_empty() { Value::Null } else { json!(sealing.recipients) }
 }
 
 fn named<V>(map: &std::collections::BTreeMap<String, V>, show: impl Fn(&V) -> Value) -> Value {

@@ -140,7 +140,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
         ("license: {onInvalid: keep}", "`license.onInvalid`"),
         ("license: {graceDays: 3}", "`license.graceDays`"),
         ("tenancy: {discover: {source: a}}", "`tenancy.discover`"),
-        ("extraFiles: {keys: {paths: [a], encrypt: required}}", "`extraFiles.keys.encrypt`"),
         ("compression: {algorithm: zstd}", "`zstd`"),
         ("sources: {p: {engine: postgres}}", "`postgres`"),
         ("sources: {m: {engine: mongodb, uri: 'mongodb://h', database: 'a_{tenant}'}}", "`{tenant}`"),
@@ -148,10 +147,30 @@ fn what_is_not_there_yet_is_refused_by_name() {
         let found = mistakes(&with(text)).join("\n");
         assert!(found.contains(name) && found.contains("not supported yet by this version"), "{name}: {found}");
     }
-    for key in ["encryption", "signing"] {
-        let found = mistakes(&format!("installation: x\nrepository: {{location: b, {key}: {{}}}}\n")).join("\n");
-        assert!(found.contains(&format!("`repository.{key}` is not supported yet")), "{found}");
+}
+
+#[test]
+fn mistakes_in_keys_are_named_and_private_ones_not_repeated() {
+    let private = "AGE-SECRET-KEY-1QQPQYRQAHPQ6D8CJVXNY0X5PZVV7ZQ0D9C3S9Y6H4J4R6S6Q8K0S7TLT4";
+    for (section, at, message) in [
+        ("encryption: {recipients: [age1nonsense]}", "repository.encryption.recipients[0]", "is no age public key"),
+        (
+            &format!("encryption: {{recipients: [{private}]}}"),
+            "repository.encryption.recipients[0]",
+            "is a private key",
+        ),
+        ("encryption: {recipientsFile: absent.txt}", "repository.encryption.recipientsFile", "cannot read"),
+        ("encryption: {passphrase: short}", "repository.encryption.passphrase", "is too short"),
+        ("signing: {publicKeys: []}", "repository.signing.publicKeys", "at least one"),
+        ("signing: {publicKeys: [ed25519:abc]}", "repository.signing.publicKeys[0]", "is no public key for signatures"),
+        ("signing: {privateKey: a}", "repository.signing", "the key `publicKeys` is missing"),
+    ] {
+        let found = mistakes(&format!("installation: x\nrepository: {{location: b, {section}}}\n")).join("\n");
+        assert!(found.contains(at) && found.contains(message), "{section}: {found}");
+        assert!(!found.contains(private), "{found}");
     }
+    let found = mistakes(&with("sources: {m: {engine: sqlite, path: a, encrypt: required}}")).join("\n");
+    assert!(found.contains("go with `wholeDatabase`"), "{found}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::progress::Observed;
-use crate::archive::{self, ArchiveWriter, Finished};
+use crate::archive::{self, ArchiveWriter, Beginning, Finished};
 use crate::config::{Consistency, Engine};
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
@@ -47,6 +47,7 @@ pub fn store_all(
     for planned in &plan.components {
         options.cancel.check()?;
         let component = match &planned.trees {
+            _ if planned.refused => run.refuse(planned),
             Some(trees) => {
                 // Databases come first: none is kept waiting while files are read.
                 run.views.clear();
@@ -139,9 +140,10 @@ impl<'a> Run<'a> {
             }
         }
 
-        let relative = format!("{}.tar.gz", planned.archive);
+        let relative = planned.file();
         let cancel = self.options.cancel.child();
-        let writer = self.begin(&relative, &cancel, &source::recovery_text(&planned.engine, &server.database))?;
+        let text = source::recovery_text(&planned.engine, &server.database);
+        let writer = self.begin(planned, &relative, &cancel, &text)?;
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
         let results = self.read_units(planned, view.as_ref(), &writer, &cancel, view.units(&wanted));
         self.options.cancel.check()?;
@@ -230,8 +232,9 @@ impl<'a> Run<'a> {
         let events = &self.options.events;
         let item = planned.archive.clone();
         events.emit(Event::Started { item: item.clone(), total: planned.bytes });
-        let relative = format!("{}.tar.gz", planned.archive);
-        let writer = self.begin(&relative, &self.options.cancel, &source::recovery_text("files", ""))?;
+        let relative = planned.file();
+        let text = source::recovery_text("files", "");
+        let writer = self.begin(planned, &relative, &self.options.cancel, &text)?;
         let mut output = writer.unit();
         let mut progress = |_: &str, bytes| events.emit(Event::Advanced { item: item.clone(), bytes, records: 1 });
         let stored = files::read(trees, &mut output, &self.options.cancel, &mut progress)?;
@@ -253,9 +256,27 @@ impl<'a> Run<'a> {
         Ok(component)
     }
 
-    fn begin(&self, relative: &str, cancel: &Cancel, text: &str) -> Result<ArchiveWriter<'a>> {
+    /// Nothing of it is written: it may not be in clear.
+    fn refuse(&self, planned: &PlannedComponent) -> Component {
+        let mut component = self.component(planned);
+        let what = "it must be encrypted (`encrypt: required`), but nobody to encrypt it to is configured";
+        fail_all(&mut component, planned, &Error::new(Kind::Key, what));
+        component.error = Some(what.to_owned());
+        let (item, error) = (planned.archive.clone(), Some(what.to_owned()));
+        self.options.events.emit(Event::Finished { item, done: Amount::default(), error });
+        component
+    }
+
+    fn begin(
+        &self,
+        planned: &PlannedComponent,
+        relative: &str,
+        cancel: &Cancel,
+        restore_text: &str,
+    ) -> Result<ArchiveWriter<'a>> {
         let file = self.staging.create(relative)?;
-        ArchiveWriter::begin(file, self.pool, cancel.clone(), self.began.timestamp(), text)
+        let beginning = Beginning { mtime: self.began.timestamp(), restore_text, recipients: &planned.encrypted_to };
+        ArchiveWriter::begin(file, self.pool, cancel.clone(), beginning)
     }
 
     /// Proves a finished archive from disk and records it; one that holds nothing usable is removed.
@@ -290,7 +311,8 @@ impl<'a> Run<'a> {
             size: 0,
             sha256: None,
             index: None,
-            encrypted: false,
+            encrypted: !planned.encrypted_to.is_empty(),
+            encrypted_to: planned.encrypted_to.names(),
             module_aware: true,
             collections_included: Vec::new(),
             consistency: None,

@@ -93,8 +93,7 @@ pub fn selected(options: &Options<'_>, selection: &Selection) -> Result<Created>
     let run = match run {
         Some(run) => run,
         None => {
-            let location = &options.config.repository.location;
-            let (repository, _) = Repository::open_or_create(location, options.config.repository.id.as_deref())?;
+            let (repository, _) = Repository::open_or_create(&options.config.repository)?;
             Run::new(options, repository, &selection.scope)?
         }
     };
@@ -129,9 +128,9 @@ impl Run {
 
 /// The repository, where its location exists. Where it does not, `create` may make it, unless an id is expected.
 fn existing_repository(config: &Config) -> Result<Option<Repository>> {
-    let (location, id) = (&config.repository.location, config.repository.id.as_deref());
-    let exists = location.symlink_metadata().is_ok();
-    if exists || id.is_some() { Repository::open(location, id).map(Some) } else { Ok(None) }
+    let settings = &config.repository;
+    let is_expected = settings.id.is_some() || settings.location.symlink_metadata().is_ok();
+    if is_expected { Repository::open(settings).map(Some) } else { Ok(None) }
 }
 
 fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Result<Manifest> {
@@ -161,8 +160,7 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
     }
     options.cancel.check()?;
     options.events.emit(Event::Phase("publishing"));
-    staging.publish(&manifest).map_err(|error| explain_space(error, repository, plan))?;
-    Ok(manifest)
+    staging.publish(manifest).map_err(|error| explain_space(error, repository, plan))
 }
 
 /// A full disk says what it needed and what it had.

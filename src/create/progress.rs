@@ -23,6 +23,10 @@ impl Observed<'_> {
 }
 
 impl Output for Observed<'_> {
+    fn is_sealed(&self) -> bool {
+        self.inner.is_sealed()
+    }
+
     fn stream(&self, name: &EntryName) -> Result<Box<dyn RecordStream + '_>> {
         Ok(Box::new(ObservedStream { inner: self.inner.stream(name)?, outer: self }))
     }

@@ -4,14 +4,13 @@ use crate::config::*;
 use crate::names::{Scope, TenantId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
     Config {
-        file: PathBuf::from("backup.yaml"),
+        file: std::path::PathBuf::from("backup.yaml"),
         installation: "test".into(),
         timezone: chrono_tz::UTC,
-        repository: Repository { location: PathBuf::from("/backups"), id: None },
+        repository: Repository::at("/backups"),
         compression: Compression { level: 3 },
         sources: BTreeMap::new(),
         uploads: Vec::new(),
@@ -51,6 +50,7 @@ fn module(required: bool, priority: i64, feature: Option<u8>, collections: Vec<u
         collections: collections.into_iter().map(collection).collect(),
         file_uploads: Vec::new(),
         relationships: Vec::new(),
+        sealing: Sealing::default(),
     }
 }
 

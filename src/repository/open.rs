@@ -3,10 +3,12 @@
 use super::durable::{create_folder, remove_file, remove_folder, sync_folder, write_file};
 use super::journal::{self, Earlier, Journal, Progress, Undertaking, UnfinishedRestore};
 use super::lock::{self, Lock, Wait};
+use super::signature::{self, Verdict};
 use super::staging::{STAGING, Staging};
 use super::{Catalog, FailedRun, Held, Verified, audit, catalog};
-use crate::config::BackupType;
+use crate::config::{self, BackupType, Signing};
 use crate::error::{Error, Kind, Result};
+use crate::keys::SigningKey;
 use crate::manifest::{FORMAT_VERSION, Manifest};
 use crate::names::{BackupId, Scope};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -41,14 +43,17 @@ struct Sentinel {
 pub struct Repository {
     location: PathBuf,
     id: String,
+    signing: Option<Signing>,
+    accepts_unsigned: bool,
 }
 
 impl Repository {
-    /// Opens the repository at `location`. Writes nothing.
+    /// Opens the repository that `settings` describe. Writes nothing.
     ///
     /// # Errors
-    /// [`Kind::Repository`] when there is none, or not the one with `expected_id`.
-    pub fn open(location: &Path, expected_id: Option<&str>) -> Result<Self> {
+    /// [`Kind::Repository`] when there is none, or not the one with the expected id.
+    pub fn open(settings: &config::Repository) -> Result<Self> {
+        let (location, expected_id) = (settings.location.as_path(), settings.id.as_deref());
         let wrong = |what: String| Error::new(Kind::Repository, what);
         let shown = location.display();
         let sentinel = location.join(SENTINEL);
@@ -76,17 +81,23 @@ impl Repository {
                 Err(wrong(format!("the repository at {shown} is {}, not {expected}", found.id))
                     .hint("is the right disk mounted? `repository.id` in the configuration says which is expected"))
             }
-            _ => Ok(Self { location: location.to_owned(), id: found.id }),
+            _ => Ok(Self {
+                location: location.to_owned(),
+                id: found.id,
+                signing: settings.signing.clone(),
+                accepts_unsigned: false,
+            }),
         }
     }
 
-    /// Opens, or makes the repository where `location` does not exist and no id is expected. True when it was made.
+    /// Opens, or makes the repository where its location does not exist and no id is expected. True when it was made.
     ///
     /// # Errors
     /// As [`Repository::open`], and when it cannot be made.
-    pub fn open_or_create(location: &Path, expected_id: Option<&str>) -> Result<(Self, bool)> {
-        if expected_id.is_some() || location.symlink_metadata().is_ok() {
-            return Self::open(location, expected_id).map(|repository| (repository, false));
+    pub fn open_or_create(settings: &config::Repository) -> Result<(Self, bool)> {
+        let location = settings.location.as_path();
+        if settings.id.is_some() || location.symlink_metadata().is_ok() {
+            return Self::open(settings).map(|repository| (repository, false));
         }
         let parent = location.parent().unwrap_or(Path::new("/"));
         create_folder(parent)?;
@@ -99,13 +110,13 @@ impl Repository {
         lay_out(building.path())?;
         match renameat_with(CWD, building.path(), CWD, location, RenameFlags::NOREPLACE) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Self::open(location, expected_id).map(|repository| (repository, false)),
+            Err(Errno::EXIST) => return Self::open(settings).map(|repository| (repository, false)),
             Err(e) => return Err(Error::io("create the repository", location, &e.into())),
         }
         // It has another name now; there is nothing left to remove.
         let _ = building.keep();
         sync_folder(parent)?;
-        Self::open(location, None).map(|repository| (repository, true))
+        Self::open(settings).map(|repository| (repository, true))
     }
 
     /// Its folder.
@@ -182,10 +193,34 @@ impl Repository {
         catalog::read(self)
     }
 
-    /// A backup's whole manifest.
+    /// The same repository, in which manifests of the time before signing was set up are believed. A wrong signature
+    /// still is not.
+    #[must_use]
+    pub fn accepting_unsigned(self) -> Self {
+        Self { accepts_unsigned: true, ..self }
+    }
+
+    /// The key that signs manifests, where signing is set up.
+    pub(super) fn signing_key(&self) -> Result<Option<SigningKey>> {
+        let Some(signing) = &self.signing else { return Ok(None) };
+        let hint = "`backup key generate --signing FILE` makes a key";
+        let Some(file) = &signing.private_key else {
+            return Err(
+                Error::new(Kind::Key, "manifests are to be signed, but there is no `signing.privateKey`").hint(hint)
+            );
+        };
+        let key = SigningKey::read(file).map_err(|e| e.hint(hint))?;
+        if signing.public_keys.contains(&key.public()) {
+            return Ok(Some(key));
+        }
+        let what = format!("{} signs as {}, which is not among the pinned keys", file.display(), key.public());
+        Err(Error::new(Kind::Key, what).hint("add it to `repository.signing.publicKeys` here and wherever is restored"))
+    }
+
+    /// A backup's whole manifest; its signature is checked where signing is set up.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] when there is no such backup, [`Kind::Damaged`] when it is unreadable.
+    /// [`Kind::NotFound`] when there is no such backup, [`Kind::Damaged`] when it is unreadable or not signed as it must.
     pub fn manifest(&self, id: &BackupId) -> Result<Manifest> {
         let path = self.manifest_path(id);
         let body = match std::fs::read(&path) {
@@ -203,7 +238,24 @@ impl Repository {
         if manifest.id != id.as_str() {
             return Err(unreadable(&format!("it says it is {}", manifest.id)));
         }
+        self.check_signature(&manifest, &body)?;
         Ok(manifest)
+    }
+
+    fn check_signature(&self, manifest: &Manifest, body: &[u8]) -> Result<()> {
+        let Some(signing) = &self.signing else { return Ok(()) };
+        let id = &manifest.id;
+        match signature::check(body, manifest.signature.as_deref(), &signing.public_keys) {
+            Verdict::Signed => Ok(()),
+            Verdict::Unsigned if self.accepts_unsigned => Ok(()),
+            Verdict::Unsigned => Err(Error::new(Kind::Damaged, format!("the manifest of {id} is not signed"))
+                .hint("was it made before signing was set up? `restore --allow-unsigned` believes it")),
+            Verdict::Forged => {
+                let what = format!("the manifest of {id} is not signed by a pinned key, or was changed since");
+                Err(Error::new(Kind::Damaged, what)
+                    .hint("do not restore it; `repository.signing.publicKeys` lists the keys that are believed"))
+            }
+        }
     }
 
     /// Where a manifest is.
@@ -248,7 +300,7 @@ impl Repository {
     /// Begins a backup.
     ///
     /// # Errors
-    /// When its folder cannot be made, or its id is taken.
+    /// When its folder cannot be made, its id is taken, or ([`Kind::Key`]) it could not be signed at its end.
     pub fn begin(&self, id: &BackupId, backup_type: BackupType) -> Result<Staging> {
         Staging::begin(self, id, backup_type)
     }

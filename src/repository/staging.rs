@@ -1,9 +1,10 @@
 //! A backup that is being made: a folder of its own, which becomes a backup by two renames.
 
 use super::durable::{create_file, create_folder, remove_folder, sync_folder, sync_tree, write_file};
-use super::{METADATA, Repository};
+use super::{METADATA, Repository, signature};
 use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
+use crate::keys::SigningKey;
 use crate::manifest::Manifest;
 use crate::names::BackupId;
 use std::fs::File;
@@ -19,6 +20,7 @@ pub struct Staging {
     id: BackupId,
     backup_type: BackupType,
     path: PathBuf,
+    key: Option<SigningKey>,
     published: bool,
 }
 
@@ -30,9 +32,10 @@ impl Staging {
         if taken || path.exists() {
             return Err(Error::new(Kind::Internal, format!("a backup {id} exists already")));
         }
+        let key = repository.signing_key()?;
         create_folder(&path)?;
         sync_folder(&parent)?;
-        Ok(Self { repository: repository.clone(), id: id.clone(), backup_type, path, published: false })
+        Ok(Self { repository: repository.clone(), id: id.clone(), backup_type, path, key, published: false })
     }
 
     /// The folder.
@@ -58,14 +61,14 @@ impl Staging {
         super::durable::remove_file(&self.path.join(relative))
     }
 
-    /// Makes the backup exist: its folders are fsynced, renamed to their place, and then the manifest appears.
+    /// Makes the backup exist: its folders are fsynced, renamed to their place, and then the manifest appears. Returns
+    /// it as it was written: signed, where signing is set up.
     ///
     /// # Errors
     /// When the disk refuses. There is no backup then; what is left the scope's next run removes.
-    pub fn publish(mut self, manifest: &Manifest) -> Result<()> {
-        let body = serde_json::to_vec_pretty(manifest)
-            .map_err(|e| Error::new(Kind::Internal, "the manifest cannot be written").cause(e))?;
-        self.check(manifest)?;
+    pub fn publish(mut self, mut manifest: Manifest) -> Result<Manifest> {
+        let body = signature::write(&mut manifest, self.key.as_ref())?;
+        self.check(&manifest)?;
         sync_tree(&self.path)?;
         let folder = self.repository.folder(&self.id, self.backup_type);
         let kept = folder.parent().unwrap_or(&folder).to_owned();
@@ -88,7 +91,7 @@ impl Staging {
             });
         }
         self.published = true;
-        Ok(())
+        Ok(manifest)
     }
 
     /// What a manifest names must be here, and nothing of another backup: a last look before it is promised.

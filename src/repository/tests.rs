@@ -4,7 +4,7 @@ mod catalog;
 mod lock;
 
 use super::{FailedRun, Held, Repository, Verified, VerifyLevel, Wait};
-use crate::config::BackupType;
+use crate::config::{BackupType, Repository as Settings};
 use crate::error::Kind;
 use crate::manifest::Manifest;
 use crate::names::{BackupId, Scope, TenantId};
@@ -22,7 +22,7 @@ fn moment() -> DateTime<Utc> {
 /// A new repository, and the folder that goes with it.
 fn made() -> (TempDir, Repository) {
     let folder = tempfile::tempdir().unwrap();
-    let (repository, made) = Repository::open_or_create(&folder.path().join("backups"), None).unwrap();
+    let (repository, made) = Repository::open_or_create(&Settings::at(folder.path().join("backups"))).unwrap();
     assert!(made);
     (folder, repository)
 }
@@ -60,7 +60,7 @@ fn manifest(id: &BackupId, archives: &[(&str, u64)]) -> Manifest {
 fn publish(repository: &Repository, id: &BackupId) {
     let staging = repository.begin(id, BackupType::Daily).unwrap();
     staging.create("core/db.tar.gz").unwrap().write_all(b"bytes").unwrap();
-    staging.publish(&manifest(id, &[("core/db.tar.gz", 5)])).unwrap();
+    staging.publish(manifest(id, &[("core/db.tar.gz", 5)])).unwrap();
 }
 
 fn ids(repository: &Repository) -> Vec<BackupId> {
@@ -108,6 +108,7 @@ fn what_is_not_the_expected_repository_is_refused_and_stays_as_it_is() {
     sentinel("torn", r#"{"id": "ours", "form"#);
     sentinel("zeros", "\0\0\0\0");
     let before = tree(folder.path());
+    let settings = |name, id: Option<&str>| Settings { id: id.map(ToOwned::to_owned), ..Settings::at(at(name)) };
     for (name, expected_id, message) in [
         ("missing", Some("ours"), "there is no repository at"),
         ("dangling", None, "there is no repository at"),
@@ -119,8 +120,8 @@ fn what_is_not_the_expected_repository_is_refused_and_stays_as_it_is() {
         ("zeros", None, "repository.json is unreadable"),
     ] {
         for opened in [
-            Repository::open(&at(name), expected_id).map(|_| ()),
-            Repository::open_or_create(&at(name), expected_id).map(|_| ()),
+            Repository::open(&settings(name, expected_id)).map(|_| ()),
+            Repository::open_or_create(&settings(name, expected_id)).map(|_| ()),
         ] {
             let error = opened.unwrap_err();
             assert_eq!(error.kind, Kind::Repository, "{name}");
@@ -128,7 +129,7 @@ fn what_is_not_the_expected_repository_is_refused_and_stays_as_it_is() {
             assert!(error.hint.is_some() || message.ends_with("unreadable"), "{name}: {error}");
         }
     }
-    assert_eq!(Repository::open(&at("missing"), None).unwrap_err().kind, Kind::Repository);
+    assert_eq!(Repository::open(&Settings::at(at("missing"))).unwrap_err().kind, Kind::Repository);
     assert_eq!(tree(folder.path()), before);
 }
 
@@ -136,7 +137,7 @@ fn what_is_not_the_expected_repository_is_refused_and_stays_as_it_is() {
 fn a_new_repository_is_whole_and_nobody_elses_to_read() {
     let folder = tempfile::tempdir().unwrap();
     let location = folder.path().join("disk/backups");
-    let (repository, made) = Repository::open_or_create(&location, None).unwrap();
+    let (repository, made) = Repository::open_or_create(&Settings::at(&location)).unwrap();
     assert!(made);
     assert_private(&folder.path().join("disk"));
     let below = |path: &PathBuf| path.strip_prefix(&location).unwrap().to_string_lossy().into_owned();
@@ -156,7 +157,9 @@ fn a_new_repository_is_whole_and_nobody_elses_to_read() {
     assert_eq!(std::fs::read_dir(location.parent().unwrap()).unwrap().count(), 1, "nothing else was left beside it");
     assert!(ids(&repository).is_empty());
 
-    let (again, made) = Repository::open_or_create(&location, Some(repository.id())).unwrap();
+    let (again, made) =
+        Repository::open_or_create(&Settings { id: Some(repository.id().to_owned()), ..Settings::at(&location) })
+            .unwrap();
     assert!(!made);
     assert_eq!(again.id(), repository.id());
 }
@@ -168,7 +171,8 @@ fn runs_that_make_the_repository_at_once_get_one_and_the_same() {
     let start = std::sync::Barrier::new(8);
     let make = || {
         start.wait();
-        Repository::open_or_create(&location, None).map(|(repository, made)| (repository.id().to_owned(), made))
+        Repository::open_or_create(&Settings::at(&location))
+            .map(|(repository, made)| (repository.id().to_owned(), made))
     };
     let results: Vec<_> = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
@@ -191,7 +195,7 @@ fn publishing_makes_folder_and_manifest_appear_and_nothing_is_listed_before() {
     assert!(!repository.folder(&id, BackupType::Daily).exists());
 
     let staged = staging.path().to_owned();
-    staging.publish(&manifest(&id, &[("core/db.tar.gz", 5)])).unwrap();
+    staging.publish(manifest(&id, &[("core/db.tar.gz", 5)])).unwrap();
     assert!(!staged.exists());
     let archive = repository.archive(&id, BackupType::Daily, "core/db.tar.gz").unwrap();
     assert_eq!(std::fs::read(archive).unwrap(), b"bytes");
@@ -217,7 +221,7 @@ fn a_backup_that_is_dropped_unpublished_leaves_nothing() {
 #[test]
 fn an_id_that_is_taken_is_not_given_again() {
     let folder = tempfile::tempdir().unwrap();
-    let (repository, made) = Repository::open_or_create(&folder.path().join("backups"), None).unwrap();
+    let (repository, made) = Repository::open_or_create(&Settings::at(folder.path().join("backups"))).unwrap();
     assert!(made);
     let scope = Scope::SystemWide;
     let _lock = repository.lock_scope(&scope, "test", Wait::No).unwrap();
@@ -285,7 +289,7 @@ fn a_manifest_that_does_not_say_what_is_there_is_not_published() {
     ] {
         let staging = repository.begin(&id, BackupType::Daily).unwrap();
         staging.create(archive).unwrap().write_all(b"bytes").unwrap();
-        assert!(staging.publish(&wrong).is_err(), "{what}");
+        assert!(staging.publish(wrong).is_err(), "{what}");
         let catalog = repository.catalog().unwrap();
         assert!(catalog.backups.is_empty() && catalog.interrupted.is_empty(), "{what}: {catalog:?}");
     }
@@ -300,7 +304,7 @@ fn a_folder_whose_manifest_could_not_be_written_is_taken_back() {
     let obstacle = repository.location().join(format!("metadata/.{id}.json.tmp"));
     std::fs::create_dir(&obstacle).unwrap();
     let staging = repository.begin(&id, BackupType::Daily).unwrap();
-    staging.publish(&manifest(&id, &[])).unwrap_err();
+    staging.publish(manifest(&id, &[])).unwrap_err();
     assert!(!repository.manifest_path(&id).exists());
     assert!(!repository.folder(&id, BackupType::Daily).exists());
     std::fs::remove_dir(obstacle).unwrap();

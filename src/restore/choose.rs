@@ -3,12 +3,14 @@
 use super::{Options, Which};
 use crate::archive::{ArchiveReader, IndexAt};
 use crate::error::{Error, Kind, Result};
+use crate::keys::Identities;
 use crate::manifest::{Collection, Component, ComponentStatus, FORMAT_VERSION, Manifest};
 use crate::modules::{NOT_ASKED_FOR, Only};
 use crate::names::Scope;
 use crate::repository::Repository;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a restore reads.
 pub struct Choice {
@@ -34,6 +36,8 @@ pub struct Piece {
     pub component: Component,
     /// The collections to restore (databases), or the directories (files).
     pub collections: Vec<Collection>,
+    /// What opens it, where it is encrypted.
+    identities: Arc<Identities>,
 }
 
 impl Piece {
@@ -42,7 +46,14 @@ impl Piece {
         let lacking = || Error::new(Kind::Damaged, format!("the manifest gives no index of {}", self.path.display()));
         let index = self.component.index.as_ref().ok_or_else(lacking)?;
         let at = IndexAt { offset: index.offset, length: index.length, sha256: &index.sha256 };
-        ArchiveReader::open(&self.path, at)
+        let keys = self.component.encrypted.then(|| self.identities.clone());
+        ArchiveReader::open(&self.path, at, keys).map_err(|error| match error.kind {
+            Kind::Key => {
+                let to = format!("{} is encrypted to {}", self.place(), self.component.encrypted_to.join(", "));
+                error.context(to)
+            }
+            _ => error,
+        })
     }
 
     /// The backup and the archive.
@@ -101,7 +112,7 @@ fn by_id(options: &Options<'_>, repository: &Repository, manifest: &Manifest) ->
             let reason = component.error.as_deref().unwrap_or("it failed");
             warnings.push(format!("{} is not whole in {}: {reason}", title(component), manifest.id));
         }
-        pieces.extend(piece(repository, manifest, component)?);
+        pieces.extend(piece(options, repository, manifest, component)?);
     }
     let tenant = manifest.tenant_id.clone();
     Ok(Choice { id: manifest.id.clone(), tenant, pieces, passed_over: Vec::new(), warnings })
@@ -163,7 +174,7 @@ fn latest(
             let passed = waiting.remove(&key).unwrap_or_default();
             choice.passed_over.extend(passed.into_iter().map(|line| format!("{line}; taken from {}", manifest.id)));
             settled.insert(key, manifest.id.clone());
-            choice.pieces.extend(piece(repository, &manifest, component)?);
+            choice.pieces.extend(piece(options, repository, &manifest, component)?);
             if manifest.only.is_none() || manifest.only == options.only {
                 whole.extend(component.module.clone().map(|module| (module, manifest.id.clone())));
             }
@@ -251,12 +262,21 @@ fn asked_for(options: &Options<'_>, component: &Component) -> bool {
     half && (options.modules.is_empty() || modules.any(|module| options.modules.contains(module)))
 }
 
-fn piece(repository: &Repository, manifest: &Manifest, component: &Component) -> Result<Option<Piece>> {
+fn piece(
+    options: &Options<'_>,
+    repository: &Repository,
+    manifest: &Manifest,
+    component: &Component,
+) -> Result<Option<Piece>> {
     let Some(archive) = &component.archive else { return Ok(None) };
-    let path = repository.archive(&manifest.backup_id()?, manifest.backup_type, archive)?;
     let whole = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete);
-    let backup = manifest.id.clone();
-    Ok(Some(Piece { backup, path, collections: whole.cloned().collect(), component: component.clone() }))
+    Ok(Some(Piece {
+        backup: manifest.id.clone(),
+        path: repository.archive(&manifest.backup_id()?, manifest.backup_type, archive)?,
+        component: component.clone(),
+        collections: whole.cloned().collect(),
+        identities: options.identities.clone(),
+    }))
 }
 
 fn narrow(options: &Options<'_>, piece: &mut Piece) {

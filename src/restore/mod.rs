@@ -9,6 +9,7 @@ mod uploads;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
+use crate::keys::Identities;
 use crate::modules::Only;
 use crate::names::{BackupId, TenantId};
 use crate::pipeline::Cancel;
@@ -18,6 +19,7 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use crate::source::Existing;
 
@@ -59,6 +61,10 @@ pub struct Options<'a> {
     pub safety_backup: bool,
     /// Asked before anything that is there is changed, shown the plan; an error without consent.
     pub consent: &'a (dyn Fn(&Report) -> Result<()> + Sync),
+    /// Believe manifests that carry no signature, though signing is set up.
+    pub allow_unsigned: bool,
+    /// What opens encrypted archives.
+    pub identities: Arc<Identities>,
     /// Resolve, check and count, but change nothing.
     pub dry_run: bool,
     /// How long to wait for the repository's lock.
@@ -139,7 +145,10 @@ pub struct RestoredCollection {
 pub fn run(options: &Options<'_>) -> Result<Report> {
     let began = (options.now)();
     let config = options.config;
-    let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
+    let mut repository = Repository::open(&config.repository)?;
+    if options.allow_unsigned {
+        repository = repository.accepting_unsigned();
+    }
     let _lock = if options.to_directory.is_some() || options.dry_run {
         repository.lock_shared("restore", options.wait)?
     } else {

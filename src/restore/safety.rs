@@ -10,6 +10,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::manifest::Status;
 use crate::modules::{CollectionSpec, Component, Content, Records, Request, Selection};
 use crate::names::Scope;
+use crate::plan;
 use std::collections::BTreeSet;
 
 /// An archive for each of the restore's that changes something that is there.
@@ -32,7 +33,8 @@ pub fn components(config: &Config, pieces: &[Piece], live: &Live, uploads: &Uplo
     };
     let component = |piece: &Piece| {
         let archive = piece.component.archive.as_deref()?;
-        let archive = archive.strip_suffix(".tar.gz").unwrap_or(archive).to_owned();
+        let archive = archive.strip_suffix(plan::SEALED).unwrap_or(archive);
+        let archive = archive.strip_suffix(plan::EXTENSION).unwrap_or(archive).to_owned();
         Some(Component { archive, module: piece.component.module.clone(), content: content(piece)? })
     };
     pieces.iter().filter_map(component).collect()

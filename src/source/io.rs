@@ -27,6 +27,9 @@ impl EntryName {
 
 /// Where an engine puts what it reads. May be shared by threads.
 pub trait Output: Sync {
+    /// What is stored is encrypted: nothing of it may lie on a disk in clear on the way.
+    fn is_sealed(&self) -> bool;
+
     /// Opens a stream of records whose length is not known. It is cut into parts as it grows; dropping the stream
     /// without [`RecordStream::finish`] makes all of it void.
     ///
@@ -77,6 +80,9 @@ pub struct StreamTotals {
 pub trait Input: Sync {
     /// What it is, unlike any other input: what an engine has once taken out of it need not be taken out again.
     fn identity(&self) -> String;
+
+    /// It is encrypted where it is stored: nothing of it may lie on a disk in clear on the way.
+    fn is_sealed(&self) -> bool;
 
     /// Opens an entry; its parts read as one stream. Digests are checked as it is read, and reading to the end
     /// fails unless they match.

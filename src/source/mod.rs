@@ -83,20 +83,21 @@ pub fn collection_of(name: &EntryName) -> Option<&str> {
 }
 
 /// Counts and digests the records of a stored entry by collection, walking their structure; none when it does not hold
-/// records as such.
+/// records as such. Nothing of a `sealed` one, encrypted where it is stored, is put on a disk.
 ///
 /// # Errors
 /// [`crate::error::Kind::Damaged`] when a record is malformed.
 pub fn digest_records(
     name: &EntryName,
     body: &mut dyn std::io::Read,
+    sealed: bool,
 ) -> Result<Option<BTreeMap<String, StreamTotals>>> {
     match (name.suffix.as_str(), collection_of(name)) {
         (".bson", Some(collection)) => {
             let totals = mongodb::digest_records(body)?;
             Ok(Some(BTreeMap::from([(collection.to_owned(), totals)])))
         }
-        (".db", _) => sqlite::digest_database(body).map(Some),
+        (".db", _) => sqlite::digest_database(body, sealed).map(Some),
         _ => Ok(None),
     }
 }

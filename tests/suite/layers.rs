@@ -13,6 +13,7 @@ const USE_CASES: &[&str] = &[
     "archive",
     "repository",
     "manifest",
+    "keys",
     "event",
     "error",
 ];
@@ -31,11 +32,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("stats", USE_CASES),
     ("hold", USE_CASES),
     ("forget", USE_CASES),
+    ("keyring", USE_CASES),
     ("plan", USE_CASES),
     ("modules", &["config", "names", "error"]),
-    ("config", &["names", "error"]),
+    ("config", &["keys", "names", "error"]),
     ("manifest", &["config", "modules", "names", "source", "pipeline", "error"]),
-    ("repository", &["manifest", "config", "names", "error", "event"]),
+    ("repository", &["manifest", "config", "keys", "names", "error", "event"]),
     ("source", &["config", "modules::Records", "pipeline", "names", "error", "manifest::Files"]),
     (
         "archive",
@@ -51,10 +53,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "source::RecordStream",
             "source::StreamTotals",
             "pipeline",
+            "keys",
             "names",
             "error",
         ],
     ),
+    ("keys", &["error"]),
     ("pipeline", &["error"]),
     ("event", &[]),
     ("names", &["error"]),
@@ -72,6 +76,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("mongodb::", &["source"]),
     ("rusqlite::", &["source"]),
     ("libdeflater::", &["archive"]),
+    ("aws_lc_rs::", &["keys"]),
+    // What `keys` opens and closes is a stream of age's own type.
+    ("age::", &["keys", "archive"]),
 ];
 
 #[test]

@@ -43,6 +43,7 @@ impl Resolver<'_> {
                 collections,
                 file_uploads: module.file_uploads,
                 relationships: Vec::new(),
+                sealing: self.sealing(&at, module.encrypt, &module.recipients),
             };
             made.insert(name, resolved);
         }

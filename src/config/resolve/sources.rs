@@ -15,13 +15,17 @@ impl Resolver<'_> {
             let at = At::root("sources").key(&name);
             self.name(&at, "source", &name);
             let whole_database = source.whole_database.unwrap_or(false);
+            let sealing = self.sealing(&at, source.encrypt, &source.recipients);
+            if !whole_database && (sealing.required || !sealing.recipients.is_empty()) {
+                self.problem(&at, "`encrypt` and `recipients` go with `wholeDatabase`; a module says them for its own");
+            }
             let engine = match source.engine {
                 Some(RawEngine::Mongodb) => self.mongodb(&at, source),
                 Some(RawEngine::Sqlite) => self.sqlite(&at, source),
                 // Found missing or unknown already; kept so that names that refer to it are not faulted too.
                 None => Engine::Sqlite { path: self.base.to_owned() },
             };
-            made.insert(name, Source { engine, whole_database });
+            made.insert(name, Source { engine, whole_database, sealing });
         }
         made
     }
@@ -135,7 +139,8 @@ impl Resolver<'_> {
             }
             let paths = written.into_iter().map(|path| (self.path(&path), path)).collect();
             let optional = extra.optional.unwrap_or(false);
-            made.insert(name, ExtraFiles { paths, exclude: extra.exclude, optional });
+            let sealing = self.sealing(&at, extra.encrypt, &extra.recipients);
+            made.insert(name, ExtraFiles { paths, exclude: extra.exclude, optional, sealing });
         }
         made
     }

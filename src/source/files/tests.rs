@@ -1,7 +1,7 @@
 //! The engine against real folders: what goes in comes out, and nothing outside is read or written.
 
 use super::*;
-use crate::config::{ExtraFiles, UploadRoot};
+use crate::config::{ExtraFiles, Sealing, UploadRoot};
 use crate::error::{Kind, Result};
 use crate::names::{Scope, TenantId};
 use crate::pipeline::Cancel;
@@ -282,8 +282,8 @@ fn extra_paths_keep_their_written_names() {
     put(&dir.path().join(".env"), b"e");
     let path = |written: &str| (dir.path().join(written), written.to_owned());
     let outside = (dir.path().join("config/app.yaml"), dir.path().join("config/app.yaml").display().to_string());
-    let files =
-        ExtraFiles { paths: vec![path(".env"), path("./config"), outside], exclude: Vec::new(), optional: false };
+    let paths = vec![path(".env"), path("./config"), outside];
+    let files = ExtraFiles { paths, exclude: Vec::new(), optional: false, sealing: Sealing::default() };
     let (kept, _) = read_all(&extra("configuration", &files));
     let absolute = dir.path().join("config/app.yaml").display().to_string().trim_start_matches('/').to_owned();
     assert_eq!(kept.paths(), [".env".to_owned(), "config".into(), "config/app.yaml".into(), absolute]);

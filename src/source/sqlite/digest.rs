@@ -3,7 +3,7 @@
 //! A row is its columns in the order of [`schema::copied_columns`], each as a type tag and its value: `n`; `i` and i64
 //! little-endian; `r` and the IEEE 754 bits little-endian; `t` or `b`, u64 little-endian length and the bytes.
 
-use super::schema;
+use super::{schema, scratch};
 use crate::error::{Error, Kind, Result};
 use crate::source::StreamTotals;
 use rusqlite::types::ValueRef;
@@ -52,14 +52,15 @@ fn encode(value: ValueRef<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Opens a stored database, checks its structure, and counts and digests every table of it.
+/// Opens a stored database, checks its structure, and counts and digests every table of it. A `sealed` one is
+/// encrypted where it is stored, and is not put on a disk.
 ///
 /// # Errors
 /// [`Kind::Damaged`] when it is no sound database.
-pub fn digest_database(body: &mut dyn Read) -> Result<BTreeMap<String, StreamTotals>> {
+pub fn digest_database(body: &mut dyn Read, sealed: bool) -> Result<BTreeMap<String, StreamTotals>> {
     let spool =
         |e: &std::io::Error| Error::io("write a temporary copy of", std::path::Path::new("a stored database"), e);
-    let mut file = tempfile::NamedTempFile::new().map_err(|e| spool(&e))?;
+    let mut file = scratch::file(sealed)?;
     std::io::copy(body, &mut file).map_err(|e| match e.downcast::<Error>() {
         Ok(ours) => ours,
         Err(other) => spool(&other),
@@ -67,6 +68,7 @@ pub fn digest_database(body: &mut dyn Read) -> Result<BTreeMap<String, StreamTot
     let damaged = |e: rusqlite::Error| Error::new(Kind::Damaged, "a stored database is not sound").cause(e);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file.path(), flags).map_err(damaged)?;
+    scratch::confine(&connection, sealed).map_err(damaged)?;
     check(&connection)?;
     tables(&connection).map_err(damaged)
 }

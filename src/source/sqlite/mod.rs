@@ -10,6 +10,7 @@ mod merge;
 mod read;
 mod restore;
 mod schema;
+mod scratch;
 
 use super::{
     Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
@@ -124,13 +125,6 @@ pub fn path_of(name: &str, into: &str) -> Result<PathBuf> {
             .hint("write a path, or sqlite:PATH"));
     }
     Ok(PathBuf::from(into.strip_prefix("sqlite:").unwrap_or(into)))
-}
-
-/// Databases in the making are temporary files.
-fn no_temporary_file(error: &std::io::Error) -> Error {
-    Error::new(Kind::Io, "cannot create a temporary file")
-        .cause(error)
-        .hint("free space in $TMPDIR (else /tmp), or set it")
 }
 
 impl Source for Sqlite {

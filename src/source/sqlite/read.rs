@@ -2,7 +2,7 @@
 
 use super::inventory::{no_owner_column, owner};
 use super::schema::{self, Object, literal, quote};
-use super::{Sqlite, digest};
+use super::{Sqlite, digest, scratch};
 use crate::error::{Error, Kind, Result};
 use crate::source::{ConsistencyStamp, EntryName, ItemKind, Level, Output, ReadCollection, StreamTotals, View, Wanted};
 use rusqlite::types::{ToSqlOutput, Value};
@@ -42,9 +42,12 @@ impl View for SqliteView<'_> {
     }
 
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
-        let file = NamedTempFile::new().map_err(|e| super::no_temporary_file(&e))?;
+        let sealed = output.is_sealed();
+        let file = scratch::file(sealed)?;
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = Builder::new(self.source, &snapshot, &file)?.build(unit)?;
+        let builder = Builder::new(self.source, &snapshot, &file)?;
+        scratch::confine(&builder.connection, sealed).map_err(|e| self.source.failed("copy", &e))?;
+        let done = builder.build(unit)?;
         drop(snapshot);
         let failed = |e: &std::io::Error| Error::io("read", file.path(), e);
         let mut body = File::open(file.path()).map_err(|e| failed(&e))?;

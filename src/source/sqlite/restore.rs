@@ -2,14 +2,13 @@
 
 use super::merge::Tables;
 use super::schema::{self, literal, quote};
-use super::{Sqlite, digest};
+use super::{Sqlite, digest, scratch};
 use crate::error::{Context, Error, Kind, Result};
 use crate::source::{Changes, EntryName, Existing, Input, Staged, StoredCollection, Switched};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use tempfile::NamedTempFile;
 
 /// See [`crate::source::Target::compare`].
 pub fn compare(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
@@ -99,7 +98,7 @@ fn extracted(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> R
     if let Some(file) = held.get(&key) {
         return Ok(file.path().to_owned());
     }
-    let mut file = NamedTempFile::new().map_err(|e| super::no_temporary_file(&e))?;
+    let mut file = scratch::file(input.is_sealed())?;
     let mut body = input.open(&EntryName::new(&stored.directory, &stored.directory, ".db"))?;
     std::io::copy(&mut body, &mut file).map_err(|e| match e.downcast::<Error>() {
         Ok(ours) => ours,

@@ -249,6 +249,10 @@ struct MemoryStream<'m> {
 }
 
 impl Output for Memory {
+    fn is_sealed(&self) -> bool {
+        false
+    }
+
     fn stream(&self, name: &EntryName) -> Result<Box<dyn RecordStream + '_>> {
         let totals = StreamTotals { records: 0, bytes: 0, digest: RecordDigest::default() };
         Ok(Box::new(MemoryStream { memory: self, name: name.clone(), body: Vec::new(), totals }))
@@ -285,6 +289,10 @@ impl RecordStream for MemoryStream<'_> {
 }
 
 impl Input for Memory {
+    fn is_sealed(&self) -> bool {
+        false
+    }
+
     fn identity(&self) -> String {
         format!("{:p}", self)
     }
