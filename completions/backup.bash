@@ -964,7 +964,7 @@ _backup() {
             return 0
             ;;
         backup__subcmd__verify)
-            opts="-i -c -v -q -h -V --all --slice --tenant --level --identity --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-i -c -v -q -h -V --all --slice --tenant --level --scratch --scratch-server --identity --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -979,7 +979,15 @@ _backup() {
                     return 0
                     ;;
                 --level)
-                    COMPREPLY=($(compgen -W "stored decoded" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "stored decoded restored" -- "${cur}"))
+                    return 0
+                    ;;
+                --scratch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scratch-server)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --identity)

@@ -173,7 +173,10 @@ complete -c backup -n "__fish_backup_using_subcommand show" -s V -l version -d '
 complete -c backup -n "__fish_backup_using_subcommand verify" -l slice -d 'Every backup whose turn is K of N; all N turns together are all backups' -r
 complete -c backup -n "__fish_backup_using_subcommand verify" -l tenant -d 'With `latest`: among this tenant\'s backups' -r
 complete -c backup -n "__fish_backup_using_subcommand verify" -l level -d 'How deep; default: decoded, or stored where no key here opens an encrypted archive' -r -f -a "stored\t'The stored bytes hash to what the manifest says'
-decoded\t'Every record and file is read, counted and digested'"
+decoded\t'Every record and file is read, counted and digested'
+restored\t'And everything is restored into scratch databases and a scratch folder, compared, and dropped'"
+complete -c backup -n "__fish_backup_using_subcommand verify" -l scratch -d 'With `--level restored`: where to restore files and SQLite databases for a look; default: the temporary folder' -r -F
+complete -c backup -n "__fish_backup_using_subcommand verify" -l scratch-server -d 'With `--level restored`: the server that gets a source\'s scratch database; default: the source\'s own' -r
 complete -c backup -n "__fish_backup_using_subcommand verify" -s i -l identity -d 'File of the private key that opens encrypted archives; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand verify" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand verify" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''

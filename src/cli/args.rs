@@ -6,9 +6,10 @@ use crate::cli::{
     verify, verify_collections,
 };
 use crate::config::BackupType;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::modules::Only;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,7 +136,47 @@ pub struct Which {
     pub before: Option<String>,
 }
 
+/// Reads `SOURCE=URI` pairs. A URI may hold a password: no message repeats it.
+///
+/// # Errors
+/// [`Kind::Config`] when a pair is none, or a source is named twice.
+pub fn by_source(option: &str, pairs: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut uris = BTreeMap::new();
+    for pair in pairs {
+        let Some((source, uri)) =
+            pair.split_once('=').filter(|(s, u)| !s.is_empty() && !u.is_empty() && !s.contains("://"))
+        else {
+            return Err(Error::new(Kind::Config, format!("a value of {option} is not SOURCE=URI"))
+                .hint(format!("for example {option} hrms=mongodb://localhost/hrms_restored")));
+        };
+        if uris.insert(source.to_owned(), uri.to_owned()).is_some() {
+            return Err(Error::new(Kind::Config, format!("{option} names source '{source}' twice")));
+        }
+    }
+    Ok(uris)
+}
+
 /// The refusal of an option that is part of the command line but cannot work yet.
 pub fn not_yet(option: &str) -> Error {
     Error::new(Kind::Config, format!("{option} is not supported yet"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_split_at_the_first_equals_sign() {
+        let pairs = by_source("--into", &["hrms=mongodb://h/db?a=b".into()]).unwrap();
+        assert_eq!(pairs["hrms"], "mongodb://h/db?a=b");
+    }
+
+    #[test]
+    fn a_malformed_pair_is_refused_without_repeating_its_password() {
+        for pair in ["mongodb://u:secret@h/db", "mongodb://u:secret@h/db?x=y", "=mongodb://u:secret@h", "hrms="] {
+            let error = by_source("--into", &[pair.into()]).unwrap_err();
+            assert_eq!(error.kind, Kind::Config);
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `backup restore`: puts stored data back.
 
-use crate::cli::args::{Half, Which};
+use crate::cli::args::{self, Half, Which};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
@@ -8,7 +8,6 @@ use crate::cli::{process, text, time};
 use crate::error::{Error, Kind, Result};
 use crate::restore::{self, Options};
 use clap::ValueEnum;
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -89,7 +88,7 @@ impl From<Existing> for restore::Existing {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
-    let into = into(&args.into)?;
+    let into = args::by_source("--into", &args.into)?;
     let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
     let report = restore::run(&Options {
@@ -163,23 +162,6 @@ fn typed(question: &str, expected: &str) -> Result<()> {
     Err(Error::new(Kind::Refused, "not confirmed, nothing was changed"))
 }
 
-/// Splits `SOURCE=URI`. A URI may hold a password, so no message repeats it.
-fn into(pairs: &[String]) -> Result<BTreeMap<String, String>> {
-    let mut into = BTreeMap::new();
-    for pair in pairs {
-        let Some((source, uri)) =
-            pair.split_once('=').filter(|(s, u)| !s.is_empty() && !u.is_empty() && !s.contains("://"))
-        else {
-            return Err(Error::new(Kind::Config, "a value of --into is not SOURCE=URI")
-                .hint("for example --into hrms=mongodb://localhost/hrms_restored"));
-        };
-        if into.insert(source.to_owned(), uri.to_owned()).is_some() {
-            return Err(Error::new(Kind::Config, format!("--into names source '{source}' twice")));
-        }
-    }
-    Ok(into)
-}
-
 fn render(report: &restore::Report, width: Option<u16>) -> String {
     let verb = if report.dry_run { "Would restore" } else { "Restored" };
     let mut out = format!("{verb} {}\n", report.id);
@@ -221,24 +203,4 @@ fn render(report: &restore::Report, width: Option<u16>) -> String {
         out.push_str("\nNothing was changed (--dry-run)\n");
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn into_splits_at_the_first_equals_sign() {
-        let pairs = into(&["hrms=mongodb://h/db?a=b".into()]).unwrap();
-        assert_eq!(pairs["hrms"], "mongodb://h/db?a=b");
-    }
-
-    #[test]
-    fn a_malformed_into_is_refused_without_repeating_its_password() {
-        for pair in ["mongodb://u:secret@h/db", "mongodb://u:secret@h/db?x=y", "=mongodb://u:secret@h", "hrms="] {
-            let error = into(&[pair.into()]).unwrap_err();
-            assert_eq!(error.kind, Kind::Config);
-            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
-        }
-    }
 }

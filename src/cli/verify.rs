@@ -1,6 +1,5 @@
 //! `backup verify`: proves that stored backups are what their manifests say.
 
-use crate::cli::args::not_yet;
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::Report;
 use crate::cli::settings::{self, Settings};
@@ -32,6 +31,12 @@ pub struct Args {
     /// How deep; default: decoded, or stored where no key here opens an encrypted archive
     #[arg(long, value_enum, value_name = "LEVEL")]
     level: Option<Level>,
+    /// With `--level restored`: where to restore files and SQLite databases for a look; default: the temporary folder
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// With `--level restored`: the server that gets a source's scratch database; default: the source's own
+    #[arg(long, value_name = "SOURCE=URI")]
+    scratch_server: Vec<String>,
     /// File of the private key that opens encrypted archives; may be repeated
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
@@ -53,7 +58,7 @@ enum Level {
     Stored,
     /// Every record and file is read, counted and digested
     Decoded,
-    #[value(hide = true)]
+    /// And everything is restored into scratch databases and a scratch folder, compared, and dropped
     Restored,
 }
 
@@ -62,7 +67,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         None => None,
         Some(Level::Stored) => Some(VerifyLevel::Stored),
         Some(Level::Decoded) => Some(VerifyLevel::Decoded),
-        Some(Level::Restored) => return Err(not_yet("--level restored").hint("use --level decoded")),
+        Some(Level::Restored) => Some(VerifyLevel::Restored),
     };
     let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
@@ -84,6 +89,8 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         which,
         level,
         identities: settings::identities(&config, &args.identity)?,
+        scratch: args.scratch.as_deref(),
+        servers: args::by_source("--scratch-server", &args.scratch_server)?,
         wait: settings.wait,
         now: time::now,
         events: settings.events.clone(),

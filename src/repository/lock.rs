@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Folder of locks.
 pub const LOCKS: &str = "locks";
 
+/// Held by the one verification that restores.
+const SCRATCH: &str = "verify-restored.lock";
+
 /// Held by the one restore that keeps a journal.
 const RESTORE: &str = "restore.lock";
 
@@ -70,6 +73,11 @@ pub fn scope(location: &Path, scope: &Scope, what: &str, wait: Wait) -> Result<L
 /// For a restore into live data: only one at a time keeps a journal.
 pub fn restore(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
     only_one(location, RESTORE, "data is being restored", what, wait)
+}
+
+/// For a verification by restoring: there is one scratch database a source.
+pub fn scratch(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
+    only_one(location, SCRATCH, "backups are being restored for a verification", what, wait)
 }
 
 /// Holds `name` exclusively, and the repository shared.

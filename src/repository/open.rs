@@ -145,6 +145,14 @@ impl Repository {
         lock::shared(&self.location, what, wait)
     }
 
+    /// Holds the repository's scratch databases, and the repository shared, for a verification by restoring.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming the holder.
+    pub fn lock_scratch(&self, what: &str, wait: Wait) -> Result<Lock> {
+        lock::scratch(&self.location, what, wait)
+    }
+
     /// Holds the right to restore into live data, and the repository shared.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub mod files;
 mod io;
 pub mod mongodb;
 mod recovery;
+pub mod scratch;
 pub mod sqlite;
 
 pub use io::{
@@ -327,6 +328,19 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When the server fails.
     fn sweep(&self, token: &str) -> Result<Vec<String>>;
+
+    /// How the definition of a collection that is in place (options, indexes; columns, triggers) differs from the
+    /// stored one, a line each.
+    ///
+    /// # Errors
+    /// When the server fails.
+    fn differences(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>>;
+
+    /// Drops the whole database.
+    ///
+    /// # Errors
+    /// When it is no scratch one (see [`scratch`]), or the server fails.
+    fn drop_scratch(&self) -> Result<()>;
 }
 
 /// What a restore changes in a collection, in records.

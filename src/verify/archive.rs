@@ -50,7 +50,7 @@ pub fn verify(
         match decode(options, path, component) {
             Ok(damage) => {
                 verdict.damage.extend(damage);
-                verdict.level = wanted.min(VerifyLevel::Decoded);
+                verdict.level = VerifyLevel::Decoded.min(wanted);
             }
             Err(error) if error.kind == Kind::Key => verdict.no_key = Some(error),
             Err(error) => return Err(error),

@@ -1,9 +1,10 @@
 //! `verify`: proves that what a manifest names is what is stored.
 
 mod archive;
+mod restored;
 
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event, Events};
 use crate::keys::Identities;
 use crate::manifest::{FORMAT_VERSION, Manifest};
@@ -12,6 +13,8 @@ use crate::pipeline::Cancel;
 use crate::repository::{Repository, Unreadable, Verified, VerifyLevel, Wait, retention};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Everything a verification needs from outside.
@@ -25,6 +28,10 @@ pub struct Options<'a> {
     pub level: Option<VerifyLevel>,
     /// What opens encrypted archives.
     pub identities: Arc<Identities>,
+    /// Where files and databases that are files are restored for a look; none: the system's temporary folder.
+    pub scratch: Option<&'a Path>,
+    /// By source, the server whose scratch database is used instead of the source's own.
+    pub servers: BTreeMap<String, String>,
     /// How long to wait for the repository's lock.
     pub wait: Wait,
     /// The clock.
@@ -113,8 +120,16 @@ pub struct ComponentReport {
 /// When a backup does not exist or the repository cannot be read.
 pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
     let config = options.config;
+    if let Some(unknown) = options.servers.keys().find(|name| !config.sources.contains_key(*name)) {
+        let known: Vec<_> = config.sources.keys().map(String::as_str).collect();
+        return Err(Error::new(Kind::NotFound, format!("there is no source '{unknown}' to give a scratch server"))
+            .hint(format!("the configuration knows: {}", known.join(", "))));
+    }
     let repository = Repository::open(&config.repository)?;
-    let _lock = repository.lock_shared("verify", options.wait)?;
+    let _lock = match options.level {
+        Some(VerifyLevel::Restored) => repository.lock_scratch("verify", options.wait)?,
+        _ => repository.lock_shared("verify", options.wait)?,
+    };
     let catalog = repository.catalog()?;
     if let Which::One(id) = options.which {
         catalog.find(id)?;
@@ -168,7 +183,12 @@ fn archives(options: &Options<'_>, repository: &Repository, id: &BackupId, manif
         options.cancel.check()?;
         let path = repository.archive(id, manifest.backup_type, archive)?;
         options.events.emit(Event::Started { item: archive.clone(), total: component.size });
-        let verdict = archive::verify(options, &path, component, wanted, &mut report)?;
+        let mut verdict = archive::verify(options, &path, component, wanted, &mut report)?;
+        if wanted == VerifyLevel::Restored && verdict.damage.is_empty() && verdict.no_key.is_none() {
+            verdict.damage = restored::restore(options, &path, component, repository.id())
+                .context(|| format!("cannot restore {archive} for a look"))?;
+            verdict.level = VerifyLevel::Restored;
+        }
         options.events.emit(Event::Finished {
             item: archive.clone(),
             done: Amount { bytes: Some(component.size), ..Amount::default() },

@@ -9,3 +9,4 @@ mod round_trip;
 mod signing;
 mod sqlite;
 mod tenants;
+mod verifying;

@@ -3,6 +3,7 @@
 //! is followed on the way.
 
 mod beneath;
+mod compare;
 mod read;
 mod target;
 #[cfg(test)]

@@ -58,6 +58,11 @@ impl FilesTarget {
         Ok(Self { root: opened, shown: root.to_owned(), directories: BTreeMap::new(), as_root })
     }
 
+    /// The opened root.
+    pub(super) fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
     /// What is at `path` (relative, raw bytes) already.
     ///
     /// # Errors

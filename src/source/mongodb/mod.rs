@@ -112,6 +112,19 @@ pub fn database_of(name: &str, uri: &str) -> Result<String> {
     })
 }
 
+/// A URI without the path that names a database: what users are authenticated against stays as it was.
+pub fn without_database(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let Some((hosts, tail)) = rest.split_once('/') else { return uri.to_owned() };
+    let (database, query) = tail.split_once('?').unwrap_or((tail, ""));
+    let asks = query.split('&').any(|pair| pair.starts_with("authSource="));
+    let mut query: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).map(ToOwned::to_owned).collect();
+    if !database.is_empty() && !asks {
+        query.push(format!("authSource={database}"));
+    }
+    format!("{scheme}://{hosts}/?{}", query.join("&"))
+}
+
 async fn connect(name: &str, uri: &Secret, database: &str) -> Result<(Database, Server)> {
     let doing = || format!("cannot use MongoDB source '{name}'");
     let mut options = ClientOptions::parse(uri.reveal()).await.map_err(|e| errors::connect(&e, &doing()))?;
@@ -213,5 +226,19 @@ impl Target for MongoDb {
 
     fn sweep(&self, token: &str) -> Result<Vec<String>> {
         restore::sweep(self, token)
+    }
+
+    fn differences(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
+        restore::differences(self, stored, input)
+    }
+
+    fn drop_scratch(&self) -> Result<()> {
+        let name = self.database.name();
+        if !name.starts_with(super::scratch::PREFIX) {
+            return Err(Error::new(Kind::Internal, format!("{name} is no scratch database")));
+        }
+        self.to_the_end(async {
+            self.database.drop().await.map_err(|e| errors::collection(&e, "drop the scratch database", name))
+        })
     }
 }

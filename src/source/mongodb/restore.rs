@@ -267,6 +267,35 @@ fn make_in_place(
     })
 }
 
+/// See [`crate::source::Target::differences`].
+pub fn differences(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
+    let (metadata, _) = stored_metadata(stored, input)?;
+    let Some(live) = server.block(metadata::list(server, doc! {"name": &stored.name}))?.into_iter().next() else {
+        return Ok(vec!["it did not come back".into()]);
+    };
+    let mut found = Vec::new();
+    if live.kind != metadata.kind {
+        found.push(format!("it came back as {:?}, not as {:?}", live.kind, metadata.kind));
+    }
+    if live.options != metadata.options {
+        found.push(format!("its options came back as {}, not as {}", live.options, metadata.options));
+    }
+    if metadata.kind != ItemKind::View {
+        // Those that make documents expire are built last; otherwise the order is the same.
+        let sorted = |mut indexes: Vec<Document>| {
+            indexes.sort_by_key(|index| index.get_str("name").unwrap_or_default().to_owned());
+            // Old servers wrote the namespace into an index.
+            indexes.iter_mut().for_each(|index| drop(index.remove("ns")));
+            indexes
+        };
+        let (live, kept) = (server.block(metadata::indexes(server, &stored.name))?, metadata.indexes);
+        let (live, kept) = (sorted(live), sorted(kept));
+        let odd = live.iter().filter(|index| !kept.contains(index)).map(|index| format!("an index is {index}"));
+        found.extend(odd.chain(kept.iter().filter(|i| !live.contains(i)).map(|i| format!("an index is not {i}"))));
+    }
+    Ok(found)
+}
+
 /// See [`crate::source::Target::discard`].
 pub fn discard(server: &MongoDb, staged: &Staged) -> Result<()> {
     match &staged.staging_name {

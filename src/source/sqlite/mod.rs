@@ -192,4 +192,18 @@ impl Target for Sqlite {
         // Tables are put in place by a transaction: a dead run leaves nothing in the database.
         Ok(Vec::new())
     }
+
+    fn differences(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
+        restore::differences(self, stored, input)
+    }
+
+    fn drop_scratch(&self) -> Result<()> {
+        if !self.stem().starts_with(super::scratch::PREFIX) {
+            return Err(Error::new(Kind::Internal, format!("{} is no scratch database", self.path.display())));
+        }
+        match std::fs::remove_file(&self.path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.path, &e)),
+            _ => Ok(()),
+        }
+    }
 }

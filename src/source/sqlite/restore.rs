@@ -182,6 +182,23 @@ pub fn resume(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> 
     Ok(same.then(|| Switched { records: stored.records, changes: None, verified: true, warnings: Vec::new() }))
 }
 
+/// See [`crate::source::Target::differences`].
+pub fn differences(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
+    let connection = attached(target, &extracted(target, stored, input)?, &stored.name)?;
+    let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
+    let objects = |database: &str| -> Result<Vec<_>> {
+        let objects = schema::objects(&connection, database).map_err(failed)?;
+        let own = objects.into_iter().filter(|object| object.table == stored.name);
+        Ok(own.map(|object| (object.kind, object.name, object.sql)).collect())
+    };
+    let (live, kept) = (objects("main")?, objects("b")?);
+    let lacking = kept.iter().filter(|object| !live.contains(object)).map(|(kind, name, _)| format!("{kind} {name}"));
+    let odd = live.iter().filter(|object| !kept.contains(object)).map(|(kind, name, _)| format!("{kind} {name}"));
+    let mut found: Vec<_> = lacking.map(|what| format!("{what} did not come back as it is stored")).collect();
+    found.extend(odd.map(|what| format!("{what} is not stored so")));
+    Ok(found)
+}
+
 /// A new file takes encoding and version numbers of the stored one.
 fn take_over_encoding(connection: &Connection, stored: &Path) -> rusqlite::Result<()> {
     let from = Connection::open_with_flags(stored, OpenFlags::SQLITE_OPEN_READ_ONLY)?;

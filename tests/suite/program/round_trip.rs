@@ -87,7 +87,7 @@ pub fn seed(server: &Mongod, database: &str, megabytes: u32) {
     });
 }
 
-fn seed_every_kind(server: &Mongod, database: &str) {
+pub fn seed_every_kind(server: &Mongod, database: &str) {
     seed(server, database, 40);
     let time = bson::DateTime::from_millis(1_700_000_000_000);
     for command in [
