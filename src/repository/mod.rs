@@ -8,6 +8,7 @@ mod facts;
 mod journal;
 mod lock;
 mod open;
+mod remove;
 mod staging;
 mod summary;
 #[cfg(test)]
