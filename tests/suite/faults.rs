@@ -2,4 +2,8 @@
 //! a commit is atomic.
 
 mod clinic;
+mod failing;
+mod full_disk;
+mod in_flight;
 mod killed;
+mod limits;

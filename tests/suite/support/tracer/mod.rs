@@ -115,6 +115,7 @@ enum OnExit {
 }
 
 impl Tracer {
+    #[expect(clippy::zombie_processes, reason = "`run` waits for it, by way of ptrace")]
     fn start(command: &Command, folder: &Path) -> Self {
         let folder = folder.canonicalize().unwrap();
         let output = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
