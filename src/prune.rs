@@ -3,12 +3,11 @@
 use crate::config::{Config, Retention, RetentionPolicy};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::names::{BackupId, Scope};
+use crate::names::BackupId;
 use crate::pipeline::Cancel;
 use crate::repository::retention::{self, Decision};
 use crate::repository::{Catalog, Entry, Interrupted, Repository, Wait};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeMap;
 
 /// More removals than this at once, and more than half of all backups, need consent.
 const FEW: usize = 3;
@@ -144,18 +143,10 @@ fn consented(options: &Options<'_>, going: usize, all: usize) -> Result<()> {
         .hint("look at `backup prune --dry-run`, and consent with --yes"))
 }
 
-/// What is old enough to sweep. A folder without its manifest is a run that died between two renames; several of one
-/// scope are lost manifests, whose bytes somebody may want back.
+/// What is old enough to sweep. The bytes of a backup that has lost its manifest somebody may want back.
 fn leftovers(catalog: &Catalog, now: DateTime<Utc>) -> Vec<Interrupted> {
-    let mut published: BTreeMap<Scope, usize> = BTreeMap::new();
-    for leftover in catalog.interrupted.iter().filter(|leftover| leftover.is_published()) {
-        *published.entry(leftover.scope()).or_default() += 1;
-    }
-    let dead = catalog.interrupted.iter().filter(|leftover| !leftover.running && now - leftover.at() > LEFTOVER_AGE);
-    let alone = |leftover: &&Interrupted| {
-        !leftover.is_published() || published.get(&leftover.scope()).is_none_or(|count| *count == 1)
-    };
-    dead.filter(alone).cloned().collect()
+    let dead = catalog.interrupted.iter().filter(|leftover| !leftover.running && !leftover.lost);
+    dead.filter(|leftover| now - leftover.at() > LEFTOVER_AGE).cloned().collect()
 }
 
 fn line((_, decision): (&Entry, Decision)) -> Line {

@@ -138,8 +138,11 @@ fn render(document: &Document<'_>, now: DateTime<Utc>, width: Option<u16>) -> St
     } else {
         text::long_table(&header, &[4, 5, 6, 8], rows, width)
     };
-    let interrupted: Vec<_> = document.interrupted.iter().map(|i| format!("{} in {}", i.id, i.path)).collect();
-    out.push_str(&text::list("Running or interrupted", &interrupted));
+    let (lost, interrupted): (Vec<_>, Vec<_>) = document.interrupted.iter().partition(|i| i.lost);
+    let places =
+        |found: Vec<&Interrupted>| -> Vec<_> { found.into_iter().map(|i| format!("{} in {}", i.id, i.path)).collect() };
+    out.push_str(&text::list("Running or interrupted", &places(interrupted)));
+    out.push_str(&text::list("Folders that have lost their manifest", &places(lost)));
     let restores = document.interrupted_restores.iter();
     let restores: Vec<_> =
         restores.map(|r| format!("{r} ({})", if r.running { "running" } else { "interrupted" })).collect();

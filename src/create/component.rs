@@ -13,6 +13,7 @@ use crate::repository::Staging;
 use crate::source::{self, Level, ReadCollection, View, Wanted, files};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Threads that read one archive's collections at once: two saturate a server's answer to one client.
@@ -46,16 +47,19 @@ pub fn store_all(
     let mut components = Vec::new();
     for planned in &plan.components {
         options.cancel.check()?;
-        let component = match &planned.trees {
-            _ if planned.refused => run.refuse(planned),
+        let stored = match &planned.trees {
+            _ if planned.refused => Ok(run.refuse(planned)),
             Some(trees) => {
                 // Databases come first: none is kept waiting while files are read.
                 run.views.clear();
-                run.files(planned, trees)?
+                run.files(planned, trees)
             }
-            None => run.database(planned)?,
+            None => run.database(planned),
         };
-        components.push(component);
+        components.push(stored.map_err(|error| match error.kind {
+            Kind::Io => error.context(format!("cannot store {}", run.path_of(planned).display())),
+            _ => error,
+        })?);
     }
     Ok(StoredAll { components, warnings: run.warnings })
 }
@@ -254,6 +258,10 @@ impl<'a> Run<'a> {
         judge(&mut component);
         self.keep_or_remove(&relative, finished, &mut component)?;
         Ok(component)
+    }
+
+    fn path_of(&self, planned: &PlannedComponent) -> PathBuf {
+        self.staging.path().join(planned.file())
     }
 
     /// Nothing of it is written: it may not be in clear.

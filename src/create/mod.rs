@@ -145,7 +145,8 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
             .push(format!("the clock is behind the newest backup ({}): ages and retention will be wrong", newest.id));
     }
     options.events.emit(Event::Phase("reading"));
-    let staging = repository.begin(id, options.request.backup_type)?;
+    let begun = repository.begin(id, options.request.backup_type);
+    let staging = begun.map_err(|error| explain_space(error, repository, plan))?;
     let stored = component::store_all(options, &staging, plan, sources, began)
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);

@@ -51,17 +51,14 @@ pub struct Interrupted {
     pub path: String,
     /// A run of its scope is at work.
     pub running: bool,
+    /// It is in a backup's place and has lost its manifest: bytes to be kept for whoever brings that back.
+    pub lost: bool,
 }
 
 impl Interrupted {
     /// The scope of the run.
     pub fn scope(&self) -> Scope {
         BackupId::parse(&self.id).map_or(Scope::SystemWide, |id| id.scope())
-    }
-
-    /// It has been put in a backup's place, but has no manifest.
-    pub fn is_published(&self) -> bool {
-        !self.path.starts_with(STAGING) && !self.path.starts_with(METADATA)
     }
 
     /// When the run began.
@@ -219,33 +216,48 @@ fn read_facts(repository: &Repository, catalog: &mut Catalog) -> Result<()> {
     Ok(())
 }
 
-/// What dead runs left, and what is being made: staging folders, published folders without a manifest, manifests
-/// that never got their name.
+/// What dead runs left, and what is being made: staging folders, folders in a backup's place without a manifest, and
+/// last, because they say of such a folder that it is dead, manifests and records that have not got their name.
 pub fn leftovers(repository: &Repository) -> Result<Vec<Interrupted>> {
     let location = repository.location();
     let mut found = Vec::new();
-    let mut add = |id: &str, path: String| {
+    let mut add = |id: &str, path: String, lost: bool| {
         if let Ok(parsed) = BackupId::parse(id) {
             let running = lock::is_running(location, &parsed.scope());
-            found.push(Interrupted { id: id.to_owned(), path, running });
+            found.push(Interrupted { id: id.to_owned(), path, running, lost });
         }
     };
     for name in names_in(&location.join(STAGING))? {
-        add(&name, format!("{STAGING}/{name}"));
+        add(&name, format!("{STAGING}/{name}"), false);
+    }
+    // Folders before manifests: one that is being published in between has a manifest then, with its name or without.
+    let mut folders = Vec::new();
+    for backup_type in BackupType::ALL {
+        let names = names_in(&location.join(backup_type.as_str()))?;
+        folders.extend(names.into_iter().map(|name| (format!("{}/{name}", backup_type.as_str()), name)));
     }
     let metadata = names_in(&location.join(METADATA))?;
     let listed: HashSet<&str> = metadata.iter().filter_map(|name| name.strip_suffix(".json")).collect();
-    for backup_type in BackupType::ALL {
-        let folder = backup_type.as_str();
-        for name in names_in(&location.join(folder))?.iter().filter(|name| !listed.contains(name.as_str())) {
-            add(name, format!("{folder}/{name}"));
+    let unnamed: HashSet<&str> = metadata.iter().filter_map(|name| unnamed_id(name)).collect();
+    for (path, name) in folders.into_iter().filter(|(_, name)| !listed.contains(name.as_str())) {
+        let lost = !unnamed.contains(name.as_str());
+        // One that was removed in between is gone altogether.
+        if !lost || location.join(&path).is_dir() {
+            add(&name, path, lost);
         }
     }
-    for name in metadata.iter().filter(|name| name.ends_with(durable::TEMPORARY)) {
-        let id = name.trim_start_matches('.').trim_end_matches(durable::TEMPORARY).trim_end_matches(".json");
-        add(id, format!("{METADATA}/{name}"));
+    let failed = format!("{METADATA}/{FAILED}");
+    for (folder, names) in [(METADATA, metadata.as_slice()), (&failed, &names_in(&location.join(&failed))?)] {
+        for (name, id) in names.iter().filter_map(|name| Some((name, unnamed_id(name)?))) {
+            add(id, format!("{folder}/{name}"), false);
+        }
     }
     Ok(found)
+}
+
+/// The id in the name of a file that has not got its name yet.
+fn unnamed_id(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(durable::TEMPORARY)?.strip_suffix(".json")
 }
 
 fn json_names(folder: &Path) -> Result<Vec<String>> {

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a folder and its parents, 0700; one that exists is fine.
 pub fn create_folder(path: &Path) -> Result<()> {
@@ -38,23 +38,47 @@ pub fn sync_tree(path: &Path) -> Result<()> {
 
 /// Writes a file by way of a temporary name in the same folder: after a crash it is the old one or the new one.
 pub fn write_file(folder: &Path, name: &str, body: &[u8]) -> Result<()> {
-    let temporary = folder.join(format!(".{name}{TEMPORARY}"));
-    let path = folder.join(name);
-    // A leftover of a run that died here is nobody's: whoever writes this name holds its lock.
-    remove_file(&temporary)?;
-    let mut file = create_file(&temporary)?;
-    let written = file.write_all(body).and_then(|()| file.sync_all());
-    let renamed = written.and_then(|()| std::fs::rename(&temporary, &path));
-    if let Err(e) = renamed {
+    let written = write_temporary(folder, name, body).and_then(|()| name_file(folder, name));
+    if written.is_err() {
         // The first failure is what matters.
-        let _ = std::fs::remove_file(&temporary);
-        return Err(Error::io("write", &path, &e));
+        let _ = std::fs::remove_file(temporary(folder, name));
     }
+    written
+}
+
+/// Writes a file that has not got its name yet, and fsyncs it.
+pub fn write_temporary(folder: &Path, name: &str, body: &[u8]) -> Result<()> {
+    let path = temporary(folder, name);
+    // A leftover of a run that died here is nobody's: whoever writes this name holds its lock.
+    remove_file(&path)?;
+    let mut file = create_file(&path)?;
+    let written = file.write_all(body).and_then(|()| file.sync_all());
+    written.map_err(|e| Error::io("write", &folder.join(name), &e))
+}
+
+/// Gives a file that was written under its temporary name the final one, and makes that last.
+pub fn name_file(folder: &Path, name: &str) -> Result<()> {
+    let path = folder.join(name);
+    std::fs::rename(temporary(folder, name), &path).map_err(|e| Error::io("write", &path, &e))?;
     sync_folder(folder)
+}
+
+/// Takes a file's name away, so that it only has the temporary one, and makes that last. One that is not there is fine.
+pub fn unname_file(folder: &Path, name: &str) -> Result<()> {
+    let path = folder.join(name);
+    match std::fs::rename(&path, temporary(folder, name)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, &e)),
+        _ => sync_folder(folder),
+    }
 }
 
 /// Suffix of files that have not got their name yet.
 pub const TEMPORARY: &str = ".tmp";
+
+/// Where a file is before it has its name.
+pub fn temporary(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!(".{name}{TEMPORARY}"))
+}
 
 /// Removes a file; one that is not there is fine.
 pub fn remove_file(path: &Path) -> Result<()> {

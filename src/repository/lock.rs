@@ -22,6 +22,9 @@ const SCRATCH: &str = "verify-restored.lock";
 /// Held by the one restore that keeps a journal.
 const RESTORE: &str = "restore.lock";
 
+/// Held, for a moment, by whoever writes a fact.
+const FACTS: &str = "facts.lock";
+
 const POLL: Duration = Duration::from_millis(100);
 
 /// Even who does not wait tries this long: `list` looks at a lock for an instant to say whether a run is at work.
@@ -89,7 +92,7 @@ fn only_one(location: &Path, name: &str, busy: &str, what: &str, wait: Wait) -> 
         let holder = std::fs::read_to_string(&path).unwrap_or_default();
         locked(busy, &[holder])
     })?;
-    write_holder(&mut file, what, &path)?;
+    name_holder(&mut file, what);
     let mut lock = repository(location, Mode::Shared, what, limit)?;
     lock.scope = Some(file);
     Ok(lock)
@@ -119,12 +122,38 @@ fn repository(location: &Path, mode: Mode, what: &str, limit: Limit) -> Result<L
         return Ok(Lock { _files: Vec::new(), scope: None, holder: None });
     }
     let file = acquire(&path, mode, limit, || locked("the repository is in use", &holders(&folder)))?;
+    if matches!(mode, Mode::Exclusive) {
+        // There is no other holder: whatever says so is of a dead one.
+        holders(&folder);
+    }
     let holder = folder.join(format!("holder-{}-{}", std::process::id(), unique()));
-    let mut note = open(&holder)?;
-    // Whoever lists the holders may look at it for a moment.
-    note.lock().map_err(|e| Error::io("lock", &holder, &e))?;
-    write_holder(&mut note, what, &holder)?;
-    Ok(Lock { _files: vec![file, note], scope: None, holder: Some(holder) })
+    // On a full disk there is no note: prune, which makes room, must work there too.
+    let note = open(&holder).ok().map(|mut note| {
+        // Whoever lists the holders may look at it for a moment.
+        let _ = note.lock();
+        name_holder(&mut note, what);
+        note
+    });
+    Ok(Lock { _files: std::iter::once(file).chain(note).collect(), scope: None, holder: Some(holder) })
+}
+
+/// Waits until nobody writes a fact, and keeps others from it.
+pub fn facts(location: &Path) -> Result<File> {
+    let path = location.join(LOCKS).join(FACTS);
+    let file = open(&path)?;
+    file.lock().map_err(|e| Error::io("lock", &path, &e))?;
+    Ok(file)
+}
+
+/// As [`facts`], but none while somebody writes one.
+pub fn facts_now(location: &Path) -> Result<Option<File>> {
+    let path = location.join(LOCKS).join(FACTS);
+    let file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(Error::io("lock", &path, &e)),
+    }
 }
 
 fn is_read_only(folder: &Path) -> bool {
@@ -205,11 +234,11 @@ fn holders(folder: &Path) -> Vec<String> {
     found
 }
 
-fn write_holder(file: &mut File, what: &str, path: &Path) -> Result<()> {
+/// Writes down who holds a lock: a courtesy to whoever waits for it, which a lock does not depend on.
+fn name_holder(file: &mut File, what: &str) {
     let line =
         format!("{what}, process {} on {}, since {}\n", std::process::id(), host(), chrono::Utc::now().to_rfc3339());
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(line.as_bytes()));
-    written.map_err(|e| Error::io("write the lock", path, &e))
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(line.as_bytes()));
 }
 
 /// This machine's name.

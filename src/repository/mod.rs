@@ -8,6 +8,7 @@ mod facts;
 mod journal;
 mod lock;
 mod open;
+mod remove;
 mod signature;
 mod staging;
 mod summary;

@@ -13,7 +13,6 @@ use crate::manifest::{FORMAT_VERSION, Manifest};
 use crate::names::{BackupId, Scope};
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -102,20 +101,26 @@ impl Repository {
         let parent = location.parent().unwrap_or(Path::new("/"));
         create_folder(parent)?;
         // Built under another name and renamed: a repository appears whole, also when several runs make it at once.
+        let prefix = building_prefix(location);
         let building = tempfile::Builder::new()
-            .prefix(".backup-repository-")
+            .prefix(&prefix)
+            .rand_bytes(BUILDING_RANDOM)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .map_err(|e| Error::io("create a folder in", parent, &e))?;
-        lay_out(building.path())?;
-        match renameat_with(CWD, building.path(), CWD, location, RenameFlags::NOREPLACE) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Self::open(settings).map(|repository| (repository, false)),
-            Err(e) => return Err(Error::io("create the repository", location, &e.into())),
+        let made = lay_out(building.path()).and_then(|()| {
+            let renamed = renameat_with(CWD, building.path(), CWD, location, RenameFlags::NOREPLACE);
+            renamed.map_err(|e| Error::io("create the repository", location, &e.into()))
+        });
+        if let Err(error) = made {
+            // Another run was first, and has removed what we were building.
+            let exists = location.symlink_metadata().is_ok();
+            return if exists { Self::open(settings).map(|repository| (repository, false)) } else { Err(error) };
         }
         // It has another name now; there is nothing left to remove.
         let _ = building.keep();
         sync_folder(parent)?;
+        remove_unfinished(parent, &prefix);
         Self::open(settings).map(|repository| (repository, true))
     }
 
@@ -313,41 +318,6 @@ impl Repository {
         Staging::begin(self, id, backup_type)
     }
 
-    /// Removes what dead runs of `scope` left; the caller holds its lock. Returns what was done, a line each.
-    ///
-    /// A run that died between its two renames leaves one folder without a manifest. Several of them are no trace of a
-    /// dead run: manifests were lost, and the bytes are kept for whoever brings them back.
-    ///
-    /// # Errors
-    /// When the repository cannot be listed or the disk refuses.
-    pub fn sweep(&self, scope: &Scope) -> Result<Vec<String>> {
-        let mut dead = catalog::leftovers(self)?;
-        dead.retain(|leftover| leftover.scope() == *scope);
-        let (unlisted, rest): (Vec<_>, Vec<_>) = dead.into_iter().partition(super::Interrupted::is_published);
-        let mut lines = Vec::new();
-        let mut remove = rest;
-        if unlisted.len() > 1 {
-            let (count, first) = (unlisted.len(), &unlisted[0].path);
-            lines.push(format!("{count} backups have no manifest any more and were left alone, the first: {first}"));
-        } else {
-            remove.extend(unlisted);
-        }
-        for leftover in remove {
-            self.remove_leftover(&leftover)?;
-            lines.push(format!("removed what an interrupted run had left: {}", leftover.path));
-        }
-        Ok(lines)
-    }
-
-    /// Removes one leftover. The caller makes sure that nobody is working on it.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn remove_leftover(&self, leftover: &super::Interrupted) -> Result<()> {
-        let path = self.location.join(&leftover.path);
-        if path.is_dir() { remove_folder(&path) } else { remove_file(&path) }
-    }
-
     /// Records a run that left no backup.
     ///
     /// # Errors
@@ -374,7 +344,7 @@ impl Repository {
     /// # Errors
     /// When the disk refuses.
     pub fn record_verified(&self, id: &BackupId, fact: &Verified) -> Result<()> {
-        self.write_json(&self.facts(), &format!("{id}.verified.json"), fact)
+        self.write_fact(&format!("{id}.verified.json"), fact)
     }
 
     /// Holds (some) or releases (none) a backup.
@@ -383,7 +353,7 @@ impl Repository {
     /// When the disk refuses.
     pub fn record_held(&self, id: &BackupId, fact: Option<&Held>) -> Result<()> {
         match fact {
-            Some(fact) => self.write_json(&self.facts(), &format!("{id}.held.json"), fact),
+            Some(fact) => self.write_fact(&format!("{id}.held.json"), fact),
             None => {
                 remove_file(&self.facts().join(format!("{id}.held.json")))?;
                 sync_folder(&self.facts())
@@ -391,8 +361,13 @@ impl Repository {
         }
     }
 
-    fn facts(&self) -> PathBuf {
+    pub(super) fn facts(&self) -> PathBuf {
         self.location.join(METADATA).join(FACTS)
+    }
+
+    fn write_fact(&self, name: &str, fact: &impl Serialize) -> Result<()> {
+        let _lock = lock::facts(&self.location)?;
+        self.write_json(&self.facts(), name, fact)
     }
 
     fn write_json(&self, folder: &Path, name: &str, value: &impl Serialize) -> Result<()> {
@@ -400,25 +375,6 @@ impl Repository {
             .map_err(|e| Error::new(Kind::Internal, format!("{name} cannot be written")).cause(e))?;
         create_folder(folder)?;
         write_file(folder, name, &body)
-    }
-
-    /// Removes a backup: the manifest first, so that it no longer exists, then its facts and bytes. A kill between
-    /// leaves bytes that nothing lists, which the next sweep removes. Returns the bytes freed.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn remove(&self, id: &BackupId, backup_type: BackupType) -> Result<u64> {
-        let folder = self.folder(id, backup_type);
-        let freed = bytes_below(&folder);
-        remove_file(&self.manifest_path(id))?;
-        sync_folder(&self.location.join(METADATA))?;
-        for fact in ["verified", "held"] {
-            remove_file(&self.facts().join(format!("{id}.{fact}.json")))?;
-        }
-        sync_folder(&self.facts())?;
-        remove_folder(&folder)?;
-        sync_folder(folder.parent().unwrap_or(&folder))?;
-        Ok(freed)
     }
 
     /// Bytes free to us on the repository's file system.
@@ -440,6 +396,23 @@ impl Repository {
     }
 }
 
+/// Random characters at the end of the name under which a repository is built.
+const BUILDING_RANDOM: usize = 6;
+
+/// The name under which the repository at `location` is built, up to the random characters.
+fn building_prefix(location: &Path) -> String {
+    format!(".backup-repository-{}-", location.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Removes what other runs built of a repository that is there now: they are dead, or will see that it is.
+fn remove_unfinished(parent: &Path, prefix: &str) {
+    let names = catalog::names_in(parent).unwrap_or_default();
+    for name in names.iter().filter(|name| name.starts_with(prefix) && name.len() == prefix.len() + BUILDING_RANDOM) {
+        // Nothing depends on it.
+        let _ = remove_folder(&parent.join(name));
+    }
+}
+
 /// The folders of an empty repository and its sentinel, fsynced.
 fn lay_out(folder: &Path) -> Result<()> {
     for name in BackupType::ALL.iter().map(|t| t.as_str()).chain([STAGING, lock::LOCKS, journal::JOURNAL, METADATA]) {
@@ -453,11 +426,6 @@ fn lay_out(folder: &Path) -> Result<()> {
     let body = serde_json::to_vec_pretty(&sentinel)
         .map_err(|e| Error::new(Kind::Internal, "the sentinel cannot be written").cause(e))?;
     write_file(folder, SENTINEL, &body)
-}
-
-fn bytes_below(folder: &Path) -> u64 {
-    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(std::result::Result::ok);
-    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|m| m.len()).sum()
 }
 
 /// A random UUID (version 4, RFC 9562) from the kernel.

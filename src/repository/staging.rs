@@ -1,6 +1,6 @@
 //! A backup that is being made: a folder of its own, which becomes a backup by two renames.
 
-use super::durable::{create_file, create_folder, remove_folder, sync_folder, sync_tree, write_file};
+use super::durable::{create_file, create_folder, name_file, remove_folder, sync_folder, sync_tree, write_temporary};
 use super::{METADATA, Repository, signature};
 use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
@@ -70,28 +70,30 @@ impl Staging {
         let body = signature::write(&mut manifest, self.key.as_ref())?;
         self.check(&manifest)?;
         sync_tree(&self.path)?;
-        let folder = self.repository.folder(&self.id, self.backup_type);
-        let kept = folder.parent().unwrap_or(&folder).to_owned();
-        std::fs::rename(&self.path, &folder).map_err(|e| Error::io("rename the backup to", &folder, &e))?;
-        // From here on the folder is no longer where Drop looks; until the manifest appears it must not stay either.
-        let committed =
-            sync_folder(&kept).and_then(|()| sync_folder(&self.repository.location().join(STAGING))).and_then(|()| {
-                let name = format!("{}.json", self.id);
-                write_file(&self.repository.location().join(METADATA), &name, &body)
-            });
-        if let Err(error) = committed {
-            // An fsync that failed after the rename leaves a manifest whose durability is unknown: it is taken back.
-            let metadata = self.repository.location().join(METADATA);
-            let taken_back = super::durable::remove_file(&self.repository.manifest_path(&self.id))
-                .and_then(|()| sync_folder(&metadata))
-                .and_then(|()| remove_folder(&folder));
-            return Err(match taken_back {
+        if let Err(error) = self.commit(&body) {
+            // What cannot be made to last must not stay: neither a folder that is no longer where Drop looks, nor a
+            // manifest whose last fsync failed.
+            return Err(match self.repository.discard(&self.id, self.backup_type) {
                 Ok(()) => error,
                 Err(left) => error.cause(left),
             });
         }
         self.published = true;
         Ok(manifest)
+    }
+
+    fn commit(&self, manifest: &[u8]) -> Result<()> {
+        let location = self.repository.location();
+        let (metadata, name) = (location.join(METADATA), format!("{}.json", self.id));
+        let folder = self.repository.folder(&self.id, self.backup_type);
+        // The manifest is there, without its name, before the folder is in its place. A folder with neither is no
+        // trace of a dead run: it has lost its manifest.
+        write_temporary(&metadata, &name, manifest)?;
+        sync_folder(&metadata)?;
+        std::fs::rename(&self.path, &folder).map_err(|e| Error::io("rename the backup to", &folder, &e))?;
+        sync_folder(folder.parent().unwrap_or(&folder))?;
+        sync_folder(&location.join(STAGING))?;
+        name_file(&metadata, &name)
     }
 
     /// What a manifest names must be here, and nothing of another backup: a last look before it is promised.

@@ -4,6 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod cli;
+#[cfg(target_arch = "x86_64")]
+mod faults;
+#[cfg(not(target_arch = "x86_64"))]
+mod faults {
+    #[test]
+    fn the_fault_runner_knows_the_registers_of_x86_64_only() {
+        panic!("run these tests on x86-64: elsewhere nothing shows that a killed run leaves no damage");
+    }
+}
 mod layers;
 mod mongodb_engine;
 mod program;

@@ -188,12 +188,14 @@ fn a_sweep_takes_what_dead_runs_of_its_own_scope_left_and_nothing_else() {
     listed.iter().for_each(|id| publish(&repository, id));
     let at = |relative: String| repository.location().join(relative);
     let left_by = |scope: &Scope| {
-        let (staged, renamed, unnamed) = (id(scope, 1), id(scope, 2), id(scope, 3));
+        let (staged, renamed, recorded) = (id(scope, 1), id(scope, 2), id(scope, 3));
         std::fs::create_dir_all(at(format!("staging/{staged}/core"))).unwrap();
         std::fs::write(at(format!("staging/{staged}/core/db.tar.gz")), "half").unwrap();
         std::fs::create_dir(at(format!("monthly/{renamed}"))).unwrap();
-        std::fs::write(at(format!("metadata/.{unnamed}.json.tmp")), "{").unwrap();
-        [format!("metadata/.{unnamed}.json.tmp"), format!("monthly/{renamed}"), format!("staging/{staged}")]
+        let unnamed = [format!("metadata/.{renamed}.json.tmp"), format!("metadata/failed/.{recorded}.json.tmp")];
+        unnamed.iter().for_each(|path| std::fs::write(at(path.clone()), "{").unwrap());
+        let [manifest, record] = unnamed;
+        [manifest, record, format!("monthly/{renamed}"), format!("staging/{staged}")]
     };
     let (mine, others) = (left_by(&acme()), left_by(&SYSTEM));
     std::fs::create_dir(at("staging/lost+found".into())).unwrap();
@@ -210,7 +212,7 @@ fn a_sweep_takes_what_dead_runs_of_its_own_scope_left_and_nothing_else() {
 }
 
 #[test]
-fn several_folders_without_manifests_are_lost_manifests_and_are_left_alone() {
+fn a_folder_that_has_lost_its_manifest_is_left_alone() {
     let (_folder, repository) = made();
     let lost = [id(&acme(), 0), id(&acme(), 1)];
     for id in &lost {
@@ -219,18 +221,48 @@ fn several_folders_without_manifests_are_lost_manifests_and_are_left_alone() {
     }
     let staged = id(&acme(), 2);
     std::fs::create_dir(repository.location().join(format!("staging/{staged}"))).unwrap();
+    // As its caller does.
+    let _lock = repository.lock_scope(&acme(), "create", Wait::No).unwrap();
     let lines = repository.sweep(&acme()).unwrap();
-    assert!(lines[0].starts_with("2 backups have no manifest any more and were left alone"), "{lines:?}");
-    assert_eq!(lines[1..], [format!("removed what an interrupted run had left: staging/{staged}")]);
+    assert!(lines.contains(&format!("removed what an interrupted run had left: staging/{staged}")), "{lines:?}");
     for id in &lost {
+        assert!(lines.contains(&format!("daily/{id} has no manifest any more and was left alone")), "{lines:?}");
         assert!(repository.archive(id, BackupType::Daily, "core/db.tar.gz").unwrap().is_file());
     }
+    assert!(repository.catalog().unwrap().interrupted.iter().all(|found| found.lost));
 }
 
 #[test]
-fn a_leftover_knows_its_scope_its_moment_and_whether_it_is_in_place() {
+fn a_leftover_knows_its_scope_and_its_moment() {
     let (scope, id) = (acme(), id(&acme(), 1));
-    let of = |path: &str| Interrupted { id: id.to_string(), path: format!("{path}/{id}"), running: false };
-    assert_eq!((of("staging").scope(), of("staging").at()), (scope, id.at()));
-    assert!(of("weekly").is_published() && !of("staging").is_published() && !of("metadata").is_published());
+    let found = Interrupted { id: id.to_string(), path: format!("staging/{id}"), running: false, lost: false };
+    assert_eq!((found.scope(), found.at()), (scope, id.at()));
+}
+
+#[test]
+fn facts_written_at_once_are_each_written_in_full() {
+    let (_folder, repository) = made();
+    let id = id(&acme(), 0);
+    publish(&repository, &id);
+    let fact = Verified { level: VerifyLevel::Stored, at: moment(), valid: true };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| repository.record_verified(&id, &fact).unwrap()));
+        }
+    });
+    let catalog = repository.catalog().unwrap();
+    assert!(catalog.unreadable.is_empty() && catalog.find(&id).unwrap().verified.is_some());
+}
+
+#[test]
+fn a_fact_without_its_name_is_swept_unless_one_is_being_written() {
+    let (_folder, repository) = made();
+    let unnamed = repository.location().join(format!("metadata/facts/.{}.held.json.tmp", id(&SYSTEM, 0)));
+    std::fs::write(&unnamed, "{").unwrap();
+    let writing = crate::repository::lock::facts(repository.location()).unwrap();
+    repository.sweep(&acme()).unwrap();
+    assert!(unnamed.exists());
+    drop(writing);
+    repository.sweep(&acme()).unwrap();
+    assert!(!unnamed.exists());
 }

@@ -3,3 +3,5 @@
 pub mod app;
 pub mod mongod;
 pub mod proxy;
+#[cfg(target_arch = "x86_64")]
+pub mod tracer;
