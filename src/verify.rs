@@ -73,7 +73,7 @@ pub struct ComponentReport {
 pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
     let config = options.config;
     let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
-    let _lock = repository.lock_shared("verify", options.wait)?;
+    let _lock = repository.lock_shared("verify", options.wait.clone())?;
     let catalog = repository.catalog()?;
     let ids: Vec<BackupId> = match &options.ids {
         Some(ids) => ids.clone(),

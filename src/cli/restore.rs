@@ -85,6 +85,7 @@ impl From<Existing> for restore::Existing {
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let into = into(&args.into)?;
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let scope = settings::scope(args.tenant.as_deref())?;
     let report = restore::run(&Options {
         which: settings::which(&args.which, &config)?,
@@ -100,11 +101,11 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         safety_backup: !args.no_safety_backup,
         consent: &|plan| consent(args, plan),
         dry_run: args.dry_run,
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
         created_by: process::user_at_host(),
         events: settings.events.clone(),
-        cancel: settings.cancel()?,
+        cancel,
     })?;
     let differs = !report.dry_run && report.collections.iter().any(|collection| !collection.verified);
     let exit = if differs { Exit::Damaged } else { Exit::Success };

@@ -48,6 +48,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         Level::Restored => return Err(not_yet("--level restored").hint("use --level decoded")),
     };
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let scope = settings::scope(args.tenant.as_deref())?;
     let ids = match &args.id {
         Some(id) => {
@@ -61,10 +62,10 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         config: &config,
         ids,
         level,
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
         events: settings.events.clone(),
-        cancel: settings.cancel()?,
+        cancel,
     })?;
     let verdict = |report: &verify::Report| if report.valid { Exit::Success } else { Exit::Damaged };
     let exit = reports.iter().map(verdict).fold(Exit::Success, Exit::or);

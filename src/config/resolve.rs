@@ -5,7 +5,7 @@ mod modules;
 mod schedule;
 mod sources;
 
-use super::model::{Compression, Config, License, Repository};
+use super::model::{Compression, Config, License, Repository, Timeouts};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};
 use super::raw::RawConfig;
@@ -84,7 +84,8 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     if repository.0.is_empty() && resolver.problems.len() == 0 {
         resolver.problem(&At::root("repository").key("location"), "must not be empty");
     }
-    let sources = resolver.sources(raw.sources);
+    let timeouts = resolver.timeouts(&At::root("timeouts"), raw.timeouts, Timeouts::default());
+    let sources = resolver.sources(raw.sources, timeouts);
     let uploads = resolver.uploads(raw.uploads);
     let extra_files = resolver.extra_files(raw.extra_files);
     let field = raw.tenancy.as_ref().and_then(|tenancy| tenancy.field.clone());

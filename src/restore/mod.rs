@@ -141,9 +141,9 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let config = options.config;
     let repository = Repository::open(&config.repository.location, config.repository.id.as_deref())?;
     let _lock = if options.to_directory.is_some() || options.dry_run {
-        repository.lock_shared("restore", options.wait)?
+        repository.lock_shared("restore", options.wait.clone())?
     } else {
-        repository.lock_restore("restore", options.wait)?
+        repository.lock_restore("restore", options.wait.clone())?
     };
     let choice = choose::choose(options, &repository)?;
     let mut report = Report {

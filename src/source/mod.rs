@@ -27,9 +27,9 @@ use std::collections::BTreeMap;
 pub fn open(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<dyn Source>> {
     Ok(match &source.engine {
         config::Engine::MongoDb { uri, database, .. } => {
-            Box::new(mongodb::MongoDb::open(name, uri, database, cancel.clone())?)
+            Box::new(mongodb::MongoDb::open(name, uri, database, source.timeouts, cancel.clone())?)
         }
-        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open(name, path, cancel.clone())?),
+        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open(name, path, source.timeouts, cancel.clone())?),
     })
 }
 
@@ -54,11 +54,15 @@ pub fn redirect(name: &str, source: &config::Source, into: &str) -> Result<confi
 /// # Errors
 /// As [`open`]; a SQLite file need not exist yet.
 pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<dyn Target>> {
+    // A limit for reading must not end a restore in the middle of its changes.
+    let writing = config::Timeouts { total: None, ..source.timeouts };
     Ok(match &source.engine {
         config::Engine::MongoDb { uri, database, .. } => {
-            Box::new(mongodb::MongoDb::open(name, uri, database, cancel.clone())?)
+            Box::new(mongodb::MongoDb::open(name, uri, database, writing, cancel.clone())?)
         }
-        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open_target(name, path, cancel.clone())?),
+        config::Engine::Sqlite { path } => {
+            Box::new(sqlite::Sqlite::open_target(name, path, source.timeouts, cancel.clone())?)
+        }
     })
 }
 
@@ -68,7 +72,9 @@ pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Resu
 /// When the file cannot be opened.
 pub fn open_file(engine: &str, path: &std::path::Path, cancel: &Cancel) -> Result<Option<Box<dyn Target>>> {
     Ok(match engine {
-        "sqlite" => Some(Box::new(sqlite::Sqlite::open_target("restored", path, cancel.clone())?)),
+        "sqlite" => {
+            Some(Box::new(sqlite::Sqlite::open_target("restored", path, config::Timeouts::default(), cancel.clone())?))
+        }
         _ => None,
     })
 }

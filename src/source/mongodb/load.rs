@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::RecordDigest;
 use crate::source::{StoredCollection, StreamTotals};
 use bson::{Bson, Document, doc};
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 
 /// Bytes of documents in one insert command: larger ones wait longer than they save.
 const INSERT_BYTES: usize = 2 << 20;
@@ -109,9 +109,9 @@ pub async fn digest(server: &MongoDb, name: &str) -> Result<StreamTotals> {
     let failed = |e: &mongodb::error::Error| errors::collection(e, "read back", name);
     let mut totals = StreamTotals::default();
     let run = server.database.run_cursor_command(doc! {"find": name, "batchSize": 1000});
-    let mut batches = run.batch_size(1000).batch().await.map_err(|e| failed(&e))?;
-    while let Some(reply) = batches.next().await {
-        super::read::each_document(&reply.map_err(|e| failed(&e))?, |document| {
+    let mut batches = server.patience.answer(run.batch_size(1000).batch()).await.map_err(|e| failed(&e))?;
+    while let Some(reply) = server.patience.answer(batches.try_next()).await.map_err(|e| failed(&e))? {
+        super::read::each_document(&reply, |document| {
             totals.records += 1;
             totals.bytes += document.len() as u64;
             totals.digest.add(document);
