@@ -151,13 +151,14 @@ impl Live {
         self.work.iter().filter(changed).map(|work| work.stored.name.as_str())
     }
 
-    /// Removes what a dead run may have left in staging.
+    /// Removes what this run, or a dead one, has left in staging.
     pub fn sweep(&self, token: &str) -> Result<()> {
         self.targets.values().try_for_each(|target| target.sweep(token).map(drop))
     }
 
-    /// Stages every collection beside the live ones. On failure nothing is left and nothing was changed.
-    pub fn stage(&mut self, options: &Options<'_>, journal: &Journal, report: &mut Report) -> Result<()> {
+    /// Stages every collection beside the live ones. On failure nothing was changed, and what was staged is the
+    /// caller's to sweep.
+    pub fn stage(&mut self, options: &Options<'_>, journal: &Journal) -> Result<()> {
         options.events.emit(Event::Phase("staging"));
         let cancel = options.cancel.child();
         let (targets, archives) = (&self.targets, &self.archives);
@@ -181,10 +182,7 @@ impl Live {
         let failure = failure.or_else(|| (!whole).then(|| Error::new(Kind::Internal, "a restore thread died")));
         match failure.map_or_else(|| options.cancel.check(), Err) {
             Ok(()) => Ok(()),
-            Err(error) => {
-                report.warnings.extend(self.discard());
-                Err(error.cause("nothing in the target was changed"))
-            }
+            Err(error) => Err(error.cause("nothing in the target was changed")),
         }
     }
 

@@ -210,14 +210,16 @@ fn into_live(
     uploads.prove(options)?;
     let mut journal = open_journal(options, repository, &undertaking, &live, report)?;
     let done = take_safety_backup(options, &config, pieces, &live, &uploads, &mut journal, report)
-        .and_then(|()| live.stage(options, &journal, report))
+        .and_then(|()| live.stage(options, &journal))
         .and_then(|()| live.switch(options, &mut journal, report))
         .and_then(|()| uploads.write(options, &mut journal, report));
     match (done, journal.changed_something()) {
         (Ok(()), _) => journal.close(),
-        (Err(error), false) => match journal.close() {
+        (Err(error), false) => match live.sweep(journal.token()).and_then(|()| journal.close()) {
             Ok(()) => Err(error),
-            Err(left) => Err(error.cause(left)),
+            Err(left) => Err(error
+                .cause(format!("what was staged is left behind: {left}"))
+                .hint("run the same command again: it removes what is left of this run")),
         },
         (Err(error), true) => Err(error.hint("run the same command again: it finishes what is left")),
     }

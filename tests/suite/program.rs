@@ -5,5 +5,7 @@ mod examples;
 mod existing;
 mod mistakes;
 mod round_trip;
+mod signals;
 mod sqlite;
+mod stalls;
 mod tenants;

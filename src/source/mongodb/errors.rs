@@ -49,7 +49,7 @@ pub fn connect(error: &DriverError, doing: &str) -> Error {
         | ErrorKind::Io(_)
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::Custom(_) => {
-            "check that the server runs, that host, port and TLS of the source's `uri` are right, and that no firewall is between"
+            "check that the server runs, that host, port and TLS of the source's `uri` are right, and that no firewall is between; `timeouts.connect` is how long it is waited for"
         }
         ErrorKind::DnsResolve { .. } => "the host name of the source's `uri` cannot be resolved",
         ErrorKind::InvalidTlsConfig { .. } => "check the TLS options of the source's `uri`",

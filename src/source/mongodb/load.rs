@@ -88,7 +88,9 @@ pub fn write(
     let mut command = Builder::of(&head)?;
     command.put(key, raw::ARRAY, &array.finish()?);
     let command = command.command()?;
-    server.block(async { server.raw_command(command).await.map_err(|e| errors::collection(&e, doing, shown)) })
+    server.cancel.check()?;
+    // What is being written is waited for: a collection that is dropped under an insert is made anew by it.
+    server.to_the_end(async { server.raw_command(command).await.map_err(|e| errors::collection(&e, doing, shown)) })
 }
 
 /// Whether the server took everything, but for what `pardons` says.

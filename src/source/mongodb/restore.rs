@@ -114,7 +114,7 @@ pub fn stage(
         Ok((warnings, identity)) => Ok(Staged { warnings, identity, ..staged }),
         Err(error) => match discard(server, &staged) {
             Ok(()) => Err(error),
-            Err(left) => Err(error.cause(format!("{name} is left behind, drop it by hand: {left}"))),
+            Err(left) => Err(error.cause(format!("{name} is left behind: {left}"))),
         },
     }
 }
@@ -125,7 +125,7 @@ fn prefix(token: &str) -> String {
 
 /// See [`crate::source::Target::sweep`].
 pub fn sweep(server: &MongoDb, token: &str) -> Result<Vec<String>> {
-    let listed = server.block(metadata::list(server, doc! {}))?;
+    let listed = server.to_the_end(metadata::list(server, doc! {}))?;
     let left: Vec<_> = listed.into_iter().map(|l| l.name).filter(|name| name.starts_with(&prefix(token))).collect();
     left.iter().try_for_each(|name| server.to_the_end(drop_collection(server, name)))?;
     Ok(left)
