@@ -53,6 +53,9 @@ pub struct Args {
     /// Name of a database whose collections are to be replaced whole; may be repeated
     #[arg(long, value_name = "NAME")]
     target_name: Vec<String>,
+    /// Name of a protected source or upload root that may be written to; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "to_directory")]
+    allow_protected: Vec<String>,
     /// Do not back up first what will be overwritten or deleted
     #[arg(long)]
     no_safety_backup: bool,
@@ -98,6 +101,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         files_into: args.files_into.clone(),
         to_directory: args.to_directory.clone(),
         existing: args.existing.into(),
+        allow_protected: args.allow_protected.clone(),
         safety_backup: !args.no_safety_backup,
         consent: &|plan| consent(args, plan),
         dry_run: args.dry_run,
@@ -178,6 +182,10 @@ fn render(report: &restore::Report, width: Option<u16>) -> String {
     let mut out = format!("{verb} {}\n", report.id);
     for target in &report.target {
         out.push_str(&format!("  to {}\n", text::printable(target)));
+    }
+    if !report.protected.is_empty() {
+        let flags: Vec<_> = report.protected.iter().map(|name| format!("--allow-protected {name}")).collect();
+        out.push_str(&format!("  protected: {} (wants {})\n", report.protected.join(", "), flags.join(" ")));
     }
     if !report.collections.is_empty() {
         let rows = report.collections.iter().map(|c| {

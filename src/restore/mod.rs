@@ -2,7 +2,10 @@
 
 mod choose;
 mod directory;
+mod guards;
 mod live;
+mod outcome;
+mod proof;
 mod safety;
 mod uploads;
 
@@ -55,6 +58,8 @@ pub struct Options<'a> {
     pub to_directory: Option<PathBuf>,
     /// What happens to data that is there.
     pub existing: Existing,
+    /// Protected sources and upload roots that may be written to.
+    pub allow_protected: Vec<String>,
     /// Back up what will be overwritten or deleted first.
     pub safety_backup: bool,
     /// Asked before anything that is there is changed, shown the plan; an error without consent.
@@ -93,6 +98,8 @@ pub struct Report {
     pub databases: Vec<String>,
     /// Those of them in which whole collections that hold data are replaced.
     pub replaced_databases: Vec<String>,
+    /// Protected sources and upload roots that it writes to.
+    pub protected: Vec<String>,
     /// Per collection.
     pub collections: Vec<RestoredCollection>,
     /// Files written.
@@ -152,6 +159,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         existing: options.existing,
         databases: Vec::new(),
         replaced_databases: Vec::new(),
+        protected: Vec::new(),
         collections: Vec::new(),
         files: 0,
         file_changes: source::Changes::default(),
@@ -189,6 +197,8 @@ fn into_live(
     let config = redirected(options)?;
     let mut live = live::Live::open(options, &config, pieces, report)?;
     let mut uploads = uploads::Uploads::open(options, &config, pieces, report)?;
+    report.protected = guards::protected(options.config, &config, live.sources(), uploads.roots(&config));
+    guards::allow(options, &report.protected)?;
     let undertaking = Undertaking {
         backup: report.id.clone(),
         existing: word(options.existing).to_owned(),
@@ -206,22 +216,28 @@ fn into_live(
     report.collections.clear();
     report.file_changes = source::Changes::default();
 
-    // Everything is proven before anything is changed: databases by staging, files by reading them through.
+    // Everything is proven before anything is written, also beside what is there.
+    options.events.emit(Event::Phase("proving"));
+    live.prove(options)?;
     uploads.prove(options)?;
     let mut journal = open_journal(options, repository, &undertaking, &live, report)?;
     let done = take_safety_backup(options, &config, pieces, &live, &uploads, &mut journal, report)
         .and_then(|()| live.stage(options, &journal))
         .and_then(|()| live.switch(options, &mut journal, report))
         .and_then(|()| uploads.write(options, &mut journal, report));
-    match (done, journal.changed_something()) {
-        (Ok(()), _) => journal.close(),
-        (Err(error), false) => match live.sweep(journal.token()).and_then(|()| journal.close()) {
-            Ok(()) => Err(error),
-            Err(left) => Err(error
-                .cause(format!("what was staged is left behind: {left}"))
-                .hint("run the same command again: it removes what is left of this run")),
-        },
-        (Err(error), true) => Err(error.hint("run the same command again: it finishes what is left")),
+    let Err(mut error) = done else { return journal.close() };
+    let swept = live.sweep(journal.token());
+    if let Err(left) = &swept {
+        error = error.cause(format!("what was staged is left behind: {left}"));
+    }
+    if journal.changed_something() {
+        let titles: Vec<_> = live.titles().chain(uploads.titles()).collect();
+        return Err(outcome::stopped(error, &journal, &titles));
+    }
+    // While something is left the journal stays, so that the next run knows of it.
+    match swept.and_then(|()| journal.close()) {
+        Ok(()) => Err(error),
+        Err(_) => Err(outcome::then(error, "run the same command again: it removes what is left of this run")),
     }
 }
 

@@ -49,6 +49,20 @@ pub fn redirect(name: &str, source: &config::Source, into: &str) -> Result<confi
     Ok(config::Source { engine, ..source.clone() })
 }
 
+/// Whether two sources are the same database, as far as it can be told without asking a server.
+pub fn same_place(one: &config::Source, other: &config::Source) -> bool {
+    match (&one.engine, &other.engine) {
+        (
+            config::Engine::MongoDb { uri, database, .. },
+            config::Engine::MongoDb { uri: other, database: named, .. },
+        ) => database == named && mongodb::shares_a_host(uri.reveal(), other.reveal()),
+        (config::Engine::Sqlite { path }, config::Engine::Sqlite { path: other }) => {
+            path == other || path.canonicalize().is_ok_and(|path| other.canonicalize().is_ok_and(|other| path == other))
+        }
+        _ => false,
+    }
+}
+
 /// Opens the place a source's data is restored to.
 ///
 /// # Errors
@@ -332,6 +346,12 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When the server fails.
     fn sweep(&self, token: &str) -> Result<Vec<String>>;
+
+    /// Other programs that may be at work in the database now, each a line for people.
+    ///
+    /// # Errors
+    /// When it cannot be known.
+    fn others(&self) -> Result<Vec<String>>;
 }
 
 /// What a restore changes in a collection, in records.

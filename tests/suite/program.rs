@@ -3,6 +3,7 @@
 mod commits;
 mod examples;
 mod existing;
+mod guards;
 mod mistakes;
 mod round_trip;
 mod signals;

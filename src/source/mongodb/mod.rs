@@ -3,6 +3,7 @@
 //! The driver is asynchronous. Its runtime lives in here; every method blocks, and gives up when the run is cancelled.
 
 mod build;
+mod clients;
 mod errors;
 mod filter;
 mod inventory;
@@ -44,6 +45,8 @@ pub struct MongoDb {
     runtime: Runtime,
     database: Database,
     server: Server,
+    /// What our connections are called on the server.
+    app_name: String,
     cancel: Cancel,
     patience: Patience,
 }
@@ -63,7 +66,9 @@ impl MongoDb {
         let patience = Patience::new(name, timeouts);
         let connected = runtime.block_on(or_cancelled(&cancel, connect(name, uri, database, timeouts)));
         match connected.flatten() {
-            Ok((database, server)) => Ok(Self { name: name.to_owned(), runtime, database, server, cancel, patience }),
+            Ok((database, server, app_name)) => {
+                Ok(Self { name: name.to_owned(), runtime, database, server, app_name, cancel, patience })
+            }
             Err(error) => {
                 // A name that is being resolved cannot be interrupted, and is not waited for.
                 runtime.shutdown_background();
@@ -142,12 +147,24 @@ pub fn database_of(name: &str, uri: &str) -> Result<String> {
     })
 }
 
-async fn connect(name: &str, uri: &Secret, database: &str, timeouts: Timeouts) -> Result<(Database, Server)> {
+/// Whether two URIs name a host in common: members of one replica set are one place.
+pub fn shares_a_host(one: &str, other: &str) -> bool {
+    let hosts = |uri: &str| -> Vec<String> {
+        let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let hosts = authority.rsplit('@').next().unwrap_or_default().split(',').map(str::to_ascii_lowercase);
+        hosts.map(|host| host.strip_suffix(":27017").map(ToOwned::to_owned).unwrap_or(host)).collect()
+    };
+    let others = hosts(other);
+    hosts(one).iter().any(|host| others.contains(host))
+}
+
+async fn connect(name: &str, uri: &Secret, database: &str, timeouts: Timeouts) -> Result<(Database, Server, String)> {
     let doing = || format!("cannot use MongoDB source '{name}'");
     let limit = timeouts.connect.unwrap_or(Timeouts::CONNECT);
     let parsed = in_time(name, limit, ClientOptions::parse(uri.reveal())).await;
     let mut options = parsed.map_err(|e| errors::connect(&e, &doing()))?;
-    options.app_name.get_or_insert_with(|| "backup".into());
+    let app_name = options.app_name.get_or_insert_with(|| "backup".into()).clone();
     options.server_selection_timeout = timeouts.connect.or(options.server_selection_timeout).or(Some(limit));
     options.connect_timeout = timeouts.connect.or(options.connect_timeout).or(Some(limit));
     // Finding a server has its limit in the driver, which knows why it failed; being let in gets as long again.
@@ -170,7 +187,7 @@ async fn connect(name: &str, uri: &Secret, database: &str, timeouts: Timeouts) -
         .await?;
     let version = build.get_str("version").unwrap_or("unknown").to_owned();
     let server = Server { version, address, database: database.name().to_owned() };
-    Ok((database, server))
+    Ok((database, server, app_name))
 }
 
 async fn in_time<T>(
@@ -258,5 +275,9 @@ impl Target for MongoDb {
 
     fn sweep(&self, token: &str) -> Result<Vec<String>> {
         restore::sweep(self, token)
+    }
+
+    fn others(&self) -> Result<Vec<String>> {
+        self.block(clients::others(self))
     }
 }

@@ -7,6 +7,7 @@
 mod digest;
 mod inventory;
 mod merge;
+mod others;
 mod read;
 mod restore;
 mod schema;
@@ -202,5 +203,9 @@ impl Target for Sqlite {
     fn sweep(&self, _token: &str) -> Result<Vec<String>> {
         // Tables are put in place by a transaction: a dead run leaves nothing in the database.
         Ok(Vec::new())
+    }
+
+    fn others(&self) -> Result<Vec<String>> {
+        others::others(self)
     }
 }
