@@ -7,6 +7,7 @@ use crate::support::mongod::{Kind, Mongod, until};
 use mongodb::bson::{Document, doc};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap().success());
@@ -86,11 +87,16 @@ fn a_signal_while_a_restore_stages_changes_nothing_and_leaves_nothing() {
     let before = picture(server, &name);
     let arguments =
         ["restore", "latest", "--only", "database", "--existing", "replace", "--target-name", &name, "--yes"];
-    // One answer is lost, and the server is well: what was staged is dropped.
-    proxy.hold_at("\x02insert\0");
+    // An insert is on its way. Dropped before it arrives, its collection would be made anew by it.
+    proxy.hold_request("\x02insert\0");
+    proxy.watch_for("\x02drop\0");
     let child = app.spawn(&arguments);
     proxy.await_held();
     signal(&child, "TERM");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) && !proxy.saw() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     proxy.release();
     soon(child).expect(143);
     assert!(picture(server, &name) == before);

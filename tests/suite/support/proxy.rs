@@ -2,6 +2,7 @@
 //! behind it is then certainly midway.
 
 use super::mongod::until;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -25,20 +26,27 @@ struct State {
     bytes: Option<(usize, Fault)>,
     /// What happens at a request that holds this word, after so many others that did.
     word: Option<(&'static str, usize, Fault)>,
-    /// The connection with this number is held.
-    held: Option<usize>,
+    /// The connections with these numbers are held.
+    held: BTreeSet<usize>,
+    /// Requests are held too.
+    requests_held: bool,
     /// Every answer is held.
     all_held: bool,
     /// Every connection is cut, and new ones are.
     cut: bool,
     fired: bool,
+    /// A word that is looked for in requests, and whether it came.
+    watched: Option<(&'static str, bool)>,
     connections: Vec<TcpStream>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     HoldOne,
+    /// Every connection over which it is asked.
+    HoldEach,
     HoldAll,
+    HoldRequest,
     Cut,
 }
 
@@ -87,6 +95,26 @@ impl Proxy {
         self.arm().word = Some((word, 0, Fault::HoldAll));
     }
 
+    /// Holds every connection over which the word is sent from now on; all others go on.
+    pub fn hold_each(&self, word: &'static str) {
+        self.arm().word = Some((word, 0, Fault::HoldEach));
+    }
+
+    /// Holds the next request that holds `word` before the server has it; all other connections go on.
+    pub fn hold_request(&self, word: &'static str) {
+        self.arm().word = Some((word, 0, Fault::HoldRequest));
+    }
+
+    /// Looks for a word in the requests from now on.
+    pub fn watch_for(&self, word: &'static str) {
+        self.shared.state.lock().unwrap().watched = Some((word, false));
+    }
+
+    /// Whether the watched word was sent.
+    pub fn saw(&self) -> bool {
+        self.shared.state.lock().unwrap().watched.is_some_and(|(_, seen)| seen)
+    }
+
     /// Cuts everything before a request that holds `word` is passed on, after `others` that were.
     pub fn cut_at(&self, word: &'static str, others: usize) {
         self.arm().word = Some((word, others, Fault::Cut));
@@ -106,7 +134,8 @@ impl Proxy {
     /// Lets everything go on, as if nothing had been.
     pub fn release(&self) {
         let mut state = self.shared.state.lock().unwrap();
-        (state.bytes, state.word, state.held, state.all_held, state.cut) = (None, None, None, false, false);
+        (state.bytes, state.word, state.all_held, state.requests_held, state.cut) = (None, None, false, false, false);
+        state.held.clear();
         self.shared.changed.notify_all();
     }
 }
@@ -118,12 +147,18 @@ impl Shared {
         if let Some((word, others, fault)) = state.word
             && request.windows(word.len()).any(|part| part == word.as_bytes())
         {
-            state.word = others.checked_sub(1).map(|others| (word, others, fault));
+            if fault != Fault::HoldEach {
+                state.word = others.checked_sub(1).map(|others| (word, others, fault));
+            }
             if others == 0 {
                 state.fire(number, fault);
             }
         }
-        !state.cut
+        if let Some((word, seen)) = &mut state.watched {
+            *seen |= request.windows(word.len()).any(|part| part == word.as_bytes());
+        }
+        let held = |state: &mut State| state.requests_held && state.held.contains(&number);
+        !self.changed.wait_while(state, held).unwrap().cut
     }
 
     /// Whether an answer may be passed on; waits while it may not.
@@ -135,7 +170,7 @@ impl Shared {
             state.bytes = None;
             state.fire(number, fault);
         }
-        let held = |state: &mut State| state.all_held || state.held == Some(number);
+        let held = |state: &mut State| state.all_held || state.held.contains(&number);
         !self.changed.wait_while(state, held).unwrap().cut
     }
 }
@@ -144,7 +179,11 @@ impl State {
     fn fire(&mut self, number: usize, fault: Fault) {
         self.fired = true;
         match fault {
-            Fault::HoldOne => self.held = Some(number),
+            Fault::HoldOne | Fault::HoldEach => drop(self.held.insert(number)),
+            Fault::HoldRequest => {
+                self.requests_held = true;
+                self.held.insert(number);
+            }
             Fault::HoldAll => self.all_held = true,
             Fault::Cut => {
                 self.cut = true;
