@@ -35,8 +35,6 @@ struct State {
     /// Every connection is cut, and new ones are.
     cut: bool,
     fired: bool,
-    /// A word that is looked for in requests, and whether it came.
-    watched: Option<(&'static str, bool)>,
     connections: Vec<TcpStream>,
 }
 
@@ -105,16 +103,6 @@ impl Proxy {
         self.arm().word = Some((word, 0, Fault::HoldRequest));
     }
 
-    /// Looks for a word in the requests from now on.
-    pub fn watch_for(&self, word: &'static str) {
-        self.shared.state.lock().unwrap().watched = Some((word, false));
-    }
-
-    /// Whether the watched word was sent.
-    pub fn saw(&self) -> bool {
-        self.shared.state.lock().unwrap().watched.is_some_and(|(_, seen)| seen)
-    }
-
     /// Cuts everything before a request that holds `word` is passed on, after `others` that were.
     pub fn cut_at(&self, word: &'static str, others: usize) {
         self.arm().word = Some((word, others, Fault::Cut));
@@ -153,9 +141,6 @@ impl Shared {
             if others == 0 {
                 state.fire(number, fault);
             }
-        }
-        if let Some((word, seen)) = &mut state.watched {
-            *seen |= request.windows(word.len()).any(|part| part == word.as_bytes());
         }
         let held = |state: &mut State| state.requests_held && state.held.contains(&number);
         !self.changed.wait_while(state, held).unwrap().cut
