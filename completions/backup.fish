@@ -120,6 +120,7 @@ merge\t'Add what is not there, and overwrite what is'
 replace\t'Make the target equal to the backup: overwrite, and delete what the backup does not hold'"
 complete -c backup -n "__fish_backup_using_subcommand restore" -s i -l identity -d 'File of the private key that opens encrypted archives; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand restore" -l target-name -d 'Name of a database whose collections are to be replaced whole; may be repeated' -r
+complete -c backup -n "__fish_backup_using_subcommand restore" -l allow-protected -d 'Name of a protected source or upload root that may be written to; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand restore" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''

@@ -87,7 +87,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     if !(options.consent)(&plan)? {
         return Err(Error::new(Kind::Refused, "not confirmed, nothing is removed"));
     }
-    let _lock = repository.lock_exclusive("forget", options.wait)?;
+    let _lock = repository.lock_exclusive("forget", options.wait.clone())?;
     let catalog = repository.catalog()?;
     let mut done = Report { removed: Vec::new(), ..report(options, &catalog)? };
     let result = plan.removed.into_iter().try_for_each(|line| {

@@ -47,7 +47,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let repository = Repository::open(&config.repository)?;
     let word = if options.hold { "hold" } else { "release" };
     // Shared with everyone but those who remove: a prune has either not begun, or is over.
-    let _lock = repository.lock_shared(word, options.wait)?;
+    let _lock = repository.lock_shared(word, options.wait.clone())?;
     let catalog = repository.catalog()?;
     let before = catalog.find(&options.id)?.held.clone();
     let changed = before.is_some() != options.hold;

@@ -72,7 +72,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let retention = policy.as_ref().unwrap_or(&config.retention);
     let repository = Repository::open(&config.repository)?;
     // Looking needs no lock; what is looked at here may change until the real run, which looks again.
-    let lock = if options.dry_run { None } else { Some(repository.lock_exclusive("prune", options.wait)?) };
+    let lock = if options.dry_run { None } else { Some(repository.lock_exclusive("prune", options.wait.clone())?) };
     let catalog = repository.catalog()?;
     let now = (options.now)();
     sane(&catalog, now)?;

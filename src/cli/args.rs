@@ -2,10 +2,10 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    completions, config, create, exit, forget, hold, key, list, list_modules, man, prune, restore, show, stats, time,
-    verify, verify_collections,
+    completions, config, create, exit, forget, hold, key, list, list_modules, man, prune, restore, show, stats, verify,
+    verify_collections,
 };
-use crate::config::BackupType;
+use crate::config::{BackupType, parse_duration};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Only;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -50,7 +50,7 @@ pub struct Global {
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
     /// Wait this long for a lock (30s, 10m, 2h) instead of giving up at once
-    #[arg(long, global = true, value_name = "DURATION", value_parser = time::duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub wait: Option<Duration>,
 }
 

@@ -48,15 +48,16 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         return Err(not_yet("--tenant for several tenants").hint("run `backup create --tenant T` for each tenant"));
     }
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let options = Options {
         request: request(args, &config)?,
         config: &config,
         safety_for: None,
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
         created_by: process::user_at_host(),
         events: settings.events.clone(),
-        cancel: settings.cancel()?,
+        cancel,
     };
     if args.dry_run {
         let plan = create::plan(&options)?;

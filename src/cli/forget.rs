@@ -30,6 +30,7 @@ pub struct Args {
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let what = match &args.tenant {
         Some(tenant) => What::Tenant(TenantId::parse(tenant)?),
         None => What::Ids(args.ids.iter().map(|id| BackupId::parse(id)).collect::<Result<_>>()?),
@@ -39,10 +40,10 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         config: &config,
         what,
         consent: &consent,
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
         events: settings.events.clone(),
-        cancel: settings.cancel()?,
+        cancel,
     })?;
     Report::new(render(&report), &report)
 }

@@ -38,12 +38,13 @@ pub fn release(args: &ReleaseArgs, settings: &Settings) -> Result<Report> {
 
 fn run(id: &str, hold: bool, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let report = hold::run(&Options {
         config: &config,
         id: BackupId::parse(id)?,
         hold,
         by: process::user_at_host(),
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
     })?;
     Report::new(render(&report), &report)

@@ -29,15 +29,16 @@ pub struct Args {
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let report = prune::run(&Options {
         config: &config,
         dry_run: args.dry_run,
         policy: args.policy.clone(),
         yes: args.yes,
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
         events: settings.events.clone(),
-        cancel: settings.cancel()?,
+        cancel,
     })?;
     Report::one_of(settings.json, || render(&report, settings.verbose), &report)
 }

@@ -58,6 +58,9 @@ pub struct Args {
     /// Name of a database whose collections are to be replaced whole; may be repeated
     #[arg(long, value_name = "NAME")]
     target_name: Vec<String>,
+    /// Name of a protected source or upload root that may be written to; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "to_directory")]
+    allow_protected: Vec<String>,
     /// Do not back up first what will be overwritten or deleted
     #[arg(long)]
     no_safety_backup: bool,
@@ -90,6 +93,7 @@ impl From<Existing> for restore::Existing {
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let into = args::by_source("--into", &args.into)?;
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let scope = settings::scope(args.tenant.as_deref())?;
     let report = restore::run(&Options {
         which: settings::which(&args.which, &config)?,
@@ -102,16 +106,17 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         files_into: args.files_into.clone(),
         to_directory: args.to_directory.clone(),
         existing: args.existing.into(),
+        allow_protected: args.allow_protected.clone(),
         safety_backup: !args.no_safety_backup,
         consent: &|plan| consent(args, plan),
         identities: settings::identities(&config, &args.identity)?,
         allow_unsigned: args.allow_unsigned,
         dry_run: args.dry_run,
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
         created_by: process::user_at_host(),
         events: settings.events.clone(),
-        cancel: settings.cancel()?,
+        cancel,
     })?;
     let differs = !report.dry_run && report.collections.iter().any(|collection| !collection.verified);
     let exit = if differs { Exit::Damaged } else { Exit::Success };
@@ -167,6 +172,10 @@ fn render(report: &restore::Report, width: Option<u16>) -> String {
     let mut out = format!("{verb} {}\n", report.id);
     for target in &report.target {
         out.push_str(&format!("  to {}\n", text::printable(target)));
+    }
+    if !report.protected.is_empty() {
+        let flags: Vec<_> = report.protected.iter().map(|name| format!("--allow-protected {name}")).collect();
+        out.push_str(&format!("  protected: {} (wants {})\n", report.protected.join(", "), flags.join(" ")));
     }
     if !report.collections.is_empty() {
         let rows = report.collections.iter().map(|c| {

@@ -10,11 +10,13 @@ use crate::event::Events;
 use crate::keys::Identities;
 use crate::names::{BackupId, Scope, TenantId};
 use crate::pipeline::Cancel;
-use crate::repository::{Catalog, Entry, Repository, Wait};
+use crate::repository::{Catalog, Entry, Meanwhile, Repository, Wait};
 use crate::restore;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What every command works with.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Settings {
     /// `-v` was given.
     pub verbose: bool,
     /// How long to wait for locks.
-    pub wait: Wait,
+    pub wait: Option<Duration>,
     /// Where events go.
     pub events: Events,
     /// Warnings that wait for the end under `--quiet`.
@@ -62,7 +64,7 @@ impl Settings {
             json: global.json,
             quiet: global.quiet,
             verbose: global.verbose > 0,
-            wait: global.wait.map_or(Wait::No, Wait::For),
+            wait: global.wait,
             events,
             log,
         }
@@ -87,6 +89,19 @@ impl Settings {
     /// When signals cannot be listened for.
     pub fn cancel(&self) -> Result<Cancel> {
         process::cancel_on_signals()
+    }
+
+    /// How locks are waited for: until `cancel` is set, and said once for whom.
+    pub fn wait(&self, cancel: &Cancel) -> Wait {
+        let Some(limit) = self.wait else { return Wait::No };
+        let (events, cancel, said) = (self.events.clone(), cancel.clone(), AtomicBool::new(false));
+        let meanwhile = move |busy: &str| {
+            if !said.swap(true, Ordering::Relaxed) {
+                events.warn(format!("waiting for at most {}: {busy}", config::show_duration(limit)));
+            }
+            cancel.check()
+        };
+        Wait::For(limit, Meanwhile::new(meanwhile))
     }
 }
 

@@ -1,8 +1,7 @@
-//! Durations and moments as they are written on the command line, and the clock.
+//! Moments as they are written on the command line, and the clock.
 
 use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
-use std::time::Duration;
 
 /// The clock of the program.
 pub fn now() -> DateTime<Utc> {
@@ -12,33 +11,6 @@ pub fn now() -> DateTime<Utc> {
         return fixed.to_utc();
     }
     Utc::now()
-}
-
-/// Parses `30s`, `10m`, `2h`, `1d` or several together, `1h30m`. A number without a unit is refused: nobody could
-/// tell what it means.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("'{text}' is no duration; write it as 30s, 10m, 2h or 1h30m");
-    let mut total = Duration::ZERO;
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(bad());
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
-        let value: u64 = rest[..end].parse().map_err(|_| bad())?;
-        let unit_end = rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |i| end + i);
-        let unit = match &rest[end..unit_end] {
-            "s" => 1,
-            "m" | "min" => 60,
-            "h" => 3600,
-            "d" => 86400,
-            _ => return Err(bad()),
-        };
-        let part = value.checked_mul(unit).map(Duration::from_secs).ok_or_else(bad)?;
-        total = total.checked_add(part).ok_or_else(bad)?;
-        rest = &rest[unit_end..];
-    }
-    Ok(total)
 }
 
 /// Parses a moment: RFC 3339, the stamp of a backup's id, or a date with or without a time in the installation's
@@ -68,18 +40,6 @@ pub fn moment(text: &str, timezone: chrono_tz::Tz) -> Result<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_need_a_number_and_a_unit() {
-        for (text, seconds) in [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1h30m", 5400), ("0s", 0)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in
-            ["", "30", "s", "1.5h", "-1s", "10 parsecs", "1h30", "99999999999999999999s", "9999999999999999999d"]
-        {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn moments_are_read_in_the_installations_timezone() {

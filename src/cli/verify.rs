@@ -70,6 +70,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         Some(Level::Restored) => Some(VerifyLevel::Restored),
     };
     let config = settings.load()?;
+    let cancel = settings.cancel()?;
     let scope = settings::scope(args.tenant.as_deref())?;
     let id = match &args.id {
         Some(id) => {
@@ -91,10 +92,10 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         identities: settings::identities(&config, &args.identity)?,
         scratch: args.scratch.as_deref(),
         servers: args::by_source("--scratch-server", &args.scratch_server)?,
-        wait: settings.wait,
+        wait: settings.wait(&cancel),
         now: time::now,
         events: settings.events.clone(),
-        cancel: settings.cancel()?,
+        cancel,
     })?;
     let verdict = |report: &verify::Report| match level {
         _ if !report.valid => Exit::Damaged,

@@ -4,6 +4,7 @@
 //! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `resolve` (meaning).
 
 mod check;
+mod duration;
 mod either;
 mod environment;
 mod interpolate;
@@ -18,6 +19,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub use duration::{parse_duration, show_duration};
 pub use environment::{Environment, find};
 pub use model::*;
 pub use schema::schema;

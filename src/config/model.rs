@@ -6,6 +6,7 @@ use crate::names::TenantId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A value that must not appear in any output. Debug and Display show `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -131,6 +132,32 @@ pub struct Source {
     pub whole_database: bool,
     /// How that component is encrypted.
     pub sealing: Sealing,
+    /// How long it is waited for.
+    pub timeouts: Timeouts,
+    /// A restore that writes to it must be allowed to by name.
+    pub protected: bool,
+}
+
+/// How long a source is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Reaching it and being let in. None: what its URI says, else ten seconds.
+    pub connect: Option<Duration>,
+    /// The longest silence while it has work of ours.
+    pub idle: Duration,
+    /// All the time that a run may take to read it.
+    pub total: Option<Duration>,
+}
+
+impl Timeouts {
+    /// How long a source is waited for that nobody said anything about.
+    pub const CONNECT: Duration = Duration::from_secs(10);
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: None, idle: Duration::from_secs(600), total: None }
+    }
 }
 
 /// The engine of a source, with what it needs.
@@ -187,6 +214,8 @@ pub struct UploadRoot {
     pub max_file_size: Option<u64>,
     /// Lower-case extensions with their dot; anything else is left out, counted and listed. Empty: all.
     pub allowed_extensions: Vec<String>,
+    /// A restore that writes to it must be allowed to by name.
+    pub protected: bool,
 }
 
 /// One entry of `extraFiles`.

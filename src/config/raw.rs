@@ -28,6 +28,8 @@ RawConfig {
     repository: Option<RawRepository>,
     /// How archives are compressed.
     compression: Option<RawCompression>,
+    /// How long databases are waited for, unless a source says otherwise.
+    timeouts: Option<RawTimeouts>,
     /// Databases, by name.
     #[serde(default)]
     sources: BTreeMap<String, RawSource>,
@@ -153,6 +155,21 @@ RawSource {
     /// With `wholeDatabase`: public keys (`age1…`) this is encrypted to, instead of those of `repository.encryption`.
     #[serde(default)]
     recipients: Vec<String>,
+    /// How long it is waited for; default: `timeouts` of the file.
+    timeouts: Option<RawTimeouts>,
+    /// A restore that writes to it wants `--allow-protected NAME`.
+    protected: Option<bool>,
+}}
+
+section! {
+/// How long a database is waited for: `30s`, `10m`, `2h`.
+RawTimeouts {
+    /// Reaching it and being let in; SQLite: another program's lock. Default 10s.
+    connect: Option<String>,
+    /// MongoDB: the longest silence while it has work of ours; default 10m.
+    idle: Option<String>,
+    /// MongoDB: all the time that a run may take to read it; default: no limit.
+    total: Option<String>,
 }}
 
 section! {
@@ -162,6 +179,8 @@ RawSecret {
     file: Option<String>,
     /// Program, with its arguments, that prints it.
     command: Option<Vec<String>>,
+    /// How long the program may take; default 30s.
+    timeout: Option<String>,
 }}
 
 section! {
@@ -182,6 +201,8 @@ RawUpload {
     /// Only files with these extensions; others are left out and listed.
     #[serde(default)]
     allowed_extensions: Vec<String>,
+    /// A restore that writes to it wants `--allow-protected NAME`.
+    protected: Option<bool>,
 }}
 
 section! {

@@ -6,7 +6,7 @@ mod modules;
 mod schedule;
 mod sources;
 
-use super::model::{Compression, Config, License};
+use super::model::{Compression, Config, License, Timeouts};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};
 use super::raw::RawConfig;
@@ -82,7 +82,8 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         resolver.problem(&At::root("compression").key("level"), "must be from 1 to 12");
     }
     let repository = resolver.repository(raw.repository);
-    let sources = resolver.sources(raw.sources);
+    let timeouts = resolver.timeouts(&At::root("timeouts"), raw.timeouts, Timeouts::default());
+    let sources = resolver.sources(raw.sources, timeouts);
     let uploads = resolver.uploads(raw.uploads);
     let extra_files = resolver.extra_files(raw.extra_files);
     let field = raw.tenancy.as_ref().and_then(|tenancy| tenancy.field.clone());

@@ -1,8 +1,12 @@
 //! Secrets that are kept elsewhere, and the masking of those inside URIs.
 
+use super::duration::{parse_duration, show_duration};
 use super::raw::RawSecret;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// Reads the secret. The message of a failure holds nothing the file or the command's output holds.
 pub(super) fn read(secret: &RawSecret, base: &Path) -> Result<String, String> {
@@ -11,7 +15,10 @@ pub(super) fn read(secret: &RawSecret, base: &Path) -> Result<String, String> {
             let path = base.join(file);
             std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
         }
-        (None, Some(command)) => run(command, base)?,
+        (None, Some(command)) => {
+            let limit = secret.timeout.as_deref().map(parse_duration).transpose()?.unwrap_or(TIMEOUT);
+            run(command, base, limit)?
+        }
         _ => return Err("give either text, or exactly one of `file` and `command`".into()),
     };
     let mut text = String::from_utf8(text).map_err(|_| "the secret is not UTF-8 text")?;
@@ -24,20 +31,58 @@ pub(super) fn read(secret: &RawSecret, base: &Path) -> Result<String, String> {
     if text.is_empty() { Err("the secret is empty".into()) } else { Ok(text) }
 }
 
-fn run(command: &[String], base: &Path) -> Result<Vec<u8>, String> {
+/// How long a program that prints a secret may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(10);
+
+fn run(command: &[String], base: &Path, limit: Duration) -> Result<Vec<u8>, String> {
     let (program, arguments) = command.split_first().ok_or("`command` is empty")?;
-    let output = Command::new(program)
+    let failed = |error: std::io::Error| format!("cannot run {program}: {error}");
+    let mut child = Command::new(program)
         .args(arguments)
         .current_dir(base)
         .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("cannot run {program}: {error}"))?;
-    if output.status.success() {
-        return Ok(output.stdout);
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
+    let began = Instant::now();
+    // What it started may outlive it and keep its output open, so the output is not waited for without end either.
+    let late = || format!("{program} gave no secret within {} (`timeout`)", show_duration(limit));
+    let status = loop {
+        match child.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if began.elapsed() >= limit => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(late());
+            }
+            None => std::thread::sleep(POLL),
+        }
+    };
+    let output = |collected: Receiver<Vec<u8>>| {
+        collected.recv_timeout(limit.saturating_sub(began.elapsed()).max(Duration::from_secs(1))).map_err(|_| late())
+    };
+    if status.success() {
+        return output(stdout);
     }
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stderr = output(stderr).unwrap_or_default();
+    let stderr = String::from_utf8_lossy(&stderr);
     let first = stderr.lines().next().unwrap_or("nothing on standard error");
-    Err(format!("{program} failed with {}: {first}", output.status))
+    Err(format!("{program} failed with {status}: {first}"))
+}
+
+/// Reads to the end on a thread of its own.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        // A pipe that breaks ends what was said; nobody waits any more when the send fails.
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut text));
+        let _ = sender.send(text);
+    });
+    receiver
 }
 
 /// Query parameters whose value is no secret; any other is masked.

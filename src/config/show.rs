@@ -1,6 +1,7 @@
 //! The resolved configuration for people and programs, without secrets.
 
-use super::model::{Config, Encryption, Engine, IdType, JobAction, Owner, Repository, Retention, Sealing};
+use super::duration::show_duration;
+use super::model::{Config, Encryption, Engine, IdType, JobAction, Owner, Repository, Retention, Sealing, Timeouts};
 use super::secret::mask_uri;
 use crate::config::Only;
 use crate::error::{Error, Kind, Result};
@@ -8,21 +9,26 @@ use serde_json::{Map, Value, json};
 
 /// The configuration with defaults filled in, paths absolute and secrets masked.
 pub fn show(config: &Config) -> Value {
-    let sources = named(&config.sources, |source| match &source.engine {
-        Engine::MongoDb { uri, database, consistency } => json!({
-            "engine": "mongodb", "uri": mask_uri(uri.reveal()), "database": database,
-            "consistency": format!("{consistency:?}").to_lowercase(), "wholeDatabase": source.whole_database,
-            "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
-        }),
-        Engine::Sqlite { path } => json!({
-            "engine": "sqlite", "path": path, "wholeDatabase": source.whole_database,
-            "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
-        }),
+    let sources = named(&config.sources, |source| {
+        let timeouts = timeouts(source.timeouts);
+        match &source.engine {
+            Engine::MongoDb { uri, database, consistency } => json!({
+                "engine": "mongodb", "uri": mask_uri(uri.reveal()), "database": database,
+                "consistency": format!("{consistency:?}").to_lowercase(), "wholeDatabase": source.whole_database,
+                "timeouts": timeouts, "protected": source.protected,
+                "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
+            }),
+            Engine::Sqlite { path } => json!({
+                "engine": "sqlite", "path": path, "wholeDatabase": source.whole_database, "timeouts": timeouts,
+                "protected": source.protected, "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
+            }),
+        }
     });
     let uploads = config.uploads.iter().map(|upload| {
         json!({
             "name": upload.name, "root": upload.root, "layout": upload.layout, "exclude": upload.exclude,
             "maxFileSize": upload.max_file_size, "allowedExtensions": upload.allowed_extensions,
+            "protected": upload.protected,
         })
     });
     let extra_files = named(&config.extra_files, |extra| {
@@ -124,6 +130,11 @@ fn own(sealing: &Sealing) -> Value {
 
 fn named<V>(map: &std::collections::BTreeMap<String, V>, show: impl Fn(&V) -> Value) -> Value {
     Value::Object(map.iter().map(|(name, value)| (name.clone(), show(value))).collect())
+}
+
+fn timeouts(timeouts: Timeouts) -> Value {
+    let [connect, total] = [timeouts.connect, timeouts.total].map(|limit| limit.map(show_duration));
+    json!({ "connect": connect, "idle": show_duration(timeouts.idle), "total": total })
 }
 
 fn owner(owner: &Owner) -> Value {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::{Error, Kind};
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
     let folder = tempfile::tempdir().unwrap();
@@ -284,4 +285,33 @@ fn the_schema_knows_every_section_and_describes_every_key() {
         assert!(schema["properties"][section]["description"].is_string(), "{section}");
     }
     assert!(!schema.to_string().contains("\"null\""));
+}
+
+#[test]
+fn a_source_is_waited_for_as_it_says_else_as_the_file_says_else_as_ever() {
+    let seconds = Duration::from_secs;
+    let sources = "sources:\n  a: {engine: sqlite, path: a, timeouts: {idle: 1m}}\n  b: {engine: sqlite, path: b}\n";
+    let config = load_with(&with(sources), &[]).unwrap();
+    assert_eq!(config.sources["b"].timeouts, Timeouts { connect: None, idle: seconds(600), total: None });
+    assert_eq!(config.sources["a"].timeouts.idle, seconds(60));
+    let config = load_with(&with(&format!("timeouts: {{connect: 5s, idle: 2h, total: 1d}}\n{sources}")), &[]).unwrap();
+    let all = Timeouts { connect: Some(seconds(5)), idle: seconds(7200), total: Some(seconds(86400)) };
+    assert_eq!(config.sources["b"].timeouts, all);
+    assert_eq!(config.sources["a"].timeouts, Timeouts { idle: seconds(60), ..all });
+    let shown = show(&config);
+    assert_eq!(shown["sources"]["a"]["timeouts"], serde_json::json!({"connect": "5s", "idle": "1m", "total": "1d"}));
+}
+
+#[test]
+fn a_limit_that_is_none_is_told_at_its_place() {
+    let text = with(
+        "timeouts: {connect: 10, idle: 0s, total: soon}\nsources: {a: {engine: sqlite, path: a, timeouts: {idel: 5s}}}\n",
+    );
+    let expected = [
+        "3:21: timeouts.connect: must be text, but is a number; put it in quotes",
+        "3:31: timeouts.idle: must be longer than nothing; leave it out for the default",
+        "3:42: timeouts.total: is no duration; write it as 30s, 10m, 2h or 1h30m",
+        "4:51: sources.a.timeouts.idel: unknown key; did you mean `idle`?",
+    ];
+    similar(&mistakes(&text), &expected);
 }

@@ -119,7 +119,7 @@ struct Run {
 
 impl Run {
     fn new(options: &Options<'_>, repository: Repository, scope: &Scope) -> Result<Self> {
-        let lock = repository.lock_scope(scope, &format!("create, {scope}"), options.wait)?;
+        let lock = repository.lock_scope(scope, &format!("create, {scope}"), options.wait.clone())?;
         let id = repository.free_id(scope, (options.now)());
         let began = id.at();
         Ok(Self { repository, _lock: lock, id, began })

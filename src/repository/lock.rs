@@ -11,6 +11,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Folder of locks.
@@ -34,12 +35,31 @@ const GLANCE: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How long to wait for a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Wait {
     /// Not at all.
     No,
     /// At most this long.
-    For(Duration),
+    For(Duration, Meanwhile),
+}
+
+/// What is done while a lock is waited for.
+#[derive(Clone)]
+pub struct Meanwhile(Arc<Each>);
+
+type Each = dyn Fn(&str) -> Result<()> + Send + Sync;
+
+impl Meanwhile {
+    /// Calls `each` several times a second, with a text that names the holder; an error of it ends the wait.
+    pub fn new(each: impl Fn(&str) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(each))
+    }
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 /// Held until dropped.
@@ -85,7 +105,7 @@ pub fn scratch(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
 
 /// Holds `name` exclusively, and the repository shared.
 fn only_one(location: &Path, name: &str, busy: &str, what: &str, wait: Wait) -> Result<Lock> {
-    let limit = Limit::new(wait);
+    let limit = Limit::new(&wait);
     let path = location.join(LOCKS).join(name);
     create_folder(&location.join(LOCKS))?;
     let mut file = acquire(&path, Mode::Exclusive, limit, || {
@@ -106,14 +126,14 @@ fn scope_file(scope: &Scope) -> String {
 }
 
 pub fn shared(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
-    repository(location, Mode::Shared, what, Limit::new(wait))
+    repository(location, Mode::Shared, what, Limit::new(&wait))
 }
 
 pub fn exclusive(location: &Path, what: &str, wait: Wait) -> Result<Lock> {
-    repository(location, Mode::Exclusive, what, Limit::new(wait))
+    repository(location, Mode::Exclusive, what, Limit::new(&wait))
 }
 
-fn repository(location: &Path, mode: Mode, what: &str, limit: Limit) -> Result<Lock> {
+fn repository(location: &Path, mode: Mode, what: &str, limit: Limit<'_>) -> Result<Lock> {
     let folder = location.join(LOCKS);
     create_folder(&folder)?;
     let path = folder.join("repository.lock");
@@ -166,19 +186,19 @@ fn unique() -> u64 {
 }
 
 #[derive(Clone, Copy)]
-struct Limit(Instant);
+struct Limit<'a> {
+    began: Instant,
+    length: Duration,
+    meanwhile: Option<&'a Meanwhile>,
+}
 
-impl Limit {
-    fn after(duration: Duration) -> Self {
-        let now = Instant::now();
-        Self(now.checked_add(duration.min(LONGEST)).unwrap_or(now))
-    }
-
-    fn new(wait: Wait) -> Self {
-        match wait {
-            Wait::No => Self::after(GLANCE),
-            Wait::For(duration) => Self::after(duration.max(GLANCE)),
-        }
+impl<'a> Limit<'a> {
+    fn new(wait: &'a Wait) -> Self {
+        let (length, meanwhile) = match wait {
+            Wait::No => (GLANCE, None),
+            Wait::For(length, meanwhile) => ((*length).clamp(GLANCE, LONGEST), Some(meanwhile)),
+        };
+        Self { began: Instant::now(), length, meanwhile }
     }
 }
 
@@ -187,7 +207,7 @@ fn open(path: &Path) -> Result<File> {
     opened.map_err(|e| Error::io("open the lock", path, &e))
 }
 
-fn acquire(path: &Path, mode: Mode, limit: Limit, refused: impl Fn() -> Error) -> Result<File> {
+fn acquire(path: &Path, mode: Mode, limit: Limit<'_>, refused: impl Fn() -> Error) -> Result<File> {
     let file = open(path)?;
     loop {
         let tried = match mode {
@@ -199,9 +219,13 @@ fn acquire(path: &Path, mode: Mode, limit: Limit, refused: impl Fn() -> Error) -
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", path, &e)),
             Err(TryLockError::WouldBlock) => {}
         }
-        let left = limit.0.saturating_duration_since(Instant::now());
+        let waited = limit.began.elapsed();
+        let left = limit.length.saturating_sub(waited);
         if left.is_zero() {
             return Err(refused());
+        }
+        if let Some(Meanwhile(each)) = limit.meanwhile.filter(|_| waited >= GLANCE) {
+            each(&refused().message)?;
         }
         std::thread::sleep(left.min(POLL));
     }

@@ -20,7 +20,7 @@ pub mod retention;
 pub use catalog::{Catalog, Entry, Interrupted, Unreadable};
 pub use facts::{FailedRun, Held, Verified, VerifyLevel};
 pub use journal::{Journal, Progress, Step, Undertaking, UnfinishedRestore};
-pub use lock::{Lock, Wait};
+pub use lock::{Lock, Meanwhile, Wait};
 pub use open::Repository;
 pub use staging::Staging;
 pub use summary::{Summary, SummaryComponent};

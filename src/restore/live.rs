@@ -1,7 +1,7 @@
 //! Restores collections into live databases: guards, staging, then the switch, collection by collection.
 
 use super::choose::Piece;
-use super::{Existing, Options, Report, RestoredCollection, safety};
+use super::{Existing, Options, Report, RestoredCollection, proof, safety};
 use crate::archive::ArchiveReader;
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
@@ -93,6 +93,16 @@ impl Live {
         self.work.iter().map(|work| format!("{} {} to {}", work.from, work.stored.name, work.source))
     }
 
+    /// What is put in place, for people, in order.
+    pub fn titles(&self) -> impl Iterator<Item = String> {
+        self.work.iter().map(Work::title)
+    }
+
+    /// The sources it writes to.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.targets.keys().map(String::as_str)
+    }
+
     /// Compares what is to be restored with what is there, counts, and refuses what was not allowed.
     pub fn plan(&mut self, options: &Options<'_>, progress: &Progress, report: &mut Report) -> Result<()> {
         let mut refused = Vec::new();
@@ -136,10 +146,27 @@ impl Live {
             report.collections.push(work.done.clone().unwrap_or(planned));
         }
         if refused.is_empty() {
+            self.report_others(report);
             return Ok(());
         }
         let error = Error::new(Kind::Refused, "the target holds data, and nothing was changed").details(refused);
         Err(error.hint("say what happens to it with --existing add|merge|replace, or restore beside it with `--into SOURCE=URI` or `--to-directory DIR`"))
+    }
+
+    /// Says who else may be at work in what is changed: what a program writes there meanwhile may be lost.
+    fn report_others(&self, report: &mut Report) {
+        for (source, target) in &self.targets {
+            let changes =
+                |work: &Work| work.source == *source && work.done.is_none() && work.existing != Existing::Refuse;
+            if !self.work.iter().any(changes) {
+                continue;
+            }
+            let lines = match target.others() {
+                Ok(others) => others,
+                Err(why) => vec![format!("whether other programs use it cannot be known: {why}")],
+            };
+            report.warnings.extend(lines.into_iter().map(|line| format!("source '{source}': {line}")));
+        }
     }
 
     /// The collections out of an archive that hold data which this restore changes.
@@ -151,13 +178,26 @@ impl Live {
         self.work.iter().filter(changed).map(|work| work.stored.name.as_str())
     }
 
-    /// Removes what a dead run may have left in staging.
+    /// Removes what this run, or a dead one, has left in staging.
     pub fn sweep(&self, token: &str) -> Result<()> {
         self.targets.values().try_for_each(|target| target.sweep(token).map(drop))
     }
 
-    /// Stages every collection beside the live ones. On failure nothing is left and nothing was changed.
-    pub fn stage(&mut self, options: &Options<'_>, journal: &Journal, report: &mut Report) -> Result<()> {
+    /// Reads everything through, so that damage is known before anything is written.
+    pub fn prove(&self, options: &Options<'_>) -> Result<()> {
+        for (at, archive) in self.archives.iter().enumerate() {
+            let works = self.work.iter().filter(|work| work.archive == at && work.done.is_none());
+            let collections: Vec<_> = works.map(|work| (&work.stored, work.kind)).collect();
+            if !collections.is_empty() {
+                proof::prove(options, archive, &collections)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages every collection beside the live ones. On failure nothing was changed, and what was staged is the
+    /// caller's to sweep.
+    pub fn stage(&mut self, options: &Options<'_>, journal: &Journal) -> Result<()> {
         options.events.emit(Event::Phase("staging"));
         let cancel = options.cancel.child();
         let (targets, archives) = (&self.targets, &self.archives);
@@ -181,10 +221,8 @@ impl Live {
         let failure = failure.or_else(|| (!whole).then(|| Error::new(Kind::Internal, "a restore thread died")));
         match failure.map_or_else(|| options.cancel.check(), Err) {
             Ok(()) => Ok(()),
-            Err(error) => {
-                report.warnings.extend(self.discard());
-                Err(error.cause("nothing in the target was changed"))
-            }
+            Err(error) if journal.changed_something() => Err(error),
+            Err(error) => Err(error.cause("nothing in the target was changed")),
         }
     }
 
@@ -196,10 +234,8 @@ impl Live {
                 Some(done) => self.note(at, &done, journal).map(|()| done),
                 None => self.switch_one(options, at, journal, report),
             };
-            match switched {
-                Ok(done) => report.collections.push(done),
-                Err(error) => return Err(self.stopped(at, journal, error)),
-            }
+            let stopped = || format!("the restore stopped at {}", self.work[at].title());
+            report.collections.push(switched.context(stopped)?);
         }
         Ok(())
     }
@@ -239,40 +275,6 @@ impl Live {
         let outcome = serde_json::to_value(done)
             .map_err(|e| Error::new(Kind::Internal, "a line of the journal cannot be written").cause(e))?;
         journal.switched(at, outcome)
-    }
-
-    /// Says exactly what was and what was not changed.
-    fn stopped(&mut self, at: usize, journal: &Journal, error: Error) -> Error {
-        let mut details = Vec::new();
-        for (step, work) in self.work.iter().enumerate() {
-            let state = match journal.step(step) {
-                Step::Switched { .. } => "restored",
-                _ if step == at => "failed",
-                _ => "unchanged",
-            };
-            details.push(format!("{state}: {}", work.title()));
-        }
-        details.extend(self.discard());
-        let restored = (0..self.work.len()).any(|step| matches!(journal.step(step), Step::Switched { .. }));
-        let kind = if restored || error.kind == Kind::TargetChanged { Kind::TargetChanged } else { error.kind };
-        error.kind(kind).context("the restore stopped").details(details)
-    }
-
-    fn target(&self, source: &str) -> Result<&dyn Target> {
-        target(&self.targets, source)
-    }
-
-    /// Removes what is staged; returns what could not be removed.
-    fn discard(&mut self) -> Vec<String> {
-        let mut left = Vec::new();
-        for at in 0..self.work.len() {
-            let Some(staged) = self.work[at].staged.take() else { continue };
-            if let Err(error) = self.target(&self.work[at].source).and_then(|target| target.discard(&staged)) {
-                let name = staged.staging_name.as_deref().unwrap_or(&staged.name);
-                left.push(format!("{name} could not be removed, drop it by hand: {error}"));
-            }
-        }
-        left
     }
 }
 

@@ -2,7 +2,10 @@
 
 mod choose;
 mod directory;
+mod guards;
 mod live;
+mod outcome;
+mod proof;
 mod safety;
 mod uploads;
 
@@ -57,6 +60,8 @@ pub struct Options<'a> {
     pub to_directory: Option<PathBuf>,
     /// What happens to data that is there.
     pub existing: Existing,
+    /// Protected sources and upload roots that may be written to.
+    pub allow_protected: Vec<String>,
     /// Back up what will be overwritten or deleted first.
     pub safety_backup: bool,
     /// Asked before anything that is there is changed, shown the plan; an error without consent.
@@ -99,6 +104,8 @@ pub struct Report {
     pub databases: Vec<String>,
     /// Those of them in which whole collections that hold data are replaced.
     pub replaced_databases: Vec<String>,
+    /// Protected sources and upload roots that it writes to.
+    pub protected: Vec<String>,
     /// Per collection.
     pub collections: Vec<RestoredCollection>,
     /// Files written.
@@ -150,9 +157,9 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         repository = repository.accepting_unsigned();
     }
     let _lock = if options.to_directory.is_some() || options.dry_run {
-        repository.lock_shared("restore", options.wait)?
+        repository.lock_shared("restore", options.wait.clone())?
     } else {
-        repository.lock_restore("restore", options.wait)?
+        repository.lock_restore("restore", options.wait.clone())?
     };
     let choice = choose::choose(options, &repository)?;
     let mut report = Report {
@@ -161,6 +168,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         existing: options.existing,
         databases: Vec::new(),
         replaced_databases: Vec::new(),
+        protected: Vec::new(),
         collections: Vec::new(),
         files: 0,
         file_changes: source::Changes::default(),
@@ -198,6 +206,8 @@ fn into_live(
     let config = redirected(options)?;
     let mut live = live::Live::open(options, &config, pieces, report)?;
     let mut uploads = uploads::Uploads::open(options, &config, pieces, report)?;
+    report.protected = guards::protected(options.config, &config, live.sources(), uploads.roots(&config));
+    guards::allow(options, &report.protected)?;
     let undertaking = Undertaking {
         backup: report.id.clone(),
         existing: word(options.existing).to_owned(),
@@ -215,20 +225,28 @@ fn into_live(
     report.collections.clear();
     report.file_changes = source::Changes::default();
 
-    // Everything is proven before anything is changed: databases by staging, files by reading them through.
+    // Everything is proven before anything is written, also beside what is there.
+    options.events.emit(Event::Phase("proving"));
+    live.prove(options)?;
     uploads.prove(options)?;
     let mut journal = open_journal(options, repository, &undertaking, &live, report)?;
     let done = take_safety_backup(options, &config, pieces, &live, &uploads, &mut journal, report)
-        .and_then(|()| live.stage(options, &journal, report))
+        .and_then(|()| live.stage(options, &journal))
         .and_then(|()| live.switch(options, &mut journal, report))
         .and_then(|()| uploads.write(options, &mut journal, report));
-    match (done, journal.changed_something()) {
-        (Ok(()), _) => journal.close(),
-        (Err(error), false) => match journal.close() {
-            Ok(()) => Err(error),
-            Err(left) => Err(error.cause(left)),
-        },
-        (Err(error), true) => Err(error.hint("run the same command again: it finishes what is left")),
+    let Err(mut error) = done else { return journal.close() };
+    let swept = live.sweep(journal.token());
+    if let Err(left) = &swept {
+        error = error.cause(format!("what was staged is left behind: {left}"));
+    }
+    if journal.changed_something() {
+        let titles: Vec<_> = live.titles().chain(uploads.titles()).collect();
+        return Err(outcome::stopped(error, &journal, &titles));
+    }
+    // While something is left the journal stays, so that the next run knows of it.
+    match swept.and_then(|()| journal.close()) {
+        Ok(()) => Err(error),
+        Err(_) => Err(outcome::then(error, "run the same command again: it removes what is left of this run")),
     }
 }
 

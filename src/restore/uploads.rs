@@ -28,6 +28,8 @@ struct Archive {
     from: String,
     /// Its directories, for people.
     directories: String,
+    /// It is a module's, not an `extraFiles` entry.
+    of_uploads: bool,
     placed: Vec<Placed>,
     /// What happens to what is there.
     existing: Existing,
@@ -82,6 +84,7 @@ impl Uploads {
                 reader,
                 from: piece.place(),
                 directories: piece.collections.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
+                of_uploads: piece.component.module.is_some(),
                 placed,
                 existing: options.existing,
                 others: Vec::new(),
@@ -96,6 +99,18 @@ impl Uploads {
     /// What is put in place, in order.
     pub fn steps(&self) -> impl Iterator<Item = String> {
         self.archives.iter().map(|archive| format!("{}: {}", archive.from, archive.directories))
+    }
+
+    /// What is put in place, for people, in order.
+    pub fn titles(&self) -> impl Iterator<Item = String> {
+        self.archives.iter().map(|archive| format!("files of {} ({})", archive.from, archive.directories))
+    }
+
+    /// The directories it writes to; a replacement deletes below every root.
+    pub fn roots<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = PathBuf> + 'a {
+        let placed = self.archives.iter().flat_map(|archive| &archive.placed).map(|place| place.root.clone());
+        let replaced = self.archives.iter().any(|archive| archive.existing == Existing::Replace && archive.of_uploads);
+        placed.chain(config.uploads.iter().filter(move |_| replaced).map(|upload| upload.root.clone()))
     }
 
     /// Looks what is there, counts, and refuses what was not allowed. `first_step` numbers the first archive.

@@ -28,9 +28,9 @@ use std::collections::BTreeMap;
 pub fn open(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<dyn Source>> {
     Ok(match &source.engine {
         config::Engine::MongoDb { uri, database, .. } => {
-            Box::new(mongodb::MongoDb::open(name, uri, database, cancel.clone())?)
+            Box::new(mongodb::MongoDb::open(name, uri, database, source.timeouts, cancel.clone())?)
         }
-        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open(name, path, cancel.clone())?),
+        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open(name, path, source.timeouts, cancel.clone())?),
     })
 }
 
@@ -50,16 +50,34 @@ pub fn redirect(name: &str, source: &config::Source, into: &str) -> Result<confi
     Ok(config::Source { engine, ..source.clone() })
 }
 
+/// Whether two sources are the same database, as far as it can be told without asking a server.
+pub fn same_place(one: &config::Source, other: &config::Source) -> bool {
+    match (&one.engine, &other.engine) {
+        (
+            config::Engine::MongoDb { uri, database, .. },
+            config::Engine::MongoDb { uri: other, database: named, .. },
+        ) => database == named && mongodb::shares_a_host(uri.reveal(), other.reveal()),
+        (config::Engine::Sqlite { path }, config::Engine::Sqlite { path: other }) => {
+            path == other || path.canonicalize().is_ok_and(|path| other.canonicalize().is_ok_and(|other| path == other))
+        }
+        _ => false,
+    }
+}
+
 /// Opens the place a source's data is restored to.
 ///
 /// # Errors
 /// As [`open`]; a SQLite file need not exist yet.
 pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<dyn Target>> {
+    // A limit for reading must not end a restore in the middle of its changes.
+    let writing = config::Timeouts { total: None, ..source.timeouts };
     Ok(match &source.engine {
         config::Engine::MongoDb { uri, database, .. } => {
-            Box::new(mongodb::MongoDb::open(name, uri, database, cancel.clone())?)
+            Box::new(mongodb::MongoDb::open(name, uri, database, writing, cancel.clone())?)
         }
-        config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open_target(name, path, cancel.clone())?),
+        config::Engine::Sqlite { path } => {
+            Box::new(sqlite::Sqlite::open_target(name, path, source.timeouts, cancel.clone())?)
+        }
     })
 }
 
@@ -69,7 +87,9 @@ pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Resu
 /// When the file cannot be opened.
 pub fn open_file(engine: &str, path: &std::path::Path, cancel: &Cancel) -> Result<Option<Box<dyn Target>>> {
     Ok(match engine {
-        "sqlite" => Some(Box::new(sqlite::Sqlite::open_target("restored", path, cancel.clone())?)),
+        "sqlite" => {
+            Some(Box::new(sqlite::Sqlite::open_target("restored", path, config::Timeouts::default(), cancel.clone())?))
+        }
         _ => None,
     })
 }
@@ -341,6 +361,12 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When it is no scratch one (see [`scratch`]), or the server fails.
     fn drop_scratch(&self) -> Result<()>;
+
+    /// Other programs that may be at work in the database now, each a line for people.
+    ///
+    /// # Errors
+    /// When it cannot be known.
+    fn others(&self) -> Result<Vec<String>>;
 }
 
 /// What a restore changes in a collection, in records.

@@ -127,8 +127,8 @@ pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
     }
     let repository = Repository::open(&config.repository)?;
     let _lock = match options.level {
-        Some(VerifyLevel::Restored) => repository.lock_scratch("verify", options.wait)?,
-        _ => repository.lock_shared("verify", options.wait)?,
+        Some(VerifyLevel::Restored) => repository.lock_scratch("verify", options.wait.clone())?,
+        _ => repository.lock_shared("verify", options.wait.clone())?,
     };
     let catalog = repository.catalog()?;
     if let Which::One(id) = options.which {

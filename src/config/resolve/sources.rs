@@ -1,17 +1,19 @@
 //! Sources, uploads and extra files.
 
 use super::Resolver;
+use crate::config::duration::parse_duration;
 use crate::config::either::Either;
-use crate::config::model::{Consistency, Engine, ExtraFiles, Module, Secret, Source, UploadRoot};
+use crate::config::model::{Consistency, Engine, ExtraFiles, Module, Secret, Source, Timeouts, UploadRoot};
 use crate::config::node::At;
-use crate::config::raw::{RawConsistency, RawEngine, RawExtraFiles, RawSource, RawUpload};
+use crate::config::raw::{RawConsistency, RawEngine, RawExtraFiles, RawSource, RawTimeouts, RawUpload};
 use crate::config::secret;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 impl Resolver<'_> {
-    pub(super) fn sources(&mut self, raw: BTreeMap<String, RawSource>) -> BTreeMap<String, Source> {
+    pub(super) fn sources(&mut self, raw: BTreeMap<String, RawSource>, timeouts: Timeouts) -> BTreeMap<String, Source> {
         let mut made = BTreeMap::new();
-        for (name, source) in raw {
+        for (name, mut source) in raw {
             let at = At::root("sources").key(&name);
             self.name(&at, "source", &name);
             let whole_database = source.whole_database.unwrap_or(false);
@@ -19,15 +21,38 @@ impl Resolver<'_> {
             if !whole_database && (sealing.required || !sealing.recipients.is_empty()) {
                 self.problem(&at, "`encrypt` and `recipients` go with `wholeDatabase`; a module says them for its own");
             }
+            let protected = source.protected.unwrap_or(false);
+            let timeouts = self.timeouts(&at.key("timeouts"), source.timeouts.take(), timeouts);
             let engine = match source.engine {
                 Some(RawEngine::Mongodb) => self.mongodb(&at, source),
                 Some(RawEngine::Sqlite) => self.sqlite(&at, source),
                 // Found missing or unknown already; kept so that names that refer to it are not faulted too.
                 None => Engine::Sqlite { path: self.base.to_owned() },
             };
-            made.insert(name, Source { engine, whole_database, sealing });
+            made.insert(name, Source { engine, whole_database, sealing, timeouts, protected });
         }
         made
+    }
+
+    /// What `raw` says, else `default`.
+    pub(super) fn timeouts(&mut self, at: &At, raw: Option<RawTimeouts>, default: Timeouts) -> Timeouts {
+        let Some(raw) = raw else { return default };
+        Timeouts {
+            connect: self.limit(&at.key("connect"), raw.connect).or(default.connect),
+            idle: self.limit(&at.key("idle"), raw.idle).unwrap_or(default.idle),
+            total: self.limit(&at.key("total"), raw.total).or(default.total),
+        }
+    }
+
+    fn limit(&mut self, at: &At, written: Option<String>) -> Option<Duration> {
+        match parse_duration(&written?) {
+            Ok(limit) if limit.is_zero() => {
+                self.problem(at, "must be longer than nothing; leave it out for the default")
+            }
+            Ok(limit) => return Some(limit),
+            Err(_) => self.problem(at, "is no duration; write it as 30s, 10m, 2h or 1h30m"),
+        }
+        None
     }
 
     fn mongodb(&mut self, at: &At, source: RawSource) -> Engine {
@@ -122,7 +147,9 @@ impl Resolver<'_> {
                 }
             }
             let allowed_extensions = upload.allowed_extensions.iter().map(|e| e.to_lowercase()).collect();
-            made.push(UploadRoot { name, root, layout, exclude: upload.exclude, max_file_size, allowed_extensions });
+            let protected = upload.protected.unwrap_or(false);
+            let exclude = upload.exclude;
+            made.push(UploadRoot { name, root, layout, exclude, max_file_size, allowed_extensions, protected });
         }
         made
     }

@@ -3,7 +3,7 @@
 use super::{acme, made};
 use crate::error::{Error, Kind};
 use crate::names::Scope;
-use crate::repository::{Repository, Wait};
+use crate::repository::{Meanwhile, Repository, Wait};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -146,17 +146,32 @@ fn a_dead_holder_is_not_named_and_its_file_goes() {
     assert!(!dead.exists());
 }
 
+fn patient(time: Duration) -> Wait {
+    Wait::For(time, Meanwhile::new(|_| Ok(())))
+}
+
+#[test]
+fn whoever_waits_is_told_for_whom_and_can_end_it() {
+    let (_folder, repository) = made();
+    let _held = repository.lock_scope(&acme(), "create of acme", Wait::No).unwrap();
+    let ended = |busy: &str| Err(Error::new(Kind::Signal(15), busy.to_owned()));
+    let wait = Wait::For(Duration::MAX, Meanwhile::new(ended));
+    let error = repository.lock_scope(&acme(), "second", wait).unwrap_err();
+    assert_eq!(error.kind, Kind::Signal(15));
+    assert!(error.message.contains(&by_us("create of acme")), "{error}");
+}
+
 #[test]
 fn who_may_wait_waits_that_long_and_no_time_is_too_long() {
     let (_folder, repository) = made();
-    let held = repository.lock_scope(&acme(), "create", Wait::For(Duration::MAX)).unwrap();
+    let held = repository.lock_scope(&acme(), "create", patient(Duration::MAX)).unwrap();
     let time = Duration::from_millis(600);
     let begun = Instant::now();
-    refused(repository.lock_scope(&acme(), "second", Wait::For(time)));
+    refused(repository.lock_scope(&acme(), "second", patient(time)));
     assert!(begun.elapsed() >= time);
     // The lock is given back while the other waits, or just before: it gets it either way.
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| repository.lock_scope(&acme(), "second", Wait::For(Duration::MAX)).map(drop));
+        let waiting = scope.spawn(|| repository.lock_scope(&acme(), "second", patient(Duration::MAX)).map(drop));
         drop(held);
         waiting.join().unwrap().unwrap();
     });

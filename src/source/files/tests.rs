@@ -45,6 +45,7 @@ impl Kept {
 
 fn root(path: &Path, layout: &str) -> UploadRoot {
     UploadRoot {
+        protected: false,
         name: "up".into(),
         root: path.to_owned(),
         layout: layout.into(),

@@ -105,7 +105,7 @@ fn create_indexes(server: &MongoDb, name: &str, shown: &str, indexes: Vec<Docume
     }
     let command = doc! {"createIndexes": name, "indexes": wanted};
     server.block(async {
-        server.command(command).await.map_err(|e| errors::collection(&e, "build the indexes of", shown))
+        server.long_command(command).await.map_err(|e| errors::collection(&e, "build the indexes of", shown))
     })?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Turns the driver's errors into ours: what it was doing, why, and what to do. The driver's text holds no URI.
 
+use super::patience::Stalled;
 use crate::error::{Error, Kind};
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 
@@ -20,6 +21,9 @@ pub fn has_no_snapshots(error: &DriverError) -> bool {
 }
 
 fn text(error: &DriverError) -> String {
+    if let Some(stalled) = error.get_custom::<Stalled>() {
+        return stalled.to_string();
+    }
     match error.kind.as_ref() {
         // The driver quotes what it cannot read of a URI, and that may be a piece of a password.
         ErrorKind::InvalidArgument { message, .. }
@@ -41,8 +45,11 @@ pub fn connect(error: &DriverError, doing: &str) -> Error {
     };
     let hint = match error.kind.as_ref() {
         ErrorKind::Authentication { .. } => "check user, password and authSource of the source's `uri`",
-        ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
-            "check that the server runs, that host, port and TLS of the source's `uri` are right, and that no firewall is between"
+        ErrorKind::ServerSelection { .. }
+        | ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::Custom(_) => {
+            "check that the server runs, that host, port and TLS of the source's `uri` are right, and that no firewall is between; `timeouts.connect` is how long it is waited for"
         }
         ErrorKind::DnsResolve { .. } => "the host name of the source's `uri` cannot be resolved",
         ErrorKind::InvalidTlsConfig { .. } => "check the TLS options of the source's `uri`",
@@ -60,6 +67,10 @@ pub fn connect(error: &DriverError, doing: &str) -> Error {
 /// An error while working on a collection.
 pub fn collection(error: &DriverError, doing: &str, name: &str) -> Error {
     let made = |kind| Error::new(kind, format!("cannot {doing} {name}")).cause(text(error));
+    if error.get_custom::<Stalled>().is_some() {
+        return made(Kind::Source)
+            .hint("look at the server's log and the network between; if it is only slow, raise that limit");
+    }
     match code(error) {
         Some(26 | 246) => made(Kind::Missing).hint("it was dropped, renamed or made anew while the run was under way"),
         Some(175) => made(Kind::Missing).hint("it was dropped or renamed while it was read"),

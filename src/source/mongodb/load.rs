@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::RecordDigest;
 use crate::source::{StoredCollection, StreamTotals};
 use bson::{Bson, Document, doc};
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 
 /// Bytes of documents in one insert command: larger ones wait longer than they save.
 const INSERT_BYTES: usize = 2 << 20;
@@ -88,7 +88,9 @@ pub fn write(
     let mut command = Builder::of(&head)?;
     command.put(key, raw::ARRAY, &array.finish()?);
     let command = command.command()?;
-    server.block(async { server.raw_command(command).await.map_err(|e| errors::collection(&e, doing, shown)) })
+    server.cancel.check()?;
+    // What is being written is waited for: a collection that is dropped under an insert is made anew by it.
+    server.to_the_end(async { server.raw_command(command).await.map_err(|e| errors::collection(&e, doing, shown)) })
 }
 
 /// Whether the server took everything, but for what `pardons` says.
@@ -109,9 +111,9 @@ pub async fn digest(server: &MongoDb, name: &str) -> Result<StreamTotals> {
     let failed = |e: &mongodb::error::Error| errors::collection(e, "read back", name);
     let mut totals = StreamTotals::default();
     let run = server.database.run_cursor_command(doc! {"find": name, "batchSize": 1000});
-    let mut batches = run.batch_size(1000).batch().await.map_err(|e| failed(&e))?;
-    while let Some(reply) = batches.next().await {
-        super::read::each_document(&reply.map_err(|e| failed(&e))?, |document| {
+    let mut batches = server.patience.answer(run.batch_size(1000).batch()).await.map_err(|e| failed(&e))?;
+    while let Some(reply) = server.patience.answer(batches.try_next()).await.map_err(|e| failed(&e))? {
+        super::read::each_document(&reply, |document| {
             totals.records += 1;
             totals.bytes += document.len() as u64;
             totals.digest.add(document);

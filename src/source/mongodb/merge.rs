@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::RecordDigest;
 use crate::source::{Changes, Existing, StoredCollection};
 use bson::{Bson, Document, doc};
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use std::collections::HashSet;
 
 /// Documents that are looked up at once.
@@ -172,9 +172,9 @@ fn each_found(
     let failed = |e: &mongodb::error::Error| errors::collection(e, "look into", shown);
     server.block(async {
         let cursor = server.database.run_raw_cursor_command(command).batch_size(BATCH_DOCUMENTS as u32);
-        let mut replies = cursor.batch().await.map_err(|e| failed(&e))?;
-        while let Some(reply) = replies.next().await {
-            read::each_document(&reply.map_err(|e| failed(&e))?, &mut each)?;
+        let mut replies = server.patience.answer(cursor.batch()).await.map_err(|e| failed(&e))?;
+        while let Some(reply) = server.patience.answer(replies.try_next()).await.map_err(|e| failed(&e))? {
+            read::each_document(&reply, &mut each)?;
         }
         Ok(())
     })
@@ -196,8 +196,9 @@ fn each_id_batch(server: &MongoDb, name: &str, shown: &str, mut each: impl FnMut
     let failed = |e: &mongodb::error::Error| errors::collection(e, "look into", shown);
     let command = doc! {"find": name, "projection": {"_id": 1}, "batchSize": BATCH_DOCUMENTS as i64};
     let cursor = server.database.run_cursor_command(command).batch_size(BATCH_DOCUMENTS as u32);
-    let mut replies = server.block(async { cursor.batch().await.map_err(|e| failed(&e)) })?;
-    while let Some(reply) = server.block(async { replies.next().await.transpose().map_err(|e| failed(&e)) })? {
+    let patience = &server.patience;
+    let mut replies = server.block(async { patience.answer(cursor.batch()).await.map_err(|e| failed(&e)) })?;
+    while let Some(reply) = server.block(async { patience.answer(replies.try_next()).await.map_err(|e| failed(&e)) })? {
         let mut ids = Vec::new();
         read::each_document(&reply, |document| {
             ids.extend(id_of(document)?);

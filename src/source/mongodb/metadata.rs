@@ -23,8 +23,9 @@ pub struct Listed {
 pub async fn list(server: &MongoDb, filter: Document) -> Result<Vec<Listed>> {
     let failed = |e: &mongodb::error::Error| errors::collection(e, "list the collections of", server.database.name());
     let command = doc! {"listCollections": 1, "filter": filter, "cursor": {}};
-    let cursor = server.database.run_cursor_command(command).await.map_err(|e| failed(&e))?;
-    let documents: Vec<Document> = cursor.try_collect().await.map_err(|e| failed(&e))?;
+    let asked = server.database.run_cursor_command(command);
+    let cursor = server.patience.answer(asked).await.map_err(|e| failed(&e))?;
+    let documents: Vec<Document> = server.patience.answer(cursor.try_collect()).await.map_err(|e| failed(&e))?;
     documents.into_iter().map(parse).collect()
 }
 
@@ -52,8 +53,9 @@ fn parse(document: Document) -> Result<Listed> {
 pub async fn indexes(server: &MongoDb, name: &str) -> Result<Vec<Document>> {
     let failed = |e: &mongodb::error::Error| errors::collection(e, "list the indexes of", name);
     let command = doc! {"listIndexes": name, "cursor": {}};
-    let cursor = server.database.run_cursor_command(command).await.map_err(|e| failed(&e))?;
-    cursor.try_collect().await.map_err(|e| failed(&e))
+    let asked = server.database.run_cursor_command(command);
+    let cursor = server.patience.answer(asked).await.map_err(|e| failed(&e))?;
+    server.patience.answer(cursor.try_collect()).await.map_err(|e| failed(&e))
 }
 
 /// The body of a `.metadata.json`.

@@ -3,12 +3,14 @@
 //! The driver is asynchronous. Its runtime lives in here; every method blocks, and gives up when the run is cancelled.
 
 mod build;
+mod clients;
 mod errors;
 mod filter;
 mod inventory;
 mod load;
 mod merge;
 mod metadata;
+mod patience;
 mod raw;
 mod read;
 mod records;
@@ -20,20 +22,18 @@ use super::{
     Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
     View, Wanted,
 };
-use crate::config::{self, Secret};
+use crate::config::{self, Secret, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::future::{Either, select};
 use mongodb::options::{ClientOptions, ServerAddress};
 use mongodb::{Client, Database};
-use std::future::Future;
+use patience::{Patience, Stalled};
+use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-
-/// How long finding a server, and connecting to it, may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Oldest server that is supported: 4.4 speaks wire version 9.
 const OLDEST_WIRE_VERSION: i32 = 9;
@@ -45,7 +45,10 @@ pub struct MongoDb {
     runtime: Runtime,
     database: Database,
     server: Server,
+    /// What our connections are called on the server.
+    app_name: String,
     cancel: Cancel,
+    patience: Patience,
 }
 
 impl MongoDb {
@@ -53,16 +56,25 @@ impl MongoDb {
     ///
     /// # Errors
     /// [`Kind::Connect`] when it does not, [`Kind::Config`] when the URI is none.
-    pub fn open(name: &str, uri: &Secret, database: &str, cancel: Cancel) -> Result<Self> {
+    pub fn open(name: &str, uri: &Secret, database: &str, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("mongodb")
             .enable_all()
             .build()
             .map_err(|e| Error::new(Kind::Internal, "cannot start the MongoDB driver").cause(e))?;
-        let connected = runtime.block_on(or_cancelled(&cancel, connect(name, uri, database)));
-        let (database, server) = connected??;
-        Ok(Self { name: name.to_owned(), runtime, database, server, cancel })
+        let patience = Patience::new(name, timeouts);
+        let connected = runtime.block_on(or_cancelled(&cancel, connect(name, uri, database, timeouts)));
+        match connected.flatten() {
+            Ok((database, server, app_name)) => {
+                Ok(Self { name: name.to_owned(), runtime, database, server, app_name, cancel, patience })
+            }
+            Err(error) => {
+                // A name that is being resolved cannot be interrupted, and is not waited for.
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
     }
 
     /// Runs a future of the driver to its end, unless the run is cancelled first.
@@ -71,19 +83,42 @@ impl MongoDb {
     }
 
     /// Runs a short future of the driver to its end, also after a signal: whether a collection was made, renamed or
-    /// dropped must be known, and what was staged must not stay.
+    /// dropped must be known, and what was staged must not stay. A server that does not answer is not waited for long:
+    /// then the error is that of the signal, and what was asked may have been done or not.
     fn to_the_end<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        self.runtime.block_on(future)
+        let given_up = async {
+            let error = cancelled(&self.cancel).await;
+            if !self.patience.is_stalled() {
+                tokio::time::sleep(GRACE).await;
+            }
+            self.patience.give_up();
+            error
+        };
+        self.runtime.block_on(async {
+            match select(pin!(future), pin!(given_up)).await {
+                Either::Left((done, _)) => done,
+                Either::Right((error, _)) => Err(error),
+            }
+        })
     }
 
+    /// Asks for something that a healthy server does at once.
     async fn command(&self, command: Document) -> mongodb::error::Result<Document> {
-        self.database.run_command(command).await
+        self.patience.answer(self.database.run_command(command)).await
     }
 
     async fn raw_command(&self, command: RawDocumentBuf) -> mongodb::error::Result<Document> {
-        self.database.run_raw_command(command).await
+        self.patience.answer(self.database.run_raw_command(command)).await
+    }
+
+    /// Asks for something that may take long.
+    async fn long_command(&self, command: Document) -> mongodb::error::Result<Document> {
+        self.patience.outcome(&self.database, self.database.run_command(command)).await
     }
 }
+
+/// How long the server may take, after a signal, for what must be known.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How long the server may take to close what was left open.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -125,44 +160,71 @@ pub fn without_database(uri: &str) -> String {
     format!("{scheme}://{hosts}/?{}", query.join("&"))
 }
 
-async fn connect(name: &str, uri: &Secret, database: &str) -> Result<(Database, Server)> {
+/// Whether two URIs name a host in common: members of one replica set are one place.
+pub fn shares_a_host(one: &str, other: &str) -> bool {
+    let hosts = |uri: &str| -> Vec<String> {
+        let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let hosts = authority.rsplit('@').next().unwrap_or_default().split(',').map(str::to_ascii_lowercase);
+        hosts.map(|host| host.strip_suffix(":27017").map(ToOwned::to_owned).unwrap_or(host)).collect()
+    };
+    let others = hosts(other);
+    hosts(one).iter().any(|host| others.contains(host))
+}
+
+async fn connect(name: &str, uri: &Secret, database: &str, timeouts: Timeouts) -> Result<(Database, Server, String)> {
     let doing = || format!("cannot use MongoDB source '{name}'");
-    let mut options = ClientOptions::parse(uri.reveal()).await.map_err(|e| errors::connect(&e, &doing()))?;
-    options.app_name.get_or_insert_with(|| "backup".into());
-    options.server_selection_timeout.get_or_insert(CONNECT_TIMEOUT);
-    options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
+    let limit = timeouts.connect.unwrap_or(Timeouts::CONNECT);
+    let parsed = in_time(name, limit, ClientOptions::parse(uri.reveal())).await;
+    let mut options = parsed.map_err(|e| errors::connect(&e, &doing()))?;
+    let app_name = options.app_name.get_or_insert_with(|| "backup".into()).clone();
+    options.server_selection_timeout = timeouts.connect.or(options.server_selection_timeout).or(Some(limit));
+    options.connect_timeout = timeouts.connect.or(options.connect_timeout).or(Some(limit));
+    // Finding a server has its limit in the driver, which knows why it failed; being let in gets as long again.
+    let limit = 2 * options.server_selection_timeout.unwrap_or(limit);
     let address = options.hosts.iter().map(ServerAddress::to_string).collect::<Vec<_>>().join(",");
     let client = Client::with_options(options).map_err(|e| errors::connect(&e, &doing()))?;
     let database = client.database(database);
     let at = || format!("{} at {address}", doing());
-    let hello = database.run_command(doc! {"hello": 1}).await.map_err(|e| errors::connect(&e, &at()))?;
+    let ask = async |command| {
+        let answer = in_time(name, limit, database.run_command(command)).await;
+        answer.map_err(|e| errors::connect(&e, &at()))
+    };
+    let hello = ask(doc! {"hello": 1}).await?;
     if hello.get_i32("maxWireVersion").unwrap_or(0) < OLDEST_WIRE_VERSION {
         return Err(Error::new(Kind::Connect, at()).cause("the server is older than MongoDB 4.4"));
     }
     // `hello` answers without a login; this does not, when the server asks for one.
-    let build = database.run_command(doc! {"buildInfo": 1}).await.map_err(|e| errors::connect(&e, &at()))?;
-    database
-        .run_command(
-            doc! {"listCollections": 1, "nameOnly": true, "authorizedCollections": true, "cursor": {"batchSize": 1}},
-        )
-        .await
-        .map_err(|e| errors::connect(&e, &at()))?;
+    let build = ask(doc! {"buildInfo": 1}).await?;
+    ask(doc! {"listCollections": 1, "nameOnly": true, "authorizedCollections": true, "cursor": {"batchSize": 1}})
+        .await?;
     let version = build.get_str("version").unwrap_or("unknown").to_owned();
     let server = Server { version, address, database: database.name().to_owned() };
-    Ok((database, server))
+    Ok((database, server, app_name))
+}
+
+async fn in_time<T>(
+    name: &str,
+    limit: Duration,
+    asked: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> mongodb::error::Result<T> {
+    let answer = tokio::time::timeout(limit, asked.into_future()).await;
+    answer.unwrap_or_else(|_| Err(Stalled::connecting(name, limit)))
+}
+
+/// Waits until the cancel flag is set; why.
+async fn cancelled(cancel: &Cancel) -> Error {
+    loop {
+        if let Err(error) = cancel.check() {
+            return error;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Races `future` against the cancel flag.
 async fn or_cancelled<T>(cancel: &Cancel, future: impl Future<Output = T>) -> Result<T> {
-    let cancelled = async {
-        loop {
-            if let Err(error) = cancel.check() {
-                return error;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    match select(pin!(future), pin!(cancelled)).await {
+    match select(pin!(future), pin!(cancelled(cancel))).await {
         Either::Left((done, _)) => Ok(done),
         Either::Right((error, _)) => Err(error),
     }
@@ -240,5 +302,9 @@ impl Target for MongoDb {
         self.to_the_end(async {
             self.database.drop().await.map_err(|e| errors::collection(&e, "drop the scratch database", name))
         })
+    }
+
+    fn others(&self) -> Result<Vec<String>> {
+        self.block(clients::others(self))
     }
 }

@@ -12,11 +12,12 @@ use crate::source::{
 };
 use bson::{Binary, Bson, Document, Timestamp, doc, spec::BinarySubtype};
 use chrono::{DateTime, Utc};
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 use mongodb::ClientSession;
 use mongodb::options::SessionOptions;
 use mongodb::raw_batch_cursor::RawBatch;
 use std::collections::BTreeMap;
+use std::future::IntoFuture;
 
 /// Bytes a batch aims at: below 1 MiB round trips cost, at the default 16 MiB the server stalls between replies.
 const BATCH_BYTES: u64 = 2 << 20;
@@ -78,12 +79,14 @@ impl<'a> MongoView<'a> {
             return Ok(Err(format!("{} is capped, and capped collections have no snapshots", capped.name)));
         }
         for first in wanted.iter().filter_map(|w| self.data_of(w)) {
-            let mut session = match self.server.database.client().start_session().snapshot(true).await {
-                Ok(session) => session,
-                Err(e) => return Ok(Err(format!("the server has no sessions: {e}"))),
-            };
+            let mut session =
+                match self.server.patience.answer(self.server.database.client().start_session().snapshot(true)).await {
+                    Ok(session) => session,
+                    Err(e) => return Ok(Err(format!("the server has no sessions: {e}"))),
+                };
             let command = doc! {"find": self.target(first), "limit": 1, "batchSize": 1, "singleBatch": true};
-            let found = self.server.database.run_cursor_command(command).session(&mut session).batch().await;
+            let asked = self.server.database.run_cursor_command(command).session(&mut session);
+            let found = self.server.patience.answer(asked.batch()).await;
             return match found {
                 Ok(_) => Ok(session.snapshot_time().ok_or_else(|| "the server gave no snapshot time".to_owned())),
                 // Dropped since it was listed: reading it will say so, and the others still have a moment.
@@ -120,7 +123,7 @@ impl<'a> MongoView<'a> {
 
     async fn read_one(&self, data: &Listed) -> mongodb::error::Result<()> {
         let command = doc! {"find": self.target(data), "limit": 1, "batchSize": 1, "singleBatch": true};
-        self.server.database.run_cursor_command(command).batch().await.map(drop)
+        self.server.patience.answer(self.server.database.run_cursor_command(command).batch()).await.map(drop)
     }
 
     /// The collection that holds the data; none for views and what does not exist.
@@ -141,7 +144,8 @@ impl<'a> MongoView<'a> {
     async fn session(&self) -> Result<Option<ClientSession>> {
         let Some(time) = self.snapshot else { return Ok(None) };
         let options = SessionOptions::builder().snapshot(true).snapshot_time(time).build();
-        let session = self.server.database.client().start_session().with_options(options).await;
+        let asked = self.server.database.client().start_session().with_options(options);
+        let session = self.server.patience.answer(asked).await;
         session.map(Some).map_err(|e| errors::collection(&e, "open a session on", &self.server.name))
     }
 
@@ -187,6 +191,18 @@ impl<'a> MongoView<'a> {
         Ok(done)
     }
 
+    /// Waits for a batch. A server that looks for one owner's documents may look at many before it has one.
+    async fn batch<T>(
+        &self,
+        owner: Option<&OwnerCheck>,
+        asked: impl IntoFuture<Output = mongodb::error::Result<T>>,
+    ) -> mongodb::error::Result<T> {
+        match owner {
+            Some(_) => self.server.patience.outcome(&self.server.database, asked).await,
+            None => self.server.patience.answer(asked).await,
+        }
+    }
+
     /// Copies every document of a collection, raw, and checks each one's owner.
     async fn copy(
         &self,
@@ -215,17 +231,17 @@ impl<'a> MongoView<'a> {
         match self.session().await? {
             Some(mut session) => {
                 let run = database.run_cursor_command(command).batch_size(batch).session(&mut session);
-                let mut cursor = run.batch().await.map_err(|e| failed(&e))?;
+                let mut cursor = self.batch(owner, run.batch()).await.map_err(|e| failed(&e))?;
                 let mut batches = cursor.stream(&mut session);
-                while let Some(reply) = batches.next().await {
-                    take(reply.map_err(|e| failed(&e))?, stream.as_mut())?;
+                while let Some(reply) = self.batch(owner, batches.try_next()).await.map_err(|e| failed(&e))? {
+                    take(reply, stream.as_mut())?;
                 }
             }
             None => {
                 let run = database.run_cursor_command(command).batch_size(batch);
-                let mut batches = run.batch().await.map_err(|e| failed(&e))?;
-                while let Some(reply) = batches.next().await {
-                    take(reply.map_err(|e| failed(&e))?, stream.as_mut())?;
+                let mut batches = self.batch(owner, run.batch()).await.map_err(|e| failed(&e))?;
+                while let Some(reply) = self.batch(owner, batches.try_next()).await.map_err(|e| failed(&e))? {
+                    take(reply, stream.as_mut())?;
                 }
             }
         }

@@ -114,7 +114,7 @@ pub fn stage(
         Ok((warnings, identity)) => Ok(Staged { warnings, identity, ..staged }),
         Err(error) => match discard(server, &staged) {
             Ok(()) => Err(error),
-            Err(left) => Err(error.cause(format!("{name} is left behind, drop it by hand: {left}"))),
+            Err(left) => Err(error.cause(format!("{name} is left behind: {left}"))),
         },
     }
 }
@@ -125,7 +125,7 @@ fn prefix(token: &str) -> String {
 
 /// See [`crate::source::Target::sweep`].
 pub fn sweep(server: &MongoDb, token: &str) -> Result<Vec<String>> {
-    let listed = server.block(metadata::list(server, doc! {}))?;
+    let listed = server.to_the_end(metadata::list(server, doc! {}))?;
     let left: Vec<_> = listed.into_iter().map(|l| l.name).filter(|name| name.starts_with(&prefix(token))).collect();
     left.iter().try_for_each(|name| server.to_the_end(drop_collection(server, name)))?;
     Ok(left)
@@ -191,10 +191,11 @@ fn redefine(server: &MongoDb, staged: &Staged, metadata: &Metadata) -> Result<()
     }
     let mut command = doc! {"collMod": &staged.name};
     command.extend(definition(&metadata.options));
-    server.to_the_end(async {
+    let redefined = server.to_the_end(async {
         let done = server.command(command).await;
-        done.map(drop).map_err(|e| errors::collection(&e, "redefine the view", &staged.name))
-    })
+        done.map(drop).map_err(|e| refusal(&e, "redefine the view", &staged.name))
+    });
+    redefined.map_err(unanswered)
 }
 
 /// What a view shows.
@@ -233,7 +234,7 @@ fn an_empty_collection_is_there(server: &MongoDb, name: &str) -> Result<bool> {
     let Some(existing) = existing.first() else { return Ok(false) };
     let find = async {
         let documents = server.database.collection::<RawDocumentBuf>(name);
-        documents.find_one(doc! {}).await.map_err(|e| errors::collection(&e, "read", name))
+        server.patience.answer(documents.find_one(doc! {})).await.map_err(|e| errors::collection(&e, "read", name))
     };
     // A view or a time-series collection is never empty enough to be replaced unasked.
     if existing.kind == ItemKind::Collection && server.block(find)?.is_none() {
@@ -312,15 +313,23 @@ fn rename(server: &MongoDb, from: &str, to: &str, replaces: bool) -> Result<()> 
         "writeConcern": {"w": "majority"},
     };
     let admin = server.database.client().database("admin");
-    server.to_the_end(async {
-        match admin.run_command(command).await {
+    let renamed = server.to_the_end(async {
+        match server.patience.answer(admin.run_command(command)).await {
             Ok(_) => Ok(()),
             Err(e) if errors::code(&e) == Some(NAMESPACE_EXISTS) => Err(was_filled(to)),
-            Err(e) => {
-                let error = errors::collection(&e, "put in place", to);
-                // Without an answer from the server it may have done it.
-                Err(if errors::code(&e).is_some() { error } else { error.kind(Kind::TargetChanged) })
-            }
+            Err(e) => Err(refusal(&e, "put in place", to)),
         }
-    })
+    });
+    renamed.map_err(unanswered)
+}
+
+/// The server's refusal of a change; without an answer from it the change may have been made.
+fn refusal(error: &mongodb::error::Error, doing: &str, name: &str) -> Error {
+    let made = errors::collection(error, doing, name);
+    if errors::code(error).is_some() { made } else { made.kind(Kind::TargetChanged) }
+}
+
+/// As [`refusal`], when a signal ended the wait for the answer.
+fn unanswered(error: Error) -> Error {
+    if matches!(error.kind, Kind::Signal(_)) { error.kind(Kind::TargetChanged) } else { error }
 }

@@ -7,6 +7,7 @@
 mod digest;
 mod inventory;
 mod merge;
+mod others;
 mod read;
 mod restore;
 mod schema;
@@ -16,7 +17,7 @@ use super::{
     Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
     View, Wanted,
 };
-use crate::config;
+use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -28,15 +29,14 @@ use tempfile::NamedTempFile;
 
 pub use digest::digest_database;
 
-/// How long to wait for another connection's lock.
-const BUSY: Duration = Duration::from_secs(10);
-
 /// A SQLite database file.
 #[derive(Debug)]
 pub struct Sqlite {
     name: String,
     path: PathBuf,
     cancel: Cancel,
+    /// How long to wait for another connection's lock.
+    busy: Duration,
     /// Of a restore: the stored databases, each taken out of its archive once.
     stored: Mutex<HashMap<(String, String), NamedTempFile>>,
 }
@@ -46,8 +46,8 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`Kind::Connect`] when it is not there or no database.
-    pub fn open(name: &str, path: &Path, cancel: Cancel) -> Result<Self> {
-        let source = Self::new(name, path, cancel);
+    pub fn open(name: &str, path: &Path, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
+        let source = Self::new(name, path, timeouts, cancel);
         if !path.exists() {
             return Err(Error::new(
                 Kind::Connect,
@@ -66,12 +66,17 @@ impl Sqlite {
     ///
     /// # Errors
     /// As [`Sqlite::open`], for a file that exists.
-    pub fn open_target(name: &str, path: &Path, cancel: Cancel) -> Result<Self> {
-        if path.exists() { Self::open(name, path, cancel) } else { Ok(Self::new(name, path, cancel)) }
+    pub fn open_target(name: &str, path: &Path, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
+        if path.exists() {
+            Self::open(name, path, timeouts, cancel)
+        } else {
+            Ok(Self::new(name, path, timeouts, cancel))
+        }
     }
 
-    fn new(name: &str, path: &Path, cancel: Cancel) -> Self {
-        Self { name: name.to_owned(), path: path.to_owned(), cancel, stored: Mutex::default() }
+    fn new(name: &str, path: &Path, timeouts: Timeouts, cancel: Cancel) -> Self {
+        let busy = timeouts.connect.unwrap_or(Timeouts::CONNECT);
+        Self { name: name.to_owned(), path: path.to_owned(), cancel, busy, stored: Mutex::default() }
     }
 
     /// The file's name without its extension: what the database is called inside an archive.
@@ -87,7 +92,7 @@ impl Sqlite {
 
     /// Sets what every connection needs: patience with locks, and an end when the run is cancelled.
     fn prepare(&self, mut connection: Connection) -> Result<Connection> {
-        connection.busy_timeout(BUSY).map_err(|e| self.failed("open", &e))?;
+        connection.busy_timeout(self.busy).map_err(|e| self.failed("open", &e))?;
         let cancel = self.cancel.clone();
         connection.progress_handler(10_000, Some(move || cancel.is_set())).map_err(|e| self.failed("open", &e))?;
         Ok(connection)
@@ -104,7 +109,8 @@ impl Sqlite {
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => made(Kind::Connect)
                 .hint("check that the file and its folder can be read by the user who runs the backup"),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                made(Kind::Source).hint("another program holds a lock on it for longer than ten seconds")
+                let busy = config::show_duration(self.busy);
+                made(Kind::Source).hint(format!("another program has held a lock on it for {busy} (timeouts.connect)"))
             }
             Some(ErrorCode::DatabaseCorrupt) => {
                 made(Kind::Source).hint("the live database is damaged: run `PRAGMA integrity_check` in sqlite3")
@@ -205,5 +211,9 @@ impl Target for Sqlite {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.path, &e)),
             _ => Ok(()),
         }
+    }
+
+    fn others(&self) -> Result<Vec<String>> {
+        others::others(self)
     }
 }

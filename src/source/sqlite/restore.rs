@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 
 /// See [`crate::source::Target::compare`].
 pub fn compare(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
-    let connection = attached(target, &extracted(target, stored, input)?, &stored.name)?;
+    let connection = attached(target, &extracted(target, stored, input)?, &stored.name, Access::Read)?;
     let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
     let kind = |database| kind_of(&connection, database, &stored.name).map_err(failed);
     let (Some(live), Some(kept)) = (kind("main")?, kind("b")?) else {
@@ -38,11 +38,22 @@ pub fn compare(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, ex
     }
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    /// Changes nothing, not even what another program has left in a write-ahead log.
+    Read,
+    Write,
+}
+
 /// The target, with the stored database attached as `b`.
-fn attached(target: &Sqlite, stored: &Path, name: &str) -> Result<Connection> {
+fn attached(target: &Sqlite, stored: &Path, name: &str, access: Access) -> Result<Connection> {
     let failed = |e: rusqlite::Error| target.failed(&format!("restore table {name} into"), &e);
     let fresh = !target.path.exists();
-    let connection = target.prepare(Connection::open(&target.path).map_err(failed)?)?;
+    let connection = match access {
+        Access::Read => target.reader()?,
+        Access::Write => target.prepare(Connection::open(&target.path).map_err(failed)?)?,
+    };
     if fresh {
         // Before anything is attached: both must have one encoding.
         take_over_encoding(&connection, stored).map_err(failed)?;
@@ -123,7 +134,7 @@ pub fn switch(target: &Sqlite, staged: &Staged, input: &dyn Input) -> Result<Swi
         std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
     }
     let failed = |e: rusqlite::Error| target.failed(&format!("restore table {} into", staged.name), &e);
-    let connection = attached(target, &stored, &staged.name)?;
+    let connection = attached(target, &stored, &staged.name, Access::Write)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     // A dropped connection rolls back: until COMMIT nothing has changed.
     let unchanged = || format!("table {} was not changed", staged.name);
@@ -163,7 +174,7 @@ pub fn resume(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> 
     if !target.path.exists() {
         return Ok(None);
     }
-    let connection = attached(target, &extracted(target, stored, input)?, &stored.name)?;
+    let connection = attached(target, &extracted(target, stored, input)?, &stored.name, Access::Read)?;
     let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
     let same = match kind_of(&connection, "main", &stored.name).map_err(failed)?.as_deref() {
         None => false,
@@ -184,7 +195,7 @@ pub fn resume(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> 
 
 /// See [`crate::source::Target::differences`].
 pub fn differences(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
-    let connection = attached(target, &extracted(target, stored, input)?, &stored.name)?;
+    let connection = attached(target, &extracted(target, stored, input)?, &stored.name, Access::Read)?;
     let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
     let objects = |database: &str| -> Result<Vec<_>> {
         let objects = schema::objects(&connection, database).map_err(failed)?;

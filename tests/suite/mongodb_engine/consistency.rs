@@ -3,7 +3,7 @@
 
 use super::laboratory::{Lab, Memory, read_all};
 use crate::support::mongod::{Kind as Server, Mongod, until};
-use backup::config::Consistency;
+use backup::config::{Consistency, Timeouts};
 use backup::error::Kind;
 use backup::source::{Level, Source};
 use mongodb::bson::{Document, doc};
@@ -239,7 +239,8 @@ fn a_set_cancel_flag_ends_a_read_and_leaves_no_cursor() {
     lab.insert_numbers("a", 0..20_000);
     let cancel = backup::pipeline::Cancel::default();
     let uri = backup::config::Secret::new(lab.server.uri());
-    let source = backup::source::mongodb::MongoDb::open("hrms", &uri, &lab.name, cancel.clone()).unwrap();
+    let source =
+        backup::source::mongodb::MongoDb::open("hrms", &uri, &lab.name, Timeouts::default(), cancel.clone()).unwrap();
     let wanted = lab.wanted(&source, &["a"]);
     let view = source.open_view(&wanted, Consistency::Preferred, Level::Snapshot).unwrap();
     let memory = Memory::with_hook(move || cancel.signal(15));

@@ -2,7 +2,7 @@
 
 use super::laboratory::{Lab, Memory};
 use crate::support::mongod::{Kind as Server, Mongod, PASSWORD, fresh_database};
-use backup::config::{Consistency, Secret};
+use backup::config::{Consistency, Secret, Timeouts};
 use backup::error::{Error, Kind};
 use backup::modules::Records;
 use backup::pipeline::Cancel;
@@ -12,7 +12,7 @@ use mongodb::bson::doc;
 use std::time::{Duration, Instant};
 
 fn open(uri: &str, database: &str) -> Result<MongoDb, Error> {
-    MongoDb::open("hrms", &Secret::new(uri), database, Cancel::default())
+    MongoDb::open("hrms", &Secret::new(uri), database, Timeouts::default(), Cancel::default())
 }
 
 /// Everything an error may show.

@@ -1,7 +1,7 @@
 //! A database to experiment on, and an archive in memory, so that these tests know the engine alone.
 
 use crate::support::mongod::{Mongod, fresh_database, wait};
-use backup::config::{Consistency, Secret};
+use backup::config::{Consistency, Secret, Timeouts};
 use backup::error::{Error, Kind, Result};
 use backup::modules::Records;
 use backup::pipeline::{Cancel, RecordBlock, RecordDigest};
@@ -117,7 +117,8 @@ impl Lab {
     }
 
     pub fn open(&self) -> MongoDb {
-        MongoDb::open("hrms", &Secret::new(self.server.uri()), &self.name, Cancel::default()).unwrap()
+        MongoDb::open("hrms", &Secret::new(self.server.uri()), &self.name, Timeouts::default(), Cancel::default())
+            .unwrap()
     }
 
     /// What a plan over all records of `names` wants.
