@@ -1,6 +1,6 @@
 //! The resolved configuration for people and programs, without secrets.
 
-use super::model::{Config, Engine, IdType, JobAction, Owner, Retention};
+use super::model::{AnomalyAction, Config, Engine, IdType, JobAction, Owner, Retention};
 use super::secret::mask_uri;
 use crate::config::Only;
 use crate::error::{Error, Kind, Result};
@@ -70,6 +70,13 @@ pub fn show(config: &Config) -> Value {
         "verification": {
             "criticalCollections": config.verification.critical_collections,
             "minimumRecords": config.verification.minimum_records,
+        },
+        "anomaly": {
+            "maxShrink": format!("{}%", config.anomaly.max_shrink),
+            "action": match config.anomaly.action {
+                AnomalyAction::Warn => "warn",
+                AnomalyAction::Fail => "fail",
+            },
         },
         "retention": retention(&config.retention),
         "jobs": named(&config.jobs, |job| {

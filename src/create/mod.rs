@@ -1,5 +1,6 @@
 //! `create`: makes one backup.
 
+mod anomaly;
 mod component;
 mod progress;
 mod record;
@@ -25,6 +26,8 @@ pub struct Options<'a> {
     pub request: Request,
     /// The backup whose restore this one is made for.
     pub safety_for: Option<String>,
+    /// Data that shrank is meant to have: no anomaly fails a component.
+    pub accept_shrink: bool,
     /// How long to wait for the scope's lock.
     pub wait: Wait,
     /// The clock.
@@ -139,17 +142,19 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
     let began = *began;
     let mut warnings = plan.warnings.clone();
     warnings.extend(repository.sweep(&plan.scope)?);
-    if let Some(newest) = repository.catalog()?.backups.first()
-        && newest.id.at() > began
-    {
+    let catalog = repository.catalog()?;
+    if let Some(newest) = catalog.backups.first().filter(|newest| newest.id.at() > began) {
         warnings
             .push(format!("the clock is behind the newest backup ({}): ages and retention will be wrong", newest.id));
     }
+    let previous = anomaly::Previous::find(options, repository, &catalog, plan, began, &mut warnings);
+    drop(catalog);
     options.events.emit(Event::Phase("reading"));
     let staging = repository.begin(id, options.request.backup_type)?;
-    let stored = component::store_all(options, &staging, plan, sources, began)
+    let mut stored = component::store_all(options, &staging, plan, sources, began)
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);
+    warnings.extend(previous.judge(options, &mut stored.components));
     for warning in &warnings {
         options.events.warn(warning.clone());
     }

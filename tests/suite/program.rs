@@ -1,5 +1,6 @@
 //! The whole program: the real binary, a real server, and judges that are not ours.
 
+mod anomaly;
 mod commits;
 mod examples;
 mod existing;
