@@ -120,19 +120,27 @@ struct Copy<'a> {
     archive: Option<&'a str>,
 }
 
-/// What stays whatever the policy says, and why.
+/// What stays whatever the policy says, and why. The newest copy stays, and where that is known to be damaged the newest
+/// other one too: damage may be in a single archive of it, or pass with a disk that reads badly today.
 fn protected<'a>(backups: &[Backup<'a>], now: DateTime<Utc>) -> HashMap<&'a BackupId, String> {
     let mut newest: BTreeMap<&BackupId, BTreeSet<Copy<'a>>> = BTreeMap::new();
-    let mut seen: HashSet<(&Scope, Copy<'a>)> = HashSet::new();
+    let (mut seen, mut seen_sound) = (HashSet::new(), HashSet::new());
     for backup in backups.iter().filter(|backup| backup.at <= now) {
-        let fresh = backup.copies().into_iter().filter(|copy| seen.insert((&backup.scope, *copy)));
-        let fresh: BTreeSet<_> = fresh.collect();
+        let is_newest = |copy: &Copy<'a>| {
+            let newest_sound = !backup.entry.is_damaged() && seen_sound.insert((&backup.scope, *copy));
+            seen.insert((&backup.scope, *copy)) || newest_sound
+        };
+        let fresh: BTreeSet<_> = backup.copies().into_iter().filter(is_newest).collect();
         if !fresh.is_empty() {
             newest.insert(&backup.entry.id, fresh);
         }
     }
-    let mut reasons: HashMap<_, _> = newest.into_iter().map(|(id, copies)| (id, newest_reason(&copies))).collect();
+    let mut reasons = HashMap::new();
     for backup in backups {
+        if let Some(copies) = newest.get(&backup.entry.id) {
+            let word = if backup.entry.is_damaged() { "newest copy (damaged)" } else { "newest good copy" };
+            reasons.insert(&backup.entry.id, format!("{word} of {}", names_of(copies)));
+        }
         if backup.at > now {
             reasons.insert(&backup.entry.id, "dated in the future".into());
         }
@@ -143,7 +151,7 @@ fn protected<'a>(backups: &[Backup<'a>], now: DateTime<Utc>) -> HashMap<&'a Back
     reasons
 }
 
-fn newest_reason(copies: &BTreeSet<Copy<'_>>) -> String {
+fn names_of(copies: &BTreeSet<Copy<'_>>) -> String {
     let whole = |module| copies.contains(&Copy { module: Some(module), archive: None });
     let named: Vec<String> = copies
         .iter()
@@ -158,8 +166,8 @@ fn newest_reason(copies: &BTreeSet<Copy<'_>>) -> String {
     let more = named.len().saturating_sub(SHOWN);
     let shown = named[..named.len() - more].join(", ");
     match more {
-        0 => format!("newest good copy of {shown}"),
-        more => format!("newest good copy of {shown} and {more} more"),
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -197,10 +205,11 @@ fn by_policy<'a>(
         } else if backup.at > now {
             // Stays without a place of its own: it must not push out what is known to be good.
             continue;
-        } else if backup.entry.summary.safety_for.is_some() {
-            // Nor must what a restore put aside.
+        } else if backup.entry.summary.safety_for.is_some() || backup.entry.is_damaged() {
+            // Nor must what a restore put aside, or what is known to be damaged.
+            let word = if backup.entry.is_damaged() { "damaged" } else { "safety backup" };
             let old = days_old(backup, today);
-            let words = format!("safety backup, {old} days old; {name} keeps {max_age_days} days");
+            let words = format!("{word}, {old} days old; {name} keeps {max_age_days} days");
             (old <= i64::from(*max_age_days), words)
         } else {
             let place = counts.entry(&backup.scope).or_default();

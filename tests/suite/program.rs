@@ -5,6 +5,7 @@ mod commits;
 mod examples;
 mod existing;
 mod mistakes;
+mod prune;
 mod round_trip;
 mod sqlite;
 mod tenants;
