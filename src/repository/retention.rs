@@ -100,14 +100,15 @@ impl<'a> Backup<'a> {
             return Vec::new();
         }
         let whole = summary.good_modules().into_iter();
-        let mut copies: Vec<Copy<'a>> = whole.map(|module| Copy { module: Some(module), archive: None }).collect();
+        let mut copies: Vec<Copy<'a>> = whole.map(Copy::whole).collect();
         for component in summary.components.iter().filter(|c| c.status == ComponentStatus::Complete) {
             let archive = Some(&*component.name);
             let mut modules = component.module.iter().chain(&component.shared_by).peekable();
             if modules.peek().is_none() {
-                copies.push(Copy { module: None, archive });
+                copies.push(Copy { module: None, archive, is_shared: false });
             }
-            copies.extend(modules.map(|module| Copy { module: Some(module), archive }));
+            let is_shared = !component.shared_by.is_empty();
+            copies.extend(modules.map(|module| Copy { module: Some(module), archive, is_shared }));
         }
         copies
     }
@@ -118,6 +119,14 @@ impl<'a> Backup<'a> {
 struct Copy<'a> {
     module: Option<&'a str>,
     archive: Option<&'a str>,
+    /// The archive is one that the module shares: it has the source's name, as the module's own has.
+    is_shared: bool,
+}
+
+impl<'a> Copy<'a> {
+    fn whole(module: &'a str) -> Self {
+        Self { module: Some(module), archive: None, is_shared: false }
+    }
 }
 
 /// What stays whatever the policy says, and why. The newest copy stays, and where that is known to be damaged the newest
@@ -152,12 +161,14 @@ fn protected<'a>(backups: &[Backup<'a>], now: DateTime<Utc>) -> HashMap<&'a Back
 }
 
 fn names_of(copies: &BTreeSet<Copy<'_>>) -> String {
-    let whole = |module| copies.contains(&Copy { module: Some(module), archive: None });
+    let whole = |module| copies.contains(&Copy::whole(module));
     let named: Vec<String> = copies
         .iter()
         .filter_map(|copy| match (copy.module, copy.archive) {
             (Some(module), None) => Some(format!("module {module}")),
-            (Some(module), Some(archive)) if !whole(module) => Some(format!("{archive} of module {module}")),
+            (Some(module), Some(archive)) if !whole(module) => {
+                Some(format!("{}{archive} of module {module}", if copy.is_shared { "shared " } else { "" }))
+            }
             (Some(_), Some(_)) | (None, None) => None,
             (None, Some(archive)) => Some(format!("archive {archive}")),
         })

@@ -180,6 +180,25 @@ fn a_backup_from_the_future_stays_and_protects_nothing() {
         assert_eq!(verdict(&decisions, &future), Ok("dated in the future".to_owned()));
         assert_eq!(verdict(&decisions, &old), Ok("newest good copy of module clinic".to_owned()));
     }
+    // Nor does it take the place of one that is known to be good.
+    let older = system(now - TimeDelta::days(200), "daily", "clinic/db: complete");
+    let decisions = plan(&[future, old, older.clone()], &policy(2, 365, 1), Berlin, now);
+    assert!(verdict(&decisions, &older).is_ok());
+}
+
+#[test]
+fn a_shared_archive_does_not_let_go_of_the_modules_own() {
+    let now = utc("2025-12-20T05:00:00Z");
+    let mut shared = system(now, "daily", "clinic/db: failed, /db: complete");
+    shared.summary.components[1].shared_by = vec!["clinic".into(), "theme".into()];
+    let mut old = system(now - TimeDelta::days(100), "daily", "clinic/db: complete");
+    for backup in [&mut shared, &mut old] {
+        backup.summary.only = Some(crate::config::Only::Database);
+    }
+    let decisions = plan(&[shared.clone(), old.clone()], &critical(), Berlin, now);
+    let reason = "newest good copy of shared db of module clinic, shared db of module theme";
+    assert_eq!(verdict(&decisions, &shared), Ok(reason.to_owned()));
+    assert_eq!(verdict(&decisions, &old), Ok("newest good copy of db of module clinic".to_owned()));
 }
 
 fn verified(mut entry: Entry, valid: bool) -> Entry {

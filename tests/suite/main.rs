@@ -7,4 +7,5 @@ mod cli;
 mod layers;
 mod mongodb_engine;
 mod program;
+mod prune_model;
 mod support;

@@ -97,6 +97,20 @@ fn a_tenant_that_would_lose_most_of_its_backups_is_not_hidden_by_the_others() {
 }
 
 #[test]
+fn a_little_of_every_scope_that_is_most_of_all_wants_consent_and_half_of_it_does_not() {
+    let app = app();
+    nights(&app, 1..=3, &["--tenant", "acme"]);
+    nights(&app, 1..=3, &[]);
+    keep(&app, 1, 1000);
+    let said = refused(&app, 5, || app.run_at(&day(4), &["prune"]));
+    assert!(said.stderr.contains("4 of all 6 backups would be removed"), "{}", said.stderr);
+    nights(&app, 4..=8, &[]);
+    app.reconfigure("maxBackups: 1", "maxBackups: 4");
+    let done = app.run_at(&day(8), &["--json", "prune"]).expect(0).json();
+    assert_eq!(done["removed"].as_array().unwrap().len(), 4, "{done}");
+}
+
+#[test]
 fn pruning_every_day_never_wants_consent() {
     let app = app();
     keep(&app, 2, 1000);
@@ -226,7 +240,7 @@ fn a_copy_that_verify_found_damaged_does_not_push_out_the_newest_whole_one() {
     app.run(&["verify", &ids[3]]).expect(4);
     let stats = app.run(&["--json", "stats"]).expect(0).json();
     assert_eq!(stats["lastGood"][0]["id"], *ids[2], "{stats}");
-    keep(&app, 1, 1000);
+    app.reconfigure("policy: {maxBackups: 50, maxAgeDays: 1000}", "standard: {daily: 1, weekly: 1, monthly: 1}");
     app.run_at(&day(200), &["prune", "--yes"]).expect(0);
     assert_eq!(app.ids(), [ids[3].clone(), ids[2].clone()]);
     app.run(&["restore", &ids[2], "--to-directory", "out"]).expect(0);
