@@ -67,6 +67,10 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         return Report::new(plan::render(&plan, output::width()), &plan);
     }
     let created = create::run(&options)?;
+    if created.shrank {
+        // Under `--quiet` too: the run went well, but whoever reads cron's mail must hear of it.
+        settings.log.release();
+    }
     let exit = match created.manifest.status {
         Status::Success => Exit::Success,
         Status::Partial => Exit::Partial,

@@ -47,6 +47,8 @@ pub struct Created {
     pub manifest: Manifest,
     /// Its folder.
     pub folder: PathBuf,
+    /// Data shrank suspiciously, and nobody has accepted it: worth a word also where success is silent.
+    pub shrank: bool,
 }
 
 /// Resolves the request against the live sources and changes nothing.
@@ -103,10 +105,10 @@ pub fn selected(options: &Options<'_>, selection: &Selection) -> Result<Created>
     };
 
     match make(options, &run, &plan, &sources) {
-        Ok(manifest) => {
+        Ok((manifest, shrank)) => {
             let result = if manifest.status == Status::Success { "success" } else { "partial" };
             audit(options, &run, result);
-            Ok(Created { folder: run.repository.folder(&run.id, manifest.backup_type), manifest })
+            Ok(Created { folder: run.repository.folder(&run.id, manifest.backup_type), manifest, shrank })
         }
         Err(error) => Err(failed(options, &run, error)),
     }
@@ -137,7 +139,8 @@ fn existing_repository(config: &Config) -> Result<Option<Repository>> {
     if exists || id.is_some() { Repository::open(location, id).map(Some) } else { Ok(None) }
 }
 
-fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Result<Manifest> {
+/// The manifest of what was made, and whether data shrank.
+fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Result<(Manifest, bool)> {
     let Run { repository, id, began, .. } = run;
     let began = *began;
     let mut warnings = plan.warnings.clone();
@@ -154,7 +157,9 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
     let mut stored = component::store_all(options, &staging, plan, sources, began)
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);
-    warnings.extend(previous.judge(options, &mut stored.components));
+    let anomalies = previous.judge(options, &mut stored.components);
+    let shrank = !anomalies.is_empty() && !options.accept_shrink;
+    warnings.extend(anomalies);
     for warning in &warnings {
         options.events.warn(warning.clone());
     }
@@ -167,7 +172,7 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
     options.cancel.check()?;
     options.events.emit(Event::Phase("publishing"));
     staging.publish(&manifest).map_err(|error| explain_space(error, repository, plan))?;
-    Ok(manifest)
+    Ok((manifest, shrank))
 }
 
 /// A full disk says what it needed and what it had.

@@ -22,6 +22,7 @@ enum Step {
     /// A run that stores nothing usable.
     Fail(Scope),
     Kill(Scope, Kill),
+    /// One of the newest backups loses a byte, which a verification finds.
     Flip(usize, usize),
     Verify(usize),
     Hold(usize, bool),
@@ -117,8 +118,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         9 => (any_run(), 1..6u32).prop_map(|(run, nights)| Step::Create(run, nights)),
         1 => any_scope().prop_map(Step::Fail),
         2 => (any_scope(), kill).prop_map(|(scope, kill)| Step::Kill(scope, kill)),
-        2 => any::<(usize, usize)>().prop_map(|(of, part)| Step::Flip(of, part)),
-        3 => any::<usize>().prop_map(Step::Verify),
+        3 => any::<(usize, usize)>().prop_map(|(of, part)| Step::Flip(of, part)),
+        1 => any::<usize>().prop_map(Step::Verify),
         1 => any::<(usize, bool)>().prop_map(|(of, hold)| Step::Hold(of, hold)),
         4 => days.prop_map(Step::Clock),
         1 => (fault, any_retention()).prop_map(|(fault, retention)| Step::Hide(fault, retention)),

@@ -77,8 +77,20 @@ fn what_vanished_is_empty_or_shrank_too_much_is_a_warning_once() {
         ]
     );
     assert!(errors.is_empty(), "{errors:?}");
-    let quiet = app.run(&["-q", "create"]).expect(0);
-    assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "told again: {}", quiet.stderr);
+    assert_eq!(create(&app, &[], 0), (vec![], vec![]), "told again");
+}
+
+#[test]
+fn a_quiet_run_is_not_silent_about_a_shrink_that_nobody_accepted() {
+    let app = app();
+    sql(&app, "DELETE FROM colours");
+    let told = app.run(&["-q", "create"]).expect(0);
+    assert!(told.stdout.is_empty() && told.stderr.contains("colours is empty"), "{}", told.stderr);
+    sql(&app, "DELETE FROM patients");
+    for args in [&["-q", "create", "--accept-shrink"][..], &["-q", "create"]] {
+        let quiet = app.run(args).expect(0);
+        assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
+    }
 }
 
 #[test]

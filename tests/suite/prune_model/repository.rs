@@ -93,7 +93,11 @@ impl<'f> History<'f> {
             Step::Fail(scope) => self.fail(&scope),
             Step::Kill(_, Kill::Removing(of)) => self.die_removing(of % count),
             Step::Kill(scope, kill) => self.die(&scope, kill),
-            Step::Flip(of, part) => self.flip(of % count, part % PARTS.len()),
+            Step::Flip(of, part) => {
+                let newest = count - 1 - of % count.min(3);
+                self.flip(newest, part % PARTS.len());
+                self.verify(newest);
+            }
             Step::Verify(of) => self.verify(of % count),
             Step::Hold(of, hold) => self.hold(of % count, hold),
             Step::Clock(days) => NOW.set(now() + TimeDelta::days(days)),
