@@ -3,6 +3,7 @@
 
 mod model;
 mod repository;
+mod stored;
 
 use backup::config::{BackupType, Retention, RetentionClass, RetentionPolicy};
 use backup::manifest::ComponentStatus::{self, Absent, Complete, Failed};
