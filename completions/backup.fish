@@ -69,6 +69,7 @@ complete -c backup -n "__fish_backup_using_subcommand create" -l log-format -d '
 json\t''"
 complete -c backup -n "__fish_backup_using_subcommand create" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
 complete -c backup -n "__fish_backup_using_subcommand create" -l all-tenants
+complete -c backup -n "__fish_backup_using_subcommand create" -l accept-shrink -d 'This run\'s data is meant to be less than before: record what `anomaly` finds as a warning, and fail nothing'
 complete -c backup -n "__fish_backup_using_subcommand create" -l dry-run -d 'Resolve everything and show the plan, but back nothing up'
 complete -c backup -n "__fish_backup_using_subcommand create" -l json -d 'Print one JSON document on stdout, errors included'
 complete -c backup -n "__fish_backup_using_subcommand create" -s v -l verbose -d 'Log more; twice: everything'
@@ -202,7 +203,7 @@ complete -c backup -n "__fish_backup_using_subcommand prune" -l log-format -d 'F
 json\t''"
 complete -c backup -n "__fish_backup_using_subcommand prune" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
 complete -c backup -n "__fish_backup_using_subcommand prune" -l dry-run -d 'Only say what would go, what would stay, and why'
-complete -c backup -n "__fish_backup_using_subcommand prune" -l yes -d 'Consent to removing more than half of the backups'
+complete -c backup -n "__fish_backup_using_subcommand prune" -l yes -d 'Consent to removing more than half of the backups of a scope, or of all'
 complete -c backup -n "__fish_backup_using_subcommand prune" -l json -d 'Print one JSON document on stdout, errors included'
 complete -c backup -n "__fish_backup_using_subcommand prune" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand prune" -s q -l quiet -d 'Print nothing when all goes well'

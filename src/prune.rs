@@ -3,13 +3,15 @@
 use crate::config::{Config, Retention, RetentionPolicy};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
-use crate::names::BackupId;
+use crate::names::{BackupId, Scope};
 use crate::pipeline::Cancel;
 use crate::repository::retention::{self, Decision};
 use crate::repository::{Catalog, Entry, Interrupted, Repository, Wait};
 use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
 
-/// More removals than this at once, and more than half of all backups, need consent.
+/// More removals than this at once, when they are more than half of a scope's backups or of all, need consent. On one
+/// day a daily, a weekly and a monthly backup of a scope can age out, so a prune that runs every day stays within it.
 const FEW: usize = 3;
 
 /// Leftovers of dead runs stay this long, for whoever wants to look into what happened.
@@ -50,6 +52,8 @@ pub struct Report {
     pub freed: u64,
     /// Leftovers of dead runs that went, or would go.
     pub swept: Vec<String>,
+    /// Why the real run would refuse without consent; none unless this is a dry run.
+    pub refused: Option<String>,
 }
 
 /// A backup and why it goes or stays.
@@ -84,15 +88,18 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         kept: kept.into_iter().map(line).collect(),
         freed: 0,
         swept: Vec::new(),
+        refused: None,
     };
     let dead = leftovers(&catalog, now);
+    let consented = if options.yes { Ok(()) } else { few(&going, &catalog) };
     if lock.is_none() {
+        report.refused = consented.err().map(|error| error.message);
         report.freed = going.iter().map(|(entry, _)| entry.summary.totals.stored_bytes).sum();
         report.removed = going.into_iter().map(line).collect();
         report.swept = dead.iter().map(|leftover| leftover.path.clone()).collect();
         return Ok(report);
     }
-    consented(options, going.len(), catalog.backups.len())?;
+    consented?;
     let removed = remove(options, &repository, going, &mut report);
     let swept = removed.and_then(|()| sweep(options, &repository, &dead, &mut report));
     let result = swept.as_ref().map_or_else(|error| format!("failed: {error}"), |()| "done".to_owned());
@@ -124,7 +131,9 @@ fn sane(catalog: &Catalog, now: DateTime<Utc>) -> Result<()> {
     match catalog.backups.iter().map(|entry| entry.id.at()).max() {
         Some(newest) if newest > now => {
             let what = format!("the clock says {}, but the newest backup is of {}", stamp(now), stamp(newest));
-            Err(Error::new(Kind::Refused, what).hint("set the clock; ages cannot be told with a wrong one"))
+            Err(Error::new(Kind::Refused, what).hint(
+                "set the clock; if it is right, look at that backup, which a wrong clock dated, and `backup forget` it",
+            ))
         }
         _ => Ok(()),
     }
@@ -134,13 +143,30 @@ fn stamp(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A wrong clock or a slip in the configuration shows as a mass removal.
-fn consented(options: &Options<'_>, going: usize, all: usize) -> Result<()> {
-    if options.yes || going <= FEW || going * 2 <= all {
-        return Ok(());
+/// Refuses a mass removal: a wrong clock or a slip in the configuration shows as one.
+fn few(going: &[(&Entry, Decision)], catalog: &Catalog) -> Result<()> {
+    let mut scopes: BTreeMap<Scope, (usize, usize)> = BTreeMap::new();
+    for entry in &catalog.backups {
+        scopes.entry(entry.id.scope()).or_default().1 += 1;
     }
-    Err(Error::new(Kind::Refused, format!("{going} of {all} backups would be removed, more than half"))
-        .hint("look at `backup prune --dry-run`, and consent with --yes"))
+    for (entry, _) in going {
+        scopes.entry(entry.id.scope()).or_default().0 += 1;
+    }
+    let many = |(going, all): (usize, usize)| going > FEW && going * 2 > all;
+    let total = (going.len(), catalog.backups.len());
+    let found = scopes.into_iter().filter(|(_, counts)| many(*counts));
+    let found: Vec<_> = found.map(|(scope, (going, all))| format!("{going} of {all} backups of {scope}")).collect();
+    let what = match found.as_slice() {
+        [] if many(total) => format!("{} of all {} backups would be removed, more than half", total.0, total.1),
+        [] => return Ok(()),
+        [one] => format!("{one} would be removed, more than half"),
+        [first, rest @ ..] => {
+            format!("{first} would be removed, more than half; the same is so of {} other scopes", rest.len())
+        }
+    };
+    Err(Error::new(Kind::Refused, what)
+        .details(found)
+        .hint("look at `backup prune --dry-run`; if that is right, consent with --yes"))
 }
 
 /// What is old enough to sweep. The bytes of a backup that has lost its manifest somebody may want back.

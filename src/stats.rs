@@ -186,7 +186,7 @@ fn by_type(entries: &[&Entry]) -> BTreeMap<&'static str, OfType> {
 fn modules(entries: &[&Entry]) -> BTreeMap<String, OfModule> {
     let mut modules: BTreeMap<String, OfModule> = BTreeMap::new();
     for entry in entries {
-        let good = entry.summary.good_modules();
+        let good = entry.good_modules();
         for module in entry.summary.module_states().into_keys() {
             let none = OfModule { collections: 0, last_good: None, size: 0 };
             let found = modules.entry(module.to_owned()).or_insert(none);
@@ -210,7 +210,7 @@ fn last_good(entries: &[&Entry]) -> Vec<LastGood> {
     let mut found = Vec::new();
     for entry in entries {
         let tenant_id = entry.summary.tenant_id.as_deref();
-        for module in entry.summary.good_modules() {
+        for module in entry.good_modules() {
             if seen.insert((tenant_id, module)) {
                 found.push(LastGood {
                     tenant_id: tenant_id.map(str::to_owned),

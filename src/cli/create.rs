@@ -35,6 +35,9 @@ pub struct Args {
     /// The request that the configuration names so
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tenant", "all_tenants", "module", "backup_type"])]
     job: Option<String>,
+    /// This run's data is meant to be less than before: record what `anomaly` finds as a warning, and fail nothing
+    #[arg(long)]
+    accept_shrink: bool,
     /// Resolve everything and show the plan, but back nothing up
     #[arg(long)]
     dry_run: bool,
@@ -53,6 +56,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         request: request(args, &config)?,
         config: &config,
         safety_for: None,
+        accept_shrink: args.accept_shrink,
         wait: settings.wait(&cancel),
         now: time::now,
         created_by: process::user_at_host(),
@@ -64,6 +68,10 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         return Report::new(plan::render(&plan, output::width()), &plan);
     }
     let created = create::run(&options)?;
+    if created.shrank {
+        // Under `--quiet` too: the run went well, but whoever reads cron's mail must hear of it.
+        settings.log.release();
+    }
     let exit = match created.manifest.status {
         Status::Success => Exit::Success,
         Status::Partial => Exit::Partial,

@@ -10,7 +10,8 @@ use crate::prune::{self, Options};
 /// Remove the backups that retention no longer wants
 ///
 /// The newest good copy of every module and archive of every scope always stays, and so does what is held. Backups of
-/// which any complete module is still wanted stay whole.
+/// which any complete module is still wanted stay whole. Removing more than three backups of a scope at once that are more
+/// than half of it needs --yes, and so does more than half of all backups.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = exit::help(
     "backup prune --dry-run\nbackup prune\nbackup prune --policy aggressive --dry-run",
@@ -22,7 +23,7 @@ pub struct Args {
     /// Judge by this policy (default, aggressive, conservative, compliance) instead of the configured retention
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
-    /// Consent to removing more than half of the backups
+    /// Consent to removing more than half of the backups of a scope, or of all
     #[arg(long)]
     yes: bool,
 }
@@ -60,6 +61,9 @@ fn render(report: &prune::Report, verbose: bool) -> String {
     let freed = text::size(report.freed);
     let (gone, kept) = (count(&report.removed), count(&report.kept));
     out.push_str(&format!("\n{gone} {}, {kept} {}, {freed} {}\n", ends.0, ends.1, ends.2));
+    if let Some(refused) = &report.refused {
+        out.push_str(&format!("Would be refused without --yes: {refused}\n"));
+    }
     out.trim_start().to_owned()
 }
 
@@ -77,12 +81,14 @@ mod tests {
             kept: vec![line("system-backup-2025-12-21T10-30-00-000Z", "newest good copy of module clinic")],
             freed: 2048,
             swept: vec![],
+            refused: Some("29 of 30 backups of system-wide would be removed, more than half".into()),
         };
         assert_eq!(
             render(&report, false),
             "Would go:\n  - system-backup-2025-12-20T10-30-00-000Z: daily, 15 days old\n\nKept:\n  \
              - system-backup-2025-12-21T10-30-00-000Z: newest good copy of module clinic\n\n\
-             1 backup would go, 1 backup would stay, 2.0 KiB would be freed\n"
+             1 backup would go, 1 backup would stay, 2.0 KiB would be freed\n\
+             Would be refused without --yes: 29 of 30 backups of system-wide would be removed, more than half\n"
         );
         assert!(!render(&prune::Report { dry_run: false, ..report }, false).contains("newest good"));
     }

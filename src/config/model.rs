@@ -57,6 +57,8 @@ pub struct Config {
     pub modules: BTreeMap<String, Module>,
     /// What `verify-collections` checks beyond existence.
     pub verification: Verification,
+    /// What `create` does when data shrinks.
+    pub anomaly: Anomaly,
     /// What prune keeps.
     pub retention: Retention,
     /// Named, scheduled requests.
@@ -348,6 +350,30 @@ pub struct Verification {
     pub critical_collections: Vec<String>,
     /// Least number of records by collection.
     pub minimum_records: BTreeMap<String, u64>,
+}
+
+/// The `anomaly` section: what `create` does when data shrinks from one backup to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anomaly {
+    /// Losing more than this share of the records or files is an anomaly. Per cent, 1 to 100.
+    pub max_shrink: u8,
+    /// What it leads to.
+    pub action: AnomalyAction,
+}
+
+impl Default for Anomaly {
+    fn default() -> Self {
+        Self { max_shrink: 50, action: AnomalyAction::Warn }
+    }
+}
+
+/// What an anomaly leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnomalyAction {
+    /// A warning.
+    Warn,
+    /// The component fails, and so is no good copy.
+    Fail,
 }
 
 /// What prune keeps.

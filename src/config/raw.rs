@@ -48,6 +48,8 @@ RawConfig {
     modules: BTreeMap<String, RawModule>,
     /// What `verify-collections` checks beyond existence.
     verification: Option<RawVerification>,
+    /// What `create` does when a collection or upload directory holds much less than in the previous good backup.
+    anomaly: Option<RawAnomaly>,
     /// What prune keeps: classes of modules, or one `policy`.
     retention: Option<RawRetention>,
     /// Named, scheduled requests.
@@ -351,6 +353,24 @@ RawVerification {
     #[serde(default)]
     minimum_records: BTreeMap<String, u64>,
 }}
+
+section! {
+/// What `create` does when data shrinks from one backup to the next.
+RawAnomaly {
+    /// Losing more than this share of its records or files is an anomaly, like vanishing or being empty: `1%` to
+    /// `100%`; default `50%`.
+    max_shrink: Option<String>,
+    /// `warn` (default), or `fail`: the component does not count as a good copy.
+    action: Option<RawAnomalyAction>,
+}}
+
+/// What an anomaly leads to.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawAnomalyAction {
+    Warn,
+    Fail,
+}
 
 section! {
 /// How long backups are wanted for the modules of one class.

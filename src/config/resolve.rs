@@ -91,6 +91,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     resolver.archive_names(&sources, &extra_files, &modules);
     let tenancy = resolver.tenancy(raw.tenancy, &modules);
     let verification = resolver.verification(raw.verification, &modules);
+    let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);
     let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
     Config {
@@ -106,6 +107,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         tenancy,
         modules,
         verification,
+        anomaly,
         retention,
         jobs,
         warnings: std::mem::take(&mut resolver.warnings),

@@ -1,7 +1,9 @@
 //! The resolved configuration for people and programs, without secrets.
 
 use super::duration::show_duration;
-use super::model::{Config, Encryption, Engine, IdType, JobAction, Owner, Repository, Retention, Sealing, Timeouts};
+use super::model::{
+    AnomalyAction, Config, Encryption, Engine, IdType, JobAction, Owner, Repository, Retention, Sealing, Timeouts,
+};
 use super::secret::mask_uri;
 use crate::config::Only;
 use crate::error::{Error, Kind, Result};
@@ -82,6 +84,13 @@ pub fn show(config: &Config) -> Value {
         "verification": {
             "criticalCollections": config.verification.critical_collections,
             "minimumRecords": config.verification.minimum_records,
+        },
+        "anomaly": {
+            "maxShrink": format!("{}%", config.anomaly.max_shrink),
+            "action": match config.anomaly.action {
+                AnomalyAction::Warn => "warn",
+                AnomalyAction::Fail => "fail",
+            },
         },
         "retention": retention(&config.retention),
         "jobs": named(&config.jobs, |job| {

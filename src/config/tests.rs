@@ -48,6 +48,7 @@ modules:
     dependencies: [core]
     collections: []
     required: yes
+anomaly: {maxShrink: 50, action: fial}
 retention: {}
 jobs:
   nightly: {schedule: "99 * * * *", create: {modules: [cor]}}
@@ -68,9 +69,11 @@ jobs:
         "15:23: modules.core.collections[1].nam: unknown key; did you mean `name`?",
         "15:70: modules.core.collections[2].tenant.via: unknown collection 'zzz'",
         "19:15: modules.insurance.required: must be true or false, but is text",
-        "20:12: retention: is empty and would keep nothing; name a `policy` or classes",
-        "22:23: jobs.nightly.schedule: is no five-field cron expression, like \"0 2 * * *\"",
-        "22:56: jobs.nightly.create.modules[0]: unknown module 'cor'; did you mean `core`?",
+        "20:22: anomaly.maxShrink: must be text, but is a number; put it in quotes",
+        "20:34: anomaly.action: 'fial' is none of warn, fail; did you mean `fail`?",
+        "21:12: retention: is empty and would keep nothing; name a `policy` or classes",
+        "23:23: jobs.nightly.schedule: is no five-field cron expression, like \"0 2 * * *\"",
+        "23:56: jobs.nightly.create.modules[0]: unknown module 'cor'; did you mean `core`?",
     ];
     similar(&mistakes(text), &expected);
 }
@@ -86,6 +89,21 @@ fn the_sample_loads_without_a_warning_and_its_output_loads_again() {
     let shown = show_yaml(&config).unwrap();
     let again = load_with(&shown, &[]).unwrap_or_else(|error| panic!("{shown}\n{:#?}", error.details));
     assert_eq!(show(&again), show(&config));
+}
+
+#[test]
+fn a_shrink_is_a_percentage_and_without_the_section_half_is_a_warning() {
+    let of = |section: &str| load_with(&with(section), &[]).unwrap().anomaly;
+    assert_eq!(of(""), Anomaly { max_shrink: 50, action: AnomalyAction::Warn });
+    assert_eq!(of("anomaly: {}"), of(""));
+    assert_eq!(of("anomaly: {action: fail}"), Anomaly { max_shrink: 50, action: AnomalyAction::Fail });
+    for (written, expected) in [("1%", 1), ("100 %", 100)] {
+        assert_eq!(of(&format!("anomaly: {{maxShrink: {written}}}")).max_shrink, expected);
+    }
+    for wrong in ["0%", "101%", "300%", "5.5%", "half", "'50'", "-5%", "'%'", "''"] {
+        let found = mistakes(&with(&format!("anomaly: {{maxShrink: {wrong}}}")));
+        assert_eq!(found, ["3:22: anomaly.maxShrink: is no percentage from 1% to 100%; write it as 50%"], "{wrong}");
+    }
 }
 
 #[test]

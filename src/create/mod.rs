@@ -1,5 +1,6 @@
 //! `create`: makes one backup.
 
+mod anomaly;
 mod component;
 mod progress;
 mod record;
@@ -25,6 +26,8 @@ pub struct Options<'a> {
     pub request: Request,
     /// The backup whose restore this one is made for.
     pub safety_for: Option<String>,
+    /// Data that shrank is meant to have: no anomaly fails a component.
+    pub accept_shrink: bool,
     /// How long to wait for the scope's lock.
     pub wait: Wait,
     /// The clock.
@@ -44,6 +47,8 @@ pub struct Created {
     pub manifest: Manifest,
     /// Its folder.
     pub folder: PathBuf,
+    /// Data shrank suspiciously, and nobody has accepted it: worth a word also where success is silent.
+    pub shrank: bool,
 }
 
 /// Resolves the request against the live sources and changes nothing.
@@ -99,10 +104,10 @@ pub fn selected(options: &Options<'_>, selection: &Selection) -> Result<Created>
     };
 
     match make(options, &run, &plan, &sources) {
-        Ok(manifest) => {
+        Ok((manifest, shrank)) => {
             let result = if manifest.status == Status::Success { "success" } else { "partial" };
             audit(options, &run, result);
-            Ok(Created { folder: run.repository.folder(&run.id, manifest.backup_type), manifest })
+            Ok(Created { folder: run.repository.folder(&run.id, manifest.backup_type), manifest, shrank })
         }
         Err(error) => Err(failed(options, &run, error)),
     }
@@ -133,23 +138,28 @@ fn existing_repository(config: &Config) -> Result<Option<Repository>> {
     if is_expected { Repository::open(settings).map(Some) } else { Ok(None) }
 }
 
-fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Result<Manifest> {
+/// The manifest of what was made, and whether data shrank.
+fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Result<(Manifest, bool)> {
     let Run { repository, id, began, .. } = run;
     let began = *began;
     let mut warnings = plan.warnings.clone();
     warnings.extend(repository.sweep(&plan.scope)?);
-    if let Some(newest) = repository.catalog()?.backups.first()
-        && newest.id.at() > began
-    {
+    let catalog = repository.catalog()?;
+    if let Some(newest) = catalog.backups.first().filter(|newest| newest.id.at() > began) {
         warnings
             .push(format!("the clock is behind the newest backup ({}): ages and retention will be wrong", newest.id));
     }
+    let previous = anomaly::Previous::find(options, repository, &catalog, plan, began, &mut warnings);
+    drop(catalog);
     options.events.emit(Event::Phase("reading"));
     let begun = repository.begin(id, options.request.backup_type);
     let staging = begun.map_err(|error| explain_space(error, repository, plan))?;
-    let stored = component::store_all(options, &staging, plan, sources, began)
+    let mut stored = component::store_all(options, &staging, plan, sources, began)
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);
+    let anomalies = previous.judge(options, &mut stored.components);
+    let shrank = !anomalies.is_empty() && !options.accept_shrink;
+    warnings.extend(anomalies);
     for warning in &warnings {
         options.events.warn(warning.clone());
     }
@@ -161,7 +171,8 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
     }
     options.cancel.check()?;
     options.events.emit(Event::Phase("publishing"));
-    staging.publish(manifest).map_err(|error| explain_space(error, repository, plan))
+    let manifest = staging.publish(manifest).map_err(|error| explain_space(error, repository, plan))?;
+    Ok((manifest, shrank))
 }
 
 /// A full disk says what it needed and what it had.

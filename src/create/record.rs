@@ -79,17 +79,22 @@ fn totals(components: &[Component]) -> Totals {
     totals
 }
 
+/// Where a component's data is from, for a person.
+pub fn place(component: &Component) -> String {
+    match &component.module {
+        Some(module) => format!("module {module}, source {}", component.name),
+        None if !component.shared_by.is_empty() => {
+            format!("modules {}, source {}", component.shared_by.join(" and "), component.name)
+        }
+        None => format!("source {}", component.name),
+    }
+}
+
 /// One line for each thing that failed, naming the module.
 fn errors(components: &[Component]) -> Vec<String> {
     let mut errors = Vec::new();
     for component in components.iter().filter(|c| c.status == ComponentStatus::Failed) {
-        let place = match &component.module {
-            Some(module) => format!("module {module}, source {}", component.name),
-            None if !component.shared_by.is_empty() => {
-                format!("modules {}, source {}", component.shared_by.join(" and "), component.name)
-            }
-            None => format!("source {}", component.name),
-        };
+        let place = place(component);
         let collections = component.collections.iter().filter_map(|c| Some((&c.name, c.error.as_ref()?)));
         let mut lines: Vec<_> = collections.map(|(name, error)| format!("{place}: {name}: {error}")).collect();
         if let Some(error) = &component.error

@@ -19,6 +19,7 @@ fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
         tenancy: Tenancy { field: Some("tenantId".into()), id_type: IdType::String, tenants: BTreeMap::new() },
         modules,
         verification: Verification::default(),
+        anomaly: Anomaly::default(),
         retention: Retention::Classes(BTreeMap::new()),
         jobs: BTreeMap::new(),
         warnings: Vec::new(),

@@ -41,6 +41,18 @@ pub struct Entry {
     pub held: Option<Held>,
 }
 
+impl Entry {
+    /// The newest verification found that its bytes are not what the manifest says.
+    pub fn is_damaged(&self) -> bool {
+        self.verified.as_ref().is_some_and(|verified| !verified.valid)
+    }
+
+    /// The modules of which it is a good and whole copy: none when it is known to be damaged, wherever that is.
+    pub fn good_modules(&self) -> Vec<&str> {
+        if self.is_damaged() { Vec::new() } else { self.summary.good_modules() }
+    }
+}
+
 /// A leftover of a dead run, or a run at work.
 #[derive(Debug, Clone, serde::Serialize)]
 #[serde(rename_all = "camelCase")]

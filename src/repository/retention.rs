@@ -100,14 +100,15 @@ impl<'a> Backup<'a> {
             return Vec::new();
         }
         let whole = summary.good_modules().into_iter();
-        let mut copies: Vec<Copy<'a>> = whole.map(|module| Copy { module: Some(module), archive: None }).collect();
+        let mut copies: Vec<Copy<'a>> = whole.map(Copy::whole).collect();
         for component in summary.components.iter().filter(|c| c.status == ComponentStatus::Complete) {
             let archive = Some(&*component.name);
             let mut modules = component.module.iter().chain(&component.shared_by).peekable();
             if modules.peek().is_none() {
-                copies.push(Copy { module: None, archive });
+                copies.push(Copy { module: None, archive, is_shared: false });
             }
-            copies.extend(modules.map(|module| Copy { module: Some(module), archive }));
+            let is_shared = !component.shared_by.is_empty();
+            copies.extend(modules.map(|module| Copy { module: Some(module), archive, is_shared }));
         }
         copies
     }
@@ -118,21 +119,37 @@ impl<'a> Backup<'a> {
 struct Copy<'a> {
     module: Option<&'a str>,
     archive: Option<&'a str>,
+    /// The archive is one that the module shares: it has the source's name, as the module's own has.
+    is_shared: bool,
 }
 
-/// What stays whatever the policy says, and why.
+impl<'a> Copy<'a> {
+    fn whole(module: &'a str) -> Self {
+        Self { module: Some(module), archive: None, is_shared: false }
+    }
+}
+
+/// What stays whatever the policy says, and why. The newest copy stays, and where that is known to be damaged the newest
+/// other one too: damage may be in a single archive of it, or pass with a disk that reads badly today.
 fn protected<'a>(backups: &[Backup<'a>], now: DateTime<Utc>) -> HashMap<&'a BackupId, String> {
     let mut newest: BTreeMap<&BackupId, BTreeSet<Copy<'a>>> = BTreeMap::new();
-    let mut seen: HashSet<(&Scope, Copy<'a>)> = HashSet::new();
+    let (mut seen, mut seen_sound) = (HashSet::new(), HashSet::new());
     for backup in backups.iter().filter(|backup| backup.at <= now) {
-        let fresh = backup.copies().into_iter().filter(|copy| seen.insert((&backup.scope, *copy)));
-        let fresh: BTreeSet<_> = fresh.collect();
+        let is_newest = |copy: &Copy<'a>| {
+            let newest_sound = !backup.entry.is_damaged() && seen_sound.insert((&backup.scope, *copy));
+            seen.insert((&backup.scope, *copy)) || newest_sound
+        };
+        let fresh: BTreeSet<_> = backup.copies().into_iter().filter(is_newest).collect();
         if !fresh.is_empty() {
             newest.insert(&backup.entry.id, fresh);
         }
     }
-    let mut reasons: HashMap<_, _> = newest.into_iter().map(|(id, copies)| (id, newest_reason(&copies))).collect();
+    let mut reasons = HashMap::new();
     for backup in backups {
+        if let Some(copies) = newest.get(&backup.entry.id) {
+            let word = if backup.entry.is_damaged() { "newest copy (damaged)" } else { "newest good copy" };
+            reasons.insert(&backup.entry.id, format!("{word} of {}", names_of(copies)));
+        }
         if backup.at > now {
             reasons.insert(&backup.entry.id, "dated in the future".into());
         }
@@ -143,13 +160,15 @@ fn protected<'a>(backups: &[Backup<'a>], now: DateTime<Utc>) -> HashMap<&'a Back
     reasons
 }
 
-fn newest_reason(copies: &BTreeSet<Copy<'_>>) -> String {
-    let whole = |module| copies.contains(&Copy { module: Some(module), archive: None });
+fn names_of(copies: &BTreeSet<Copy<'_>>) -> String {
+    let whole = |module| copies.contains(&Copy::whole(module));
     let named: Vec<String> = copies
         .iter()
         .filter_map(|copy| match (copy.module, copy.archive) {
             (Some(module), None) => Some(format!("module {module}")),
-            (Some(module), Some(archive)) if !whole(module) => Some(format!("{archive} of module {module}")),
+            (Some(module), Some(archive)) if !whole(module) => {
+                Some(format!("{}{archive} of module {module}", if copy.is_shared { "shared " } else { "" }))
+            }
             (Some(_), Some(_)) | (None, None) => None,
             (None, Some(archive)) => Some(format!("archive {archive}")),
         })
@@ -158,8 +177,8 @@ fn newest_reason(copies: &BTreeSet<Copy<'_>>) -> String {
     let more = named.len().saturating_sub(SHOWN);
     let shown = named[..named.len() - more].join(", ");
     match more {
-        0 => format!("newest good copy of {shown}"),
-        more => format!("newest good copy of {shown} and {more} more"),
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -197,10 +216,11 @@ fn by_policy<'a>(
         } else if backup.at > now {
             // Stays without a place of its own: it must not push out what is known to be good.
             continue;
-        } else if backup.entry.summary.safety_for.is_some() {
-            // Nor must what a restore put aside.
+        } else if backup.entry.summary.safety_for.is_some() || backup.entry.is_damaged() {
+            // Nor must what a restore put aside, or what is known to be damaged.
+            let word = if backup.entry.is_damaged() { "damaged" } else { "safety backup" };
             let old = days_old(backup, today);
-            let words = format!("safety backup, {old} days old; {name} keeps {max_age_days} days");
+            let words = format!("{word}, {old} days old; {name} keeps {max_age_days} days");
             (old <= i64::from(*max_age_days), words)
         } else {
             let place = counts.entry(&backup.scope).or_default();

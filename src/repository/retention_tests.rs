@@ -1,5 +1,5 @@
 use super::*;
-use crate::repository::{Held, Summary};
+use crate::repository::{Held, Summary, Verified, VerifyLevel};
 use chrono::{TimeDelta, TimeZone};
 use chrono_tz::Europe::Berlin;
 use proptest::prelude::*;
@@ -180,6 +180,59 @@ fn a_backup_from_the_future_stays_and_protects_nothing() {
         assert_eq!(verdict(&decisions, &future), Ok("dated in the future".to_owned()));
         assert_eq!(verdict(&decisions, &old), Ok("newest good copy of module clinic".to_owned()));
     }
+    // Nor does it take the place of one that is known to be good.
+    let older = system(now - TimeDelta::days(200), "daily", "clinic/db: complete");
+    let decisions = plan(&[future, old, older.clone()], &policy(2, 365, 1), Berlin, now);
+    assert!(verdict(&decisions, &older).is_ok());
+}
+
+#[test]
+fn a_shared_archive_does_not_let_go_of_the_modules_own() {
+    let now = utc("2025-12-20T05:00:00Z");
+    let mut shared = system(now, "daily", "clinic/db: failed, /db: complete");
+    shared.summary.components[1].shared_by = vec!["clinic".into(), "theme".into()];
+    let mut old = system(now - TimeDelta::days(100), "daily", "clinic/db: complete");
+    for backup in [&mut shared, &mut old] {
+        backup.summary.only = Some(crate::config::Only::Database);
+    }
+    let decisions = plan(&[shared.clone(), old.clone()], &critical(), Berlin, now);
+    let reason = "newest good copy of shared db of module clinic, shared db of module theme";
+    assert_eq!(verdict(&decisions, &shared), Ok(reason.to_owned()));
+    assert_eq!(verdict(&decisions, &old), Ok("newest good copy of db of module clinic".to_owned()));
+}
+
+fn verified(mut entry: Entry, valid: bool) -> Entry {
+    entry.verified = Some(Verified { level: VerifyLevel::Stored, at: entry.id.at(), valid });
+    entry
+}
+
+#[test]
+fn what_is_known_to_be_damaged_does_not_let_go_of_the_newest_undamaged_copy() {
+    let now = utc("2025-12-20T05:00:00Z");
+    let aged = |days, valid| {
+        verified(system(now - TimeDelta::days(days), "daily", "clinic/db: complete, theme/db: complete"), valid)
+    };
+    let nights = [aged(0, false), aged(70, false), aged(100, true), aged(200, true)];
+    for retention in [critical(), policy(1, 30, 1)] {
+        let decisions = plan(&nights, &retention, Berlin, now);
+        assert_eq!(
+            verdict(&decisions, &nights[0]),
+            Ok("newest copy (damaged) of module clinic, module theme".to_owned()),
+            "the damage may be in one archive alone"
+        );
+        assert!(verdict(&decisions, &nights[1]).is_err());
+        assert_eq!(verdict(&decisions, &nights[2]), Ok("newest good copy of module clinic, module theme".to_owned()));
+        assert!(verdict(&decisions, &nights[3]).is_err());
+    }
+    // A policy counts and keeps at least so many that are not damaged.
+    let decisions = plan(&nights, &policy(2, 365, 2), Berlin, now);
+    assert!(nights.iter().all(|entry| verdict(&decisions, entry).is_ok()));
+    let decisions = plan(&nights, &policy(2, 30, 2), Berlin, now);
+    assert_eq!(verdict(&decisions, &nights[1]), Err("damaged, 70 days old; custom keeps 30 days".to_owned()));
+    assert_eq!(
+        verdict(&decisions, &nights[3]),
+        Ok("number 2 of system-wide, 200 days old; custom keeps at least 2".to_owned())
+    );
 }
 
 #[test]
@@ -224,14 +277,15 @@ const STATES: [&str; 3] = ["complete", "failed", "absent"];
 fn any_entry() -> impl Strategy<Value = Entry> {
     let states = proptest::collection::vec((0..MODULES.len(), 0..STATES.len()), 0..4);
     let kind = proptest::sample::select(vec!["daily", "weekly", "monthly"]);
-    (0..3u8, 0..900i64, kind, states, 0..8u8).prop_map(|(scope, days, kind, states, held)| {
+    (0..3u8, 0..900i64, kind, states, 0..8u8, 0..4u8).prop_map(|(scope, days, kind, states, held, damaged)| {
         let scope = match scope {
             0 => Scope::SystemWide,
             n => Scope::Tenant(crate::names::TenantId::parse(&format!("t{n}")).unwrap()),
         };
         let parts: Vec<_> = states.iter().map(|(m, s)| format!("{}: {}", MODULES[*m], STATES[*s])).collect();
         let at = utc("2025-12-20T05:00:00Z") - TimeDelta::days(days);
-        let mut made = entry(&scope, at, kind, &parts.join(", "));
+        let made = entry(&scope, at, kind, &parts.join(", "));
+        let mut made = verified(made, damaged > 0);
         made.held = (held == 0).then(|| Held { at, by: "somebody".into() });
         made
     })
@@ -262,6 +316,7 @@ proptest! {
             // Judged by words of its own: for all that is complete in it something newer of its scope stays.
             let better = |other: &Entry| {
                 other.id.at() <= now && other.id.scope() == entry.id.scope() && (other.id.at(), &other.id) > (entry.id.at(), &entry.id)
+                    && (entry.is_damaged() || !other.is_damaged())
             };
             for (module, state) in entry.summary.module_states() {
                 let whole = |other: &Entry| other.summary.module_states().get(module) == Some(&ComponentStatus::Complete);

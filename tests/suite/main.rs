@@ -16,4 +16,5 @@ mod faults {
 mod layers;
 mod mongodb_engine;
 mod program;
+mod prune_model;
 mod support;

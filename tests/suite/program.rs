@@ -1,11 +1,13 @@
 //! The whole program: the real binary, a real server, and judges that are not ours.
 
+mod anomaly;
 mod commits;
 mod encryption;
 mod examples;
 mod existing;
 mod guards;
 mod mistakes;
+mod prune;
 mod round_trip;
 mod signals;
 mod signing;

@@ -1,13 +1,16 @@
-//! Tenants, retention and jobs.
+//! Tenants, anomalies, retention and jobs.
 
 use super::Resolver;
 use crate::config::Only;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
-    BackupType, CreateJob, IdType, Job, JobAction, Module, Retention, RetentionClass, RetentionPolicy, Tenancy, Tenant,
+    Anomaly, AnomalyAction, BackupType, CreateJob, IdType, Job, JobAction, Module, Retention, RetentionClass,
+    RetentionPolicy, Tenancy, Tenant,
 };
 use crate::config::node::At;
-use crate::config::raw::{RawBackupType, RawIdType, RawJob, RawOnly, RawPolicyName, RawTenancy};
+use crate::config::raw::{
+    RawAnomaly, RawAnomalyAction, RawBackupType, RawIdType, RawJob, RawOnly, RawPolicyName, RawTenancy,
+};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 
@@ -38,6 +41,25 @@ impl Resolver<'_> {
             }
         }
         Tenancy { field, id_type, tenants }
+    }
+
+    pub(super) fn anomaly(&mut self, raw: Option<RawAnomaly>) -> Anomaly {
+        let Some(raw) = raw else { return Anomaly::default() };
+        let mut made = Anomaly::default();
+        if let Some(written) = raw.max_shrink {
+            let number = written.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+            match number.filter(|percent| (1..=100).contains(percent)) {
+                Some(percent) => made.max_shrink = percent,
+                None => {
+                    let at = At::root("anomaly").key("maxShrink");
+                    self.problem(&at, "is no percentage from 1% to 100%; write it as 50%");
+                }
+            }
+        }
+        if let Some(RawAnomalyAction::Fail) = raw.action {
+            made.action = AnomalyAction::Fail;
+        }
+        made
     }
 
     pub(super) fn retention(&mut self, raw: Option<RawRetention>, modules: &Modules) -> Retention {

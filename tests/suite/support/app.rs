@@ -74,6 +74,11 @@ impl App {
         ended(self.command(args).stdin(Stdio::null()).output().unwrap())
     }
 
+    /// Runs the binary with its clock at this moment.
+    pub fn run_at(&self, now: &str, args: &[&str]) -> Ended {
+        ended(self.command(args).env("BACKUP_NOW", now).stdin(Stdio::null()).output().unwrap())
+    }
+
     /// Starts the binary and does not wait.
     pub fn spawn(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
