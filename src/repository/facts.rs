@@ -18,6 +18,9 @@ pub struct Verified {
     pub level: VerifyLevel,
     pub at: DateTime<Utc>,
     pub valid: bool,
+    /// Archives that are not as recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }
 
 /// Kept from pruning.

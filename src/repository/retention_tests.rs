@@ -202,7 +202,7 @@ fn a_shared_archive_does_not_let_go_of_the_modules_own() {
 }
 
 fn verified(mut entry: Entry, valid: bool) -> Entry {
-    entry.verified = Some(Verified { level: VerifyLevel::Stored, at: entry.id.at(), valid });
+    entry.verified = Some(Verified { level: VerifyLevel::Stored, at: entry.id.at(), valid, damaged: Vec::new() });
     entry
 }
 

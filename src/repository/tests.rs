@@ -318,7 +318,12 @@ fn a_removed_backup_takes_its_facts_and_bytes_along_and_nobody_elses() {
     let before: Vec<_> = tree(repository.location()).into_keys().collect();
     for id in [&gone, &stays] {
         publish(&repository, id);
-        repository.record_verified(id, &Verified { level: VerifyLevel::Stored, at: moment(), valid: true }).unwrap();
+        repository
+            .record_verified(
+                id,
+                &Verified { level: VerifyLevel::Stored, at: moment(), valid: true, damaged: Vec::new() },
+            )
+            .unwrap();
         repository.record_held(id, Some(&Held { at: moment(), by: "ann".into() })).unwrap();
     }
     assert_eq!(repository.remove(&gone, BackupType::Daily).unwrap(), 5);

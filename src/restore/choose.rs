@@ -7,7 +7,7 @@ use crate::keys::Identities;
 use crate::manifest::{Collection, Component, ComponentStatus, FORMAT_VERSION, Manifest};
 use crate::modules::{NOT_ASKED_FOR, Only};
 use crate::names::Scope;
-use crate::repository::Repository;
+use crate::repository::{Entry, Repository};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ fn latest(
         complete_run_seen |= !narrowed;
         let mut failed_here = BTreeSet::new();
         for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
-            if component.status == ComponentStatus::Failed {
+            if no_good(entry, component).is_some() {
                 failed_here.insert(title(component));
             }
         }
@@ -164,9 +164,8 @@ fn latest(
                 continue;
             }
             if failed_here.contains(&title(component)) {
-                if component.status == ComponentStatus::Failed {
-                    let reason = component.error.as_deref().unwrap_or("it failed");
-                    let line = format!("{}: {} failed there: {reason}", manifest.id, title(component));
+                if let Some(reason) = no_good(entry, component) {
+                    let line = format!("{}: {} {reason}", manifest.id, title(component));
                     waiting.entry(key).or_default().push(line);
                 }
                 continue;
@@ -205,6 +204,16 @@ fn latest(
         return Err(error.details(choice.warnings).hint("`backup list` shows what there is"));
     }
     Ok(choice)
+}
+
+/// Why a component is no good copy: it failed, or `verify` found its archive damaged.
+fn no_good(entry: &Entry, component: &Component) -> Option<String> {
+    if component.status == ComponentStatus::Failed {
+        return Some(format!("failed there: {}", component.error.as_deref().unwrap_or("no reason is given")));
+    }
+    let damaged = &entry.verified.as_ref()?.damaged;
+    let at = entry.verified.as_ref()?.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    damaged.contains(component.archive.as_ref()?).then(|| format!("was found damaged there by a verification at {at}"))
 }
 
 /// Says what is taken from a backup that is not the newest, where nothing has said so yet.

@@ -140,7 +140,9 @@ pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
     for id in ids {
         let mut report = verify_one(options, &repository, id)?;
         report.not_expired = !expired.contains(id);
-        let fact = Verified { level: report.level, at: (options.now)(), valid: report.valid };
+        let damaged = report.components.iter().filter(|component| !component.valid);
+        let damaged = damaged.map(|component| component.archive.clone()).collect();
+        let fact = Verified { level: report.level, at: (options.now)(), valid: report.valid, damaged };
         if let Err(error) = repository.record_verified(id, &fact) {
             options.events.warn(format!("the verdict on {id} could not be recorded: {error}"));
         }

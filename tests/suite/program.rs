@@ -9,6 +9,7 @@ mod guards;
 mod mistakes;
 mod prune;
 mod round_trip;
+mod secrets;
 mod signals;
 mod signing;
 mod sqlite;

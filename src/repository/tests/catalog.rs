@@ -102,7 +102,7 @@ fn facts_are_attached_to_their_own_backup() {
     publish(&repository, &first);
     publish(&repository, &second);
     repository.record_held(&first, Some(&Held { at: moment(), by: "ann".into() })).unwrap();
-    let verified = |valid| Verified { level: VerifyLevel::Decoded, at: moment(), valid };
+    let verified = |valid| Verified { level: VerifyLevel::Decoded, at: moment(), valid, damaged: Vec::new() };
     repository.record_verified(&second, &verified(true)).unwrap();
     repository.record_verified(&second, &verified(false)).unwrap();
     // The id of the one is how the id of the other begins.
@@ -244,7 +244,7 @@ fn facts_written_at_once_are_each_written_in_full() {
     let (_folder, repository) = made();
     let id = id(&acme(), 0);
     publish(&repository, &id);
-    let fact = Verified { level: VerifyLevel::Stored, at: moment(), valid: true };
+    let fact = Verified { level: VerifyLevel::Stored, at: moment(), valid: true, damaged: Vec::new() };
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| (0..50).for_each(|_| repository.record_verified(&id, &fact).unwrap()));

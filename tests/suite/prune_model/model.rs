@@ -55,6 +55,11 @@ impl Made {
         self.verified == Some(false)
     }
 
+    /// How a part turned out, as far as is known: what verify found damaged is as good as failed.
+    fn known(&self, part: usize) -> Option<ComponentStatus> {
+        if self.is_damaged() && self.flipped == Some(part) { Some(Failed) } else { self.parts[part] }
+    }
+
     /// A run of both halves in which nothing of the module failed and something is complete.
     fn is_whole(&self, module: &str) -> bool {
         let of_module = |p: &Part| p.module == Some(module) || p.shared_by.contains(&module);
@@ -139,9 +144,9 @@ impl Model {
     /// The newest backup that a restore of a module's newest data would read.
     pub fn latest(&self, scope: &Scope, module: &str) -> Option<BackupId> {
         let offers = |made: &&Made| {
-            let own = PARTS.iter().zip(&made.parts).filter(|(part, _)| part.module == Some(module)).map(|(_, s)| *s);
+            let own = (0..PARTS.len()).filter(|part| PARTS[*part].module == Some(module)).map(|part| made.known(part));
             let own: Vec<_> = own.flatten().filter(|status| *status != Absent).collect();
-            made.has(3) || (!own.is_empty() && !own.contains(&Failed))
+            made.known(3) == Some(Complete) || (!own.is_empty() && !own.contains(&Failed))
         };
         self.of(scope).find(offers).map(|made| made.id.clone())
     }
