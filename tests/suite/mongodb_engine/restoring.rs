@@ -301,3 +301,40 @@ fn memory_is_an_archive() {
     let (_, read) = lab.back_up(&["a"]);
     assert_eq!(copy_of(&lab).restore(&lab, &Memory::default(), &read[0]).unwrap_err().kind, Kind::Damaged);
 }
+
+#[test]
+fn a_definition_that_did_not_come_back_as_it_is_stored_is_noticed() {
+    let lab = Lab::replica_set();
+    lab.insert("a", &[doc! {"_id": 1, "n": 1}]);
+    lab.run(doc! {"createIndexes": "a", "indexes": [{"key": {"n": 1}, "name": "n"}]});
+    lab.run(doc! {"create": "v", "viewOn": "a", "pipeline": [{"$match": {"n": 1}}]});
+    let (memory, read) = lab.back_up(&["a", "v"]);
+    let there = copy_of(&lab);
+    for collection in &read {
+        there.restore(&lab, &memory, collection).unwrap();
+    }
+    let differences = |of: usize| there.open().differences(&stored(&lab, &read[of]), &memory).unwrap();
+    assert_eq!((differences(0), differences(1)), (Vec::new(), Vec::new()));
+    there.run(doc! {"dropIndexes": "a", "index": "n"});
+    assert!(
+        differences(0)[0].contains("an index is not") && differences(0)[0].contains("\"n\""),
+        "{:?}",
+        differences(0)
+    );
+    there.run(doc! {"createIndexes": "a", "indexes": [{"key": {"n": 1}, "name": "n", "unique": true}]});
+    assert_eq!(differences(0).len(), 2, "{:?}", differences(0));
+    there.run(doc! {"collMod": "a", "validator": {"n": 1}});
+    assert!(differences(0)[0].contains("options"), "{:?}", differences(0));
+    there.run(doc! {"collMod": "v", "viewOn": "a", "pipeline": []});
+    assert!(differences(1)[0].contains("options"), "{:?}", differences(1));
+    there.run(doc! {"drop": "v"});
+    assert_eq!(differences(1), ["it did not come back"]);
+}
+
+#[test]
+fn only_a_scratch_database_can_be_dropped() {
+    let lab = Lab::replica_set();
+    lab.insert("a", &[doc! {"_id": 1}]);
+    assert_eq!(lab.open().drop_scratch().unwrap_err().kind, Kind::Internal);
+    assert_eq!(lab.collections(), ["a"]);
+}

@@ -154,3 +154,25 @@ fn a_damaged_database_in_an_archive_is_4_and_restores_nothing() {
     app.run(&["restore", "latest", "--into", "clinic=back.db"]).expect(4);
     assert!(!app.path("back.db").exists());
 }
+
+#[test]
+fn a_table_that_did_not_come_back_as_it_is_stored_is_noticed() {
+    let app = app("");
+    let manifest = app.run(&["create", "--json"]).expect(0).json();
+    app.run(&["restore", "latest", "--into", "clinic=back.db"]).expect(0);
+    let component: backup::manifest::Component = serde_json::from_value(manifest["components"][0].clone()).unwrap();
+    let index = component.index.as_ref().unwrap();
+    let at = backup::archive::IndexAt { offset: index.offset, length: index.length, sha256: &index.sha256 };
+    let path = app.backup(manifest["id"].as_str().unwrap()).join("core/clinic.tar.gz");
+    let input = backup::archive::ArchiveReader::open(&path, at, None).unwrap();
+    let target = backup::source::open_file("sqlite", &app.path("back.db"), &backup::pipeline::Cancel::default());
+    let target = target.unwrap().unwrap();
+    let patients = component.collections.iter().find(|c| c.name == "patients").unwrap().stored_in("clinic");
+    assert_eq!(target.differences(&patients, &input).unwrap(), Vec::<String>::new());
+    let back = Connection::open(app.path("back.db")).unwrap();
+    back.execute_batch("DROP INDEX patients_tenant; CREATE INDEX other ON patients (name)").unwrap();
+    let found = target.differences(&patients, &input).unwrap();
+    assert_eq!(found, ["index patients_tenant did not come back as it is stored", "index other is not stored so"]);
+    assert_eq!(target.drop_scratch().unwrap_err().kind, backup::error::Kind::Internal);
+    assert!(app.path("back.db").exists());
+}
