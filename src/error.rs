@@ -25,8 +25,10 @@ pub enum Kind {
     Missing,
     /// The source can no longer serve the snapshot that was being read.
     SnapshotLost,
-    /// The file system failed: full, unreadable, not writable.
+    /// The file system failed: unreadable, not writable.
     Io,
+    /// A file system is full.
+    DiskFull,
     /// The repository is not the one that was expected, or is not one at all.
     Repository,
     /// Stored bytes are damaged, or differ from what was recorded.
@@ -54,6 +56,7 @@ impl Kind {
             Kind::Missing => "missing",
             Kind::SnapshotLost => "snapshot-lost",
             Kind::Io => "io",
+            Kind::DiskFull => "disk-full",
             Kind::Repository => "repository",
             Kind::Damaged => "damaged",
             Kind::TargetChanged => "target-changed",
@@ -130,7 +133,7 @@ impl Error {
         let made = Self::new(Kind::Io, format!("cannot {doing} {}", path.display())).cause(error);
         match error.kind() {
             E::StorageFull | E::QuotaExceeded => {
-                made.hint("free space there, or point `repository.location` at a larger disk")
+                made.kind(Kind::DiskFull).hint("free space there, or point `repository.location` at a larger disk")
             }
             E::PermissionDenied => made.hint("check the owner and mode of that path, or run as the user who owns it"),
             E::ReadOnlyFilesystem => made.hint("the file system is mounted read-only"),

@@ -16,7 +16,7 @@ use crate::names::Scope;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = exit::help(
     "backup create --dry-run\nbackup create --type weekly\nbackup create --tenant acme --module life-insurance\nbackup create --job nightly -q",
-    &[Exit::Partial, Exit::NotFound, Exit::Locked]))]
+    &[Exit::Partial, Exit::Damaged, Exit::NotFound, Exit::Locked, Exit::Key]))]
 pub struct Args {
     /// Only this tenant's data and declared shared data
     #[arg(long, value_name = "TENANT")]

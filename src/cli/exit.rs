@@ -90,6 +90,7 @@ impl From<Kind> for Exit {
             | Kind::Missing
             | Kind::SnapshotLost
             | Kind::Io
+            | Kind::DiskFull
             | Kind::Repository
             | Kind::Internal => Exit::Failed,
         }
@@ -143,6 +144,7 @@ mod tests {
             (Kind::Missing, 1),
             (Kind::SnapshotLost, 1),
             (Kind::Io, 1),
+            (Kind::DiskFull, 1),
             (Kind::Repository, 1),
             (Kind::Internal, 1),
         ];

@@ -57,7 +57,7 @@ pub fn store_all(
             None => run.database(planned),
         };
         components.push(stored.map_err(|error| match error.kind {
-            Kind::Io => error.context(format!("cannot store {}", run.path_of(planned).display())),
+            Kind::Io | Kind::DiskFull => error.context(format!("cannot store {}", run.path_of(planned).display())),
             _ => error,
         })?);
     }

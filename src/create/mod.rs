@@ -177,7 +177,7 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
 
 /// A full disk says what it needed and what it had.
 fn explain_space(error: Error, repository: &Repository, plan: &Plan) -> Error {
-    if error.kind != Kind::Io {
+    if error.kind != Kind::DiskFull {
         return error;
     }
     match repository.free_space() {

@@ -152,7 +152,12 @@ fn extract_records(
     }
     for collection in &piece.collections {
         let (records, digest) = totals.get(collection.name.as_str()).copied().unwrap_or_default();
-        let verified = records == collection.documents && collection.record_digest.is_none_or(|d| d == digest);
+        let is_said = records == collection.documents && collection.record_digest.is_none_or(|d| d == digest);
+        if collection.kind != Some(ItemKind::View) && !is_said {
+            let (name, said) = (&collection.name, collection.documents);
+            let what = format!("{name}: {records} records are stored, the manifest says {said}, or they differ");
+            return Err(Error::new(Kind::Damaged, what).cause(piece.place()));
+        }
         report.collections.push(RestoredCollection {
             source: piece.component.name.clone(),
             name: collection.name.clone(),
@@ -160,7 +165,7 @@ fn extract_records(
             overwritten: 0,
             deleted: 0,
             documents: collection.documents,
-            verified: verified || !totals.contains_key(collection.name.as_str()),
+            verified: true,
         });
     }
     Ok(())

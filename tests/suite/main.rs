@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod cli;
+mod documents;
 #[cfg(target_arch = "x86_64")]
 mod faults;
 #[cfg(not(target_arch = "x86_64"))]

@@ -115,7 +115,7 @@ impl Sqlite {
             Some(ErrorCode::DatabaseCorrupt) => {
                 made(Kind::Source).hint("the live database is damaged: run `PRAGMA integrity_check` in sqlite3")
             }
-            Some(ErrorCode::DiskFull) => made(Kind::Io).hint("the folder for temporary files ($TMPDIR) is full"),
+            Some(ErrorCode::DiskFull) => made(Kind::DiskFull).hint("the folder for temporary files ($TMPDIR) is full"),
             _ => made(Kind::Source),
         }
     }
