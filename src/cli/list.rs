@@ -124,7 +124,9 @@ fn render(document: &Document<'_>, now: DateTime<Utc>, width: Option<u16>) -> St
             format!("{}/{}", in_state(ComponentStatus::Complete), in_state(ComponentStatus::Failed)),
             text::size(backup.size),
             match &backup.verified {
-                Some(verified) if verified.valid => text::age(verified.at, now),
+                Some(verified) if verified.valid => {
+                    format!("{} {}", show::depth(verified.level), text::age(verified.at, now))
+                }
                 Some(_) => "DAMAGED".into(),
                 None => "-".into(),
             },

@@ -8,7 +8,7 @@ use crate::cli::text;
 use crate::error::Result;
 use crate::manifest::{Component, ComponentStatus, Manifest, Status};
 use crate::modules::Excluded;
-use crate::repository::Entry;
+use crate::repository::{Entry, VerifyLevel};
 use crate::source::Level;
 
 /// Show one backup's manifest
@@ -133,12 +133,21 @@ fn name(component: &Component) -> String {
 
 fn facts(entry: &Entry) -> String {
     let verified = match &entry.verified {
-        Some(fact) if fact.valid => format!("yes, {}", text::time(fact.at)),
+        Some(fact) if fact.valid => format!("{}, {}", depth(fact.level), text::time(fact.at)),
         Some(fact) => format!("DAMAGED, {}", text::time(fact.at)),
         None => "not since it was made".into(),
     };
     let held = entry.held.as_ref().map_or("no".into(), |fact| format!("by {}, {}", fact.by, text::time(fact.at)));
     format!("\nVerified: {verified}\nHeld: {held}\n")
+}
+
+/// The word for how deep a verification went.
+pub fn depth(level: VerifyLevel) -> &'static str {
+    match level {
+        VerifyLevel::Stored => "stored",
+        VerifyLevel::Decoded => "decoded",
+        VerifyLevel::Restored => "restored",
+    }
 }
 
 /// The word for a backup's status.

@@ -124,7 +124,7 @@ fn render(reports: &[verify::Report]) -> String {
         }
     }
     let valid = reports.iter().filter(|report| report.valid).count();
-    out.push_str(&format!("{valid} of {} valid\n", text::count(reports.len() as u64, "backup", "backups")));
+    out.push_str(&format!("{valid} of {} undamaged\n", text::count(reports.len() as u64, "backup", "backups")));
     out
 }
 

@@ -123,6 +123,9 @@ pub fn digest_records(
     }
 }
 
+/// What the name of every scratch database begins with (see [`scratch`]). Only such a one is ever dropped.
+pub const SCRATCH_PREFIX: &str = "backup-verify-";
+
 /// A live database that can be backed up.
 pub trait Source: Send + Sync {
     /// What the server says it is.

@@ -1,13 +1,10 @@
 //! Scratch databases, in which a verification restores what is stored and looks at it.
 
-use super::{Target, mongodb, open_target, sqlite};
+use super::{SCRATCH_PREFIX, Target, mongodb, open_target, sqlite};
 use crate::config;
 use crate::error::Result;
 use crate::pipeline::Cancel;
 use std::path::Path;
-
-/// What the name of every scratch database begins with. Only such a one is ever dropped.
-pub const PREFIX: &str = "backup-verify-";
 
 /// Opens a scratch database like the source `name`: of the same engine, empty, and on the server of the source or at
 /// `server` (a URI; its path is not looked at). A database that is a file is made in `folder`. `tag` tells it from others:
@@ -23,7 +20,7 @@ pub fn open(
     tag: &str,
     cancel: &Cancel,
 ) -> Result<Box<dyn Target>> {
-    let database = format!("{PREFIX}{tag}");
+    let database = format!("{SCRATCH_PREFIX}{tag}");
     let engine = match &source.engine {
         config::Engine::MongoDb { uri, consistency, .. } => config::Engine::MongoDb {
             uri: match server {

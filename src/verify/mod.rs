@@ -204,7 +204,8 @@ fn archives(options: &Options<'_>, repository: &Repository, id: &BackupId, manif
             valid,
             level: verdict.level,
             damage: verdict.damage,
-            no_key: verdict.no_key.map(|error| error.to_string()),
+            // The archive is named already; what matters is what is lacking.
+            no_key: verdict.no_key.map(|error| error.causes.join(": ")),
         });
     }
     Ok(report)

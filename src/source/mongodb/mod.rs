@@ -296,7 +296,7 @@ impl Target for MongoDb {
 
     fn drop_scratch(&self) -> Result<()> {
         let name = self.database.name();
-        if !name.starts_with(super::scratch::PREFIX) {
+        if !name.starts_with(super::SCRATCH_PREFIX) {
             return Err(Error::new(Kind::Internal, format!("{name} is no scratch database")));
         }
         self.to_the_end(async {

@@ -204,7 +204,7 @@ impl Target for Sqlite {
     }
 
     fn drop_scratch(&self) -> Result<()> {
-        if !self.stem().starts_with(super::scratch::PREFIX) {
+        if !self.stem().starts_with(super::SCRATCH_PREFIX) {
             return Err(Error::new(Kind::Internal, format!("{} is no scratch database", self.path.display())));
         }
         match std::fs::remove_file(&self.path) {

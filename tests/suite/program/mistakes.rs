@@ -218,3 +218,24 @@ fn verify_collections_compares_with_what_is_there() {
     assert!(report["missingCollections"].to_string().contains("claims"));
     assert_eq!(report["verificationStatus"], "failed");
 }
+
+#[test]
+fn a_count_that_was_edited_is_4_and_restores_nothing() {
+    let server = Mongod::replica_set();
+    let name = fresh_database();
+    seed(server, &name, 1);
+    let app = App::new(&config(server, &name));
+    let made = app.run(&["create", "--only", "database", "--json"]).expect(0).json();
+    let id = made["id"].as_str().unwrap();
+    let path = app.path("backups/metadata").join(format!("{id}.json"));
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    assert!(manifest.contains("\"documents\": 200,"));
+    std::fs::write(&path, manifest.replace("\"documents\": 200,", "\"documents\": 199,")).unwrap();
+    let into = format!("hrms=mongodb://127.0.0.1:{}/{}?directConnection=true", server.port, fresh_database());
+    for target in [["--into", &into], ["--to-directory", "out"]] {
+        let refused = app.run(&[&["restore", id][..], &target].concat()).expect(4);
+        assert!(refused.stderr.contains("users") && refused.stderr.contains("199"), "{}", refused.stderr);
+    }
+    assert!(!app.path("out").exists());
+    app.run(&["verify", id]).expect(4);
+}
