@@ -29,6 +29,13 @@ impl Environment {
     pub fn var(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
+
+    /// Where PostgreSQL's clients look for passwords: `$PGPASSFILE`, else `~/.pgpass`.
+    pub fn passfile(&self) -> Option<PathBuf> {
+        let set = |name| self.var(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let named = set("PGPASSFILE").map(|path| self.directory.join(path));
+        named.or_else(|| Some(set("HOME")?.join(".pgpass")))
+    }
 }
 
 impl fmt::Debug for Environment {

@@ -4,6 +4,7 @@
 //! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `resolve` (meaning).
 
 mod check;
+mod conninfo;
 mod duration;
 mod either;
 mod environment;
@@ -19,6 +20,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub use conninfo::key_values;
 pub use duration::{parse_duration, show_duration};
 pub use environment::{Environment, find};
 pub use model::*;
@@ -55,7 +57,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Config> {
         // What serde says may quote a value, so it is not passed on.
         Err(_) => return Err(Error::new(Kind::Internal, "a checked configuration does not fit its own schema")),
     };
-    let mut resolver = resolve::Resolver { root: &root, base: &base, problems, warnings: Vec::new() };
+    let mut resolver = resolve::Resolver { root: &root, base: &base, environment, problems, warnings: Vec::new() };
     let mut config = resolve::resolve(raw, &file, &mut resolver);
     if resolver.problems.len() > 0 {
         return Err(failure(&file, resolver.problems));

@@ -174,6 +174,8 @@ pub enum Engine {
         /// Whether one snapshot of all collections is wanted.
         consistency: Consistency,
     },
+    /// PostgreSQL, 12 to 18.
+    Postgres(Postgres),
     /// SQLite 3.
     Sqlite {
         /// Absolute path of the database file.
@@ -186,9 +188,45 @@ impl Engine {
     pub fn name(&self) -> &'static str {
         match self {
             Engine::MongoDb { .. } => "mongodb",
+            Engine::Postgres(_) => "postgres",
             Engine::Sqlite { .. } => "sqlite",
         }
     }
+
+    /// Whether one snapshot of all collections is wanted. SQLite always has one.
+    pub fn consistency(&self) -> Consistency {
+        match self {
+            Engine::MongoDb { consistency, .. } | Engine::Postgres(Postgres { consistency, .. }) => *consistency,
+            Engine::Sqlite { .. } => Consistency::Preferred,
+        }
+    }
+}
+
+/// One schema of a PostgreSQL database.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    /// Connection URI, `postgres://` or `postgresql://`, or a string of `key=value`; it names the database too.
+    pub uri: Secret,
+    /// Name of the schema.
+    pub schema: String,
+    /// Whether definitions are stored too.
+    pub ddl: Ddl,
+    /// Whether one snapshot of all tables is wanted.
+    pub consistency: Consistency,
+    /// File of passwords (`~/.pgpass`), for a `uri` without one; it need not exist.
+    pub passfile: Option<PathBuf>,
+    /// What relative paths in `uri` are relative to.
+    pub folder: PathBuf,
+}
+
+/// What is stored of the definitions of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ddl {
+    /// All of them, by `pg_dump`.
+    #[default]
+    Dump,
+    /// None: data alone, which needs tables to be restored into.
+    None,
 }
 
 /// Whether all collections of a source must be read at one moment.

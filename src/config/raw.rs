@@ -125,7 +125,16 @@ pub(super) enum RawAlgorithm {
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawEngine {
     Mongodb,
+    Postgres,
     Sqlite,
+}
+
+/// What is stored of the definitions of tables.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawDdl {
+    Dump,
+    None,
 }
 
 /// Whether all collections must be read at one moment.
@@ -142,11 +151,15 @@ RawSource {
     /// Which engine.
     #[schemars(required)]
     engine: Option<RawEngine>,
-    /// MongoDB: connection URI.
+    /// MongoDB, PostgreSQL: connection URI; PostgreSQL: with the database's name, or as `host=… dbname=…`.
     uri: Option<Either<String, RawSecret>>,
     /// MongoDB: name of the database.
     database: Option<String>,
-    /// MongoDB: `required` fails where one snapshot of all collections cannot be had.
+    /// PostgreSQL: name of the schema; default `public`.
+    schema: Option<String>,
+    /// PostgreSQL: `dump` (default) stores definitions by `pg_dump`; `none` stores data alone.
+    ddl: Option<RawDdl>,
+    /// MongoDB, PostgreSQL: `required` fails where one snapshot of all collections cannot be had.
     consistency: Option<RawConsistency>,
     /// SQLite: the database file.
     path: Option<String>,
@@ -166,11 +179,11 @@ RawSource {
 section! {
 /// How long a database is waited for: `30s`, `10m`, `2h`.
 RawTimeouts {
-    /// Reaching it and being let in; SQLite: another program's lock. Default 10s.
+    /// Reaching it and being let in; PostgreSQL, SQLite: another program's lock. Default 10s.
     connect: Option<String>,
-    /// MongoDB: the longest silence while it has work of ours; default 10m.
+    /// MongoDB, PostgreSQL: the longest silence while it has work of ours; default 10m.
     idle: Option<String>,
-    /// MongoDB: all the time that a run may take to read it; default: no limit.
+    /// MongoDB, PostgreSQL: all the time that a run may take to read it; default: no limit.
     total: Option<String>,
 }}
 

@@ -6,6 +6,7 @@ mod modules;
 mod schedule;
 mod sources;
 
+use super::environment::Environment;
 use super::model::{Compression, Config, License, Timeouts};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Resolver<'a> {
     pub root: &'a Node,
     pub base: &'a Path,
+    pub environment: &'a Environment,
     pub problems: Problems,
     pub warnings: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! Secrets that are kept elsewhere, and the masking of those inside URIs.
 
+use super::conninfo;
 use super::duration::{parse_duration, show_duration};
 use super::raw::RawSecret;
 use std::io::Read;
@@ -103,10 +104,33 @@ const PLAIN: &[&str] = &[
     "socketTimeoutMS",
     "serverSelectionTimeoutMS",
     "loadBalanced",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "passfile",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "channel_binding",
+    "connect_timeout",
+    "application_name",
+    "target_session_attrs",
+    "keepalives",
+    "keepalives_idle",
 ];
 
 /// `uri` without password and secret parameters. What cannot be told apart with certainty is masked as a whole.
 pub fn mask_uri(uri: &str) -> String {
+    if let Some(pairs) = conninfo::key_values(uri) {
+        let masked = pairs.iter().map(|(key, value)| match is_plain(key) {
+            true => format!("{key}={}", conninfo::quote(value)),
+            false => format!("{key}=***"),
+        });
+        return masked.collect::<Vec<_>>().join(" ");
+    }
     let Some((scheme, rest)) = uri.split_once("://") else { return "***".into() };
     if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')) {
         return "***".into();
@@ -128,12 +152,16 @@ pub fn mask_uri(uri: &str) -> String {
     let masked: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((key, _)) if PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(key)) => pair.to_owned(),
+            Some((key, _)) if is_plain(key) => pair.to_owned(),
             Some((key, _)) => format!("{key}=***"),
             None => "***".to_owned(),
         })
         .collect();
     format!("{scheme}://{authority}{path}?{}", masked.join("&"))
+}
+
+fn is_plain(key: &str) -> bool {
+    PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(key))
 }
 
 /// Whether masking takes something away.

@@ -2,7 +2,8 @@
 
 use super::duration::show_duration;
 use super::model::{
-    AnomalyAction, Config, Encryption, Engine, IdType, JobAction, Owner, Repository, Retention, Sealing, Timeouts,
+    AnomalyAction, Config, Encryption, Engine, IdType, JobAction, Owner, Postgres, Repository, Retention, Sealing,
+    Timeouts,
 };
 use super::secret::mask_uri;
 use crate::config::Only;
@@ -18,6 +19,12 @@ pub fn show(config: &Config) -> Value {
                 "engine": "mongodb", "uri": mask_uri(uri.reveal()), "database": database,
                 "consistency": format!("{consistency:?}").to_lowercase(), "wholeDatabase": source.whole_database,
                 "timeouts": timeouts, "protected": source.protected,
+                "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
+            }),
+            Engine::Postgres(Postgres { uri, schema, ddl, consistency, .. }) => json!({
+                "engine": "postgres", "uri": mask_uri(uri.reveal()), "schema": schema,
+                "ddl": format!("{ddl:?}").to_lowercase(), "consistency": format!("{consistency:?}").to_lowercase(),
+                "wholeDatabase": source.whole_database, "timeouts": timeouts, "protected": source.protected,
                 "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
             }),
             Engine::Sqlite { path } => json!({

@@ -3,7 +3,7 @@
 use super::Options;
 use super::progress::Observed;
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
-use crate::config::{Consistency, Engine};
+use crate::config::Consistency;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::manifest::{self, Collection, Component, ComponentStatus, Files, IndexPosition};
@@ -95,10 +95,7 @@ impl<'a> Run<'a> {
     }
 
     fn required(&self, name: &str) -> Consistency {
-        match self.options.config.sources.get(name).map(|source| &source.engine) {
-            Some(Engine::MongoDb { consistency, .. }) => *consistency,
-            _ => Consistency::Preferred,
-        }
+        self.options.config.sources.get(name).map(|source| source.engine.consistency()).unwrap_or_default()
     }
 
     fn database(&mut self, planned: &'a PlannedComponent) -> Result<Component> {

@@ -4,9 +4,11 @@
 pub mod files;
 mod io;
 pub mod mongodb;
+pub mod postgres;
 mod recovery;
 pub mod scratch;
 pub mod sqlite;
+mod waiting;
 
 pub use io::{
     EntryName, FileEntry, FileKind, FileOutcome, FileOutput, FileRecord, Input, Output, RecordStream, StreamTotals,
@@ -15,7 +17,7 @@ pub use io::{
 pub use recovery::recovery_text;
 
 use crate::config;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::modules::Records;
 use crate::pipeline::{Cancel, RecordDigest};
 use chrono::{DateTime, Utc};
@@ -29,6 +31,9 @@ pub fn open(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<
     Ok(match &source.engine {
         config::Engine::MongoDb { uri, database, .. } => {
             Box::new(mongodb::MongoDb::open(name, uri, database, source.timeouts, cancel.clone())?)
+        }
+        config::Engine::Postgres(postgres) => {
+            Box::new(postgres::Postgres::open(name, postgres, source.timeouts, cancel.clone())?)
         }
         config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open(name, path, source.timeouts, cancel.clone())?),
     })
@@ -45,6 +50,9 @@ pub fn redirect(name: &str, source: &config::Source, into: &str) -> Result<confi
             database: mongodb::database_of(name, into)?,
             consistency: *consistency,
         },
+        config::Engine::Postgres(postgres) => {
+            config::Engine::Postgres(config::Postgres { uri: config::Secret::new(into), ..postgres.clone() })
+        }
         config::Engine::Sqlite { .. } => config::Engine::Sqlite { path: sqlite::path_of(name, into)? },
     };
     Ok(config::Source { engine, ..source.clone() })
@@ -57,6 +65,7 @@ pub fn same_place(one: &config::Source, other: &config::Source) -> bool {
             config::Engine::MongoDb { uri, database, .. },
             config::Engine::MongoDb { uri: other, database: named, .. },
         ) => database == named && mongodb::shares_a_host(uri.reveal(), other.reveal()),
+        (config::Engine::Postgres(one), config::Engine::Postgres(other)) => postgres::same_place(one, other),
         (config::Engine::Sqlite { path }, config::Engine::Sqlite { path: other }) => {
             path == other || path.canonicalize().is_ok_and(|path| other.canonicalize().is_ok_and(|other| path == other))
         }
@@ -74,6 +83,9 @@ pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Resu
     Ok(match &source.engine {
         config::Engine::MongoDb { uri, database, .. } => {
             Box::new(mongodb::MongoDb::open(name, uri, database, writing, cancel.clone())?)
+        }
+        config::Engine::Postgres(_) => {
+            return Err(Error::new(Kind::Internal, format!("source '{name}': PostgreSQL cannot be restored yet")));
         }
         config::Engine::Sqlite { path } => {
             Box::new(sqlite::Sqlite::open_target(name, path, source.timeouts, cancel.clone())?)

@@ -2,7 +2,7 @@
 
 use super::{SCRATCH_PREFIX, Target, mongodb, open_target, sqlite};
 use crate::config;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use std::path::Path;
 
@@ -30,6 +30,12 @@ pub fn open(
             database,
             consistency: *consistency,
         },
+        config::Engine::Postgres(_) => {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("source '{name}': PostgreSQL has no scratch databases yet"),
+            ));
+        }
         config::Engine::Sqlite { .. } => {
             config::Engine::Sqlite { path: sqlite::path_of(name, &folder.join(database).display().to_string())? }
         }

@@ -74,6 +74,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     // `config` reads variables through the one type that tests replace.
     ("std::env", &["cli", "config"]),
     ("mongodb::", &["source"]),
+    ("tokio_postgres::", &["source"]),
+    ("tokio_postgres_rustls::", &["source"]),
+    ("rustls::", &["source"]),
     ("rusqlite::", &["source"]),
     ("libdeflater::", &["archive"]),
     ("aws_lc_rs::", &["keys"]),

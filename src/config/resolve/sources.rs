@@ -3,10 +3,14 @@
 use super::Resolver;
 use crate::config::duration::parse_duration;
 use crate::config::either::Either;
-use crate::config::model::{Consistency, Engine, ExtraFiles, Module, Secret, Source, Timeouts, UploadRoot};
+use crate::config::model::{
+    Consistency, Ddl, Engine, ExtraFiles, Module, Postgres, Secret, Source, Timeouts, UploadRoot,
+};
 use crate::config::node::At;
-use crate::config::raw::{RawConsistency, RawEngine, RawExtraFiles, RawSource, RawTimeouts, RawUpload};
-use crate::config::secret;
+use crate::config::raw::{
+    RawConsistency, RawDdl, RawEngine, RawExtraFiles, RawSecret, RawSource, RawTimeouts, RawUpload,
+};
+use crate::config::{conninfo, secret};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -25,6 +29,7 @@ impl Resolver<'_> {
             let timeouts = self.timeouts(&at.key("timeouts"), source.timeouts.take(), timeouts);
             let engine = match source.engine {
                 Some(RawEngine::Mongodb) => self.mongodb(&at, source),
+                Some(RawEngine::Postgres) => self.postgres(&at, source),
                 Some(RawEngine::Sqlite) => self.sqlite(&at, source),
                 // Found missing or unknown already; kept so that names that refer to it are not faulted too.
                 None => Engine::Sqlite { path: self.base.to_owned() },
@@ -56,27 +61,9 @@ impl Resolver<'_> {
     }
 
     fn mongodb(&mut self, at: &At, source: RawSource) -> Engine {
-        if source.path.is_some() {
-            self.problem(&at.key("path"), "belongs to engine sqlite, not mongodb");
-        }
-        let uri_at = at.key("uri");
-        let before = self.problems.len();
-        let uri = match source.uri {
-            Some(Either::Word(uri)) => uri,
-            Some(Either::Map(kept)) => secret::read(&kept, self.base).unwrap_or_else(|message| {
-                self.problem(&uri_at, message);
-                String::new()
-            }),
-            None => {
-                self.problem(at, "a mongodb source needs `uri`");
-                String::new()
-            }
-        };
-        let unset = self.root.locate(&uri_at).0.substituted && uri.contains("${");
-        let known = uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
-        if self.problems.len() == before && !unset && !known {
-            self.problem(&uri_at, "must begin with mongodb:// or mongodb+srv://");
-        }
+        self.foreign(at, "mongodb", &source);
+        let known = |uri: &str| uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
+        let uri = self.uri(at, "mongodb", source.uri, known, "must begin with mongodb:// or mongodb+srv://");
         let database = source.database.unwrap_or_default();
         if database.is_empty() {
             self.problem(at, "a mongodb source needs `database`");
@@ -87,27 +74,91 @@ impl Resolver<'_> {
         {
             self.problem(&at.key("database"), "is no name MongoDB allows for a database");
         }
-        let consistency = match source.consistency {
-            Some(RawConsistency::Required) => Consistency::Required,
-            Some(RawConsistency::Preferred) | None => Consistency::Preferred,
+        Engine::MongoDb { uri: Secret::new(uri), database, consistency: consistency(source.consistency) }
+    }
+
+    fn postgres(&mut self, at: &At, source: RawSource) -> Engine {
+        self.foreign(at, "postgres", &source);
+        let known = |uri: &str| {
+            uri.starts_with("postgres://") || uri.starts_with("postgresql://") || conninfo::key_values(uri).is_some()
         };
-        Engine::MongoDb { uri: Secret::new(uri), database, consistency }
+        let wrong = "must begin with postgres:// or postgresql://, or be written as `host=… dbname=… user=…`";
+        let uri = self.uri(at, "postgres", source.uri, known, wrong);
+        let schema = source.schema.unwrap_or_else(|| "public".into());
+        let schema_at = at.key("schema");
+        if schema.contains("{tenant}") {
+            self.problem(&schema_at, "`{tenant}` in the name of a schema is not supported yet by this version");
+        } else if (schema.is_empty() || schema.len() > 63 || schema.contains('\0') || schema.starts_with("pg_"))
+            && !(schema.contains("${") && self.root.locate(&schema_at).0.substituted)
+        {
+            self.problem(&schema_at, "is no name PostgreSQL allows for a schema");
+        }
+        Engine::Postgres(Postgres {
+            uri: Secret::new(uri),
+            schema,
+            ddl: match source.ddl {
+                Some(RawDdl::None) => Ddl::None,
+                Some(RawDdl::Dump) | None => Ddl::Dump,
+            },
+            consistency: consistency(source.consistency),
+            passfile: self.environment.passfile(),
+            folder: self.base.to_owned(),
+        })
     }
 
     fn sqlite(&mut self, at: &At, source: RawSource) -> Engine {
-        let foreign = [
-            ("uri", source.uri.is_some()),
-            ("database", source.database.is_some()),
-            ("consistency", source.consistency.is_some()),
-        ];
-        for (key, _) in foreign.into_iter().filter(|(_, there)| *there) {
-            self.problem(&at.key(key), "belongs to engine mongodb, not sqlite");
-        }
+        self.foreign(at, "sqlite", &source);
         let path = source.path.unwrap_or_default();
         if path.is_empty() {
             self.problem(at, "a sqlite source needs `path`");
         }
         Engine::Sqlite { path: self.path(&path) }
+    }
+
+    /// Keys that belong to other engines.
+    fn foreign(&mut self, at: &At, engine: &str, source: &RawSource) {
+        let keys: [(&str, bool, &[&str]); 6] = [
+            ("uri", source.uri.is_some(), &["mongodb", "postgres"]),
+            ("database", source.database.is_some(), &["mongodb"]),
+            ("schema", source.schema.is_some(), &["postgres"]),
+            ("ddl", source.ddl.is_some(), &["postgres"]),
+            ("consistency", source.consistency.is_some(), &["mongodb", "postgres"]),
+            ("path", source.path.is_some(), &["sqlite"]),
+        ];
+        for (key, _, owners) in keys.into_iter().filter(|(_, there, owners)| *there && !owners.contains(&engine)) {
+            let named = if (key, engine) == ("database", "postgres") { "; name the database in `uri`" } else { "" };
+            let owners = owners.join(" and ");
+            self.problem(&at.key(key), format!("belongs to engine {owners}, not {engine}{named}"));
+        }
+    }
+
+    /// The URI of a server, out of its file or program where it is kept elsewhere.
+    fn uri(
+        &mut self,
+        at: &At,
+        engine: &str,
+        raw: Option<Either<String, RawSecret>>,
+        known: impl Fn(&str) -> bool,
+        wrong: &str,
+    ) -> String {
+        let uri_at = at.key("uri");
+        let before = self.problems.len();
+        let uri = match raw {
+            Some(Either::Word(uri)) => uri,
+            Some(Either::Map(kept)) => secret::read(&kept, self.base).unwrap_or_else(|message| {
+                self.problem(&uri_at, message);
+                String::new()
+            }),
+            None => {
+                self.problem(at, format!("a {engine} source needs `uri`"));
+                String::new()
+            }
+        };
+        let unset = self.root.locate(&uri_at).0.substituted && uri.contains("${");
+        if self.problems.len() == before && !unset && !known(&uri) {
+            self.problem(&uri_at, wrong);
+        }
+        uri
     }
 
     pub(super) fn uploads(&mut self, raw: Vec<RawUpload>) -> Vec<UploadRoot> {
@@ -190,5 +241,12 @@ impl Resolver<'_> {
                 self.problem(&At::root(section).key(name), message);
             }
         }
+    }
+}
+
+fn consistency(raw: Option<RawConsistency>) -> Consistency {
+    match raw {
+        Some(RawConsistency::Required) => Consistency::Required,
+        Some(RawConsistency::Preferred) | None => Consistency::Preferred,
     }
 }

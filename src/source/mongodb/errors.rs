@@ -1,8 +1,15 @@
 //! Turns the driver's errors into ours: what it was doing, why, and what to do. The driver's text holds no URI.
 
-use super::patience::Stalled;
 use crate::error::{Error, Kind};
+use crate::source::waiting::Stalled;
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
+
+/// We gave up, not the driver.
+impl From<Stalled> for DriverError {
+    fn from(stalled: Stalled) -> Self {
+        Self::custom(stalled)
+    }
+}
 
 /// The server's error code, where the error came from a server.
 pub fn code(error: &DriverError) -> Option<i32> {

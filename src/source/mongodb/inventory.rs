@@ -91,7 +91,7 @@ pub async fn count(server: &MongoDb, wanted: &Wanted) -> Result<Option<u64>> {
 /// How many documents match, exactly.
 pub async fn count_where(server: &MongoDb, name: &str, filter: Document) -> Result<u64> {
     let collection = server.database.collection::<Document>(name);
-    let counted = server.patience.outcome(&server.database, collection.count_documents(filter)).await;
+    let counted = server.outcome(collection.count_documents(filter)).await;
     counted.map_err(|e| errors::collection(&e, "count", name))
 }
 
@@ -110,7 +110,7 @@ pub async fn orphans(server: &MongoDb, relationship: &Relationship) -> Result<Or
     let failed = |e: &mongodb::error::Error| errors::collection(e, "check the relationships of", &relationship.child);
     let collection = server.database.collection::<Document>(&relationship.child);
     let asked = collection.aggregate(pipeline).allow_disk_use(true);
-    let cursor = server.patience.outcome(&server.database, asked).await.map_err(|e| failed(&e))?;
+    let cursor = server.outcome(asked).await.map_err(|e| failed(&e))?;
     let found: Vec<Document> = server.patience.answer(cursor.try_collect()).await.map_err(|e| failed(&e))?;
     let Some(found) = found.into_iter().next() else { return Ok(Orphans::default()) };
     let first = |key: &str| found.get_array(key).ok().and_then(|array| array.first()).and_then(Bson::as_document);

@@ -10,7 +10,6 @@ mod inventory;
 mod load;
 mod merge;
 mod metadata;
-mod patience;
 mod raw;
 mod read;
 mod records;
@@ -25,13 +24,11 @@ use super::{
 use crate::config::{self, Secret, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
+use crate::source::waiting::{Patience, in_time, or_cancelled};
 use bson::{Document, RawDocumentBuf, doc};
-use futures_util::future::{Either, select};
 use mongodb::options::{ClientOptions, ServerAddress};
 use mongodb::{Client, Database};
-use patience::{Patience, Stalled};
 use std::future::{Future, IntoFuture};
-use std::pin::pin;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -82,24 +79,9 @@ impl MongoDb {
         self.runtime.block_on(or_cancelled(&self.cancel, future))?
     }
 
-    /// Runs a short future of the driver to its end, also after a signal: whether a collection was made, renamed or
-    /// dropped must be known, and what was staged must not stay. A server that does not answer is not waited for long:
-    /// then the error is that of the signal, and what was asked may have been done or not.
+    /// Runs a short future of the driver to its end, also after a signal (see [`Patience::to_the_end`]).
     fn to_the_end<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        let given_up = async {
-            let error = cancelled(&self.cancel).await;
-            if !self.patience.is_stalled() {
-                tokio::time::sleep(GRACE).await;
-            }
-            self.patience.give_up();
-            error
-        };
-        self.runtime.block_on(async {
-            match select(pin!(future), pin!(given_up)).await {
-                Either::Left((done, _)) => done,
-                Either::Right((error, _)) => Err(error),
-            }
-        })
+        self.runtime.block_on(self.patience.to_the_end(&self.cancel, future))
     }
 
     /// Asks for something that a healthy server does at once.
@@ -113,12 +95,17 @@ impl MongoDb {
 
     /// Asks for something that may take long.
     async fn long_command(&self, command: Document) -> mongodb::error::Result<Document> {
-        self.patience.outcome(&self.database, self.database.run_command(command)).await
+        self.outcome(self.database.run_command(command)).await
+    }
+
+    /// An answer that may take long: it is waited for as long as the server still answers to its name.
+    async fn outcome<T>(
+        &self,
+        asked: impl IntoFuture<Output = mongodb::error::Result<T>>,
+    ) -> mongodb::error::Result<T> {
+        self.patience.outcome(asked, async || self.database.run_command(doc! {"ping": 1}).await).await
     }
 }
-
-/// How long the server may take, after a signal, for what must be known.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How long the server may take to close what was left open.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -201,33 +188,6 @@ async fn connect(name: &str, uri: &Secret, database: &str, timeouts: Timeouts) -
     let version = build.get_str("version").unwrap_or("unknown").to_owned();
     let server = Server { version, address, database: database.name().to_owned() };
     Ok((database, server, app_name))
-}
-
-async fn in_time<T>(
-    name: &str,
-    limit: Duration,
-    asked: impl IntoFuture<Output = mongodb::error::Result<T>>,
-) -> mongodb::error::Result<T> {
-    let answer = tokio::time::timeout(limit, asked.into_future()).await;
-    answer.unwrap_or_else(|_| Err(Stalled::connecting(name, limit)))
-}
-
-/// Waits until the cancel flag is set; why.
-async fn cancelled(cancel: &Cancel) -> Error {
-    loop {
-        if let Err(error) = cancel.check() {
-            return error;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Races `future` against the cancel flag.
-async fn or_cancelled<T>(cancel: &Cancel, future: impl Future<Output = T>) -> Result<T> {
-    match select(pin!(future), pin!(cancelled(cancel))).await {
-        Either::Left((done, _)) => Ok(done),
-        Either::Right((error, _)) => Err(error),
-    }
 }
 
 impl Source for MongoDb {

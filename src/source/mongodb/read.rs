@@ -198,7 +198,7 @@ impl<'a> MongoView<'a> {
         asked: impl IntoFuture<Output = mongodb::error::Result<T>>,
     ) -> mongodb::error::Result<T> {
         match owner {
-            Some(_) => self.server.patience.outcome(&self.server.database, asked).await,
+            Some(_) => self.server.outcome(asked).await,
             None => self.server.patience.answer(asked).await,
         }
     }

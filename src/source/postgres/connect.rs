@@ -1,0 +1,345 @@
+//! Connections: where to, as whom, and with which settings of the session.
+
+use super::errors::{self, Failure};
+use super::passfile::{self, Found};
+use super::tls::Tls;
+use super::uri::{self, Options};
+use crate::config;
+use crate::error::{Error, Kind, Result};
+use crate::source::waiting::Patience;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, NoTls, Row};
+
+/// Oldest server that is supported, as `server_version_num`.
+const OLDEST: u32 = 120_000;
+
+/// What each session is set to, and the oldest server that knows the setting. What a role, a database or a file of the
+/// server says otherwise would change what values look like, which rows are seen, or end the session midway.
+const PINNED: &[(&str, &str, u32)] = &[
+    ("client_encoding", "UTF8", 0),
+    ("DateStyle", "ISO, MDY", 0),
+    ("IntervalStyle", "postgres", 0),
+    ("extra_float_digits", "3", 0),
+    ("bytea_output", "hex", 0),
+    // Moments name their offset anyway; in one zone equal moments are equal text, which digests compare.
+    ("TimeZone", "UTC", 0),
+    ("xmloption", "content", 0),
+    ("standard_conforming_strings", "on", 0),
+    ("array_nulls", "on", 0),
+    ("transform_null_equals", "off", 0),
+    ("search_path", "", 0),
+    // A policy that hides rows is an error then, and no smaller backup.
+    ("row_security", "off", 0),
+    ("synchronize_seqscans", "off", 0),
+    ("default_transaction_isolation", "read committed", 0),
+    ("default_transaction_deferrable", "off", 0),
+    ("client_min_messages", "warning", 0),
+    ("statement_timeout", "0", 0),
+    ("idle_in_transaction_session_timeout", "0", 0),
+    ("idle_session_timeout", "0", 140_000),
+    ("transaction_timeout", "0", 170_000),
+];
+
+/// Ends a query whose client is gone; a server whose system cannot tell refuses the setting.
+const GONE: &str = "SET client_connection_check_interval = '2s'";
+
+/// Options of libpq that ask for what is not done here.
+const UNSUPPORTED: &[&str] = &[
+    "gsslib",
+    "krbsrvname",
+    "gssdelegation",
+    "require_auth",
+    "requirepeer",
+    "service",
+    "servicefile",
+    "sslcrl",
+    "sslcrldir",
+    "sslpassword",
+    "sslcertmode",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "replication",
+    "scram_client_key",
+    "scram_server_key",
+    "oauth_issuer",
+    "oauth_client_id",
+];
+
+/// Options that change nothing here: what they ask for is so anyway, or is not used.
+const WITHOUT_EFFECT: &[&str] =
+    &["client_encoding", "fallback_application_name", "gssencmode", "sslcompression", "sslnegotiation", "sslsni"];
+
+/// What a session may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Read: the server itself refuses writes.
+    Read,
+    /// Restore.
+    Write,
+}
+
+/// How to connect to one database.
+pub struct Settings {
+    config: Config,
+    tls: Tls,
+    purpose: Purpose,
+    /// How long a lock is waited for.
+    lock: Duration,
+    /// Where it is, without any secret.
+    pub address: String,
+    /// Name of the database.
+    pub database: String,
+    /// Why a file of passwords was not used.
+    pub note: Option<String>,
+}
+
+impl std::fmt::Debug for Settings {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Settings({}/{})", self.address, self.database)
+    }
+}
+
+impl Settings {
+    /// Reads what the configuration says of the source `name`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when it cannot be used.
+    pub fn of(name: &str, source: &config::Postgres, purpose: Purpose, limit: Duration) -> Result<Self> {
+        let made = uri::options(source.uri.reveal()).map_err(ToOwned::to_owned);
+        let made = made.and_then(|options| Self::from_options(&options, source, purpose, limit));
+        made.map_err(|why| {
+            Error::new(Kind::Config, format!("cannot use the `uri` of PostgreSQL source '{name}'"))
+                .cause(why)
+                .hint("write postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…, user and password percent-encoded")
+        })
+    }
+
+    fn from_options(
+        options: &Options,
+        source: &config::Postgres,
+        purpose: Purpose,
+        lock: Duration,
+    ) -> Result<Self, String> {
+        let needed = |key: &str, what: &str| {
+            options.get(key).filter(|value| !value.is_empty()).ok_or_else(|| format!("it names no {what}"))
+        };
+        let (user, database) = (needed("user", "user")?, needed("dbname", "database")?);
+        let hosts = options.get("host").or_else(|| options.get("hostaddr")).filter(|hosts| !hosts.is_empty());
+        let hosts: Vec<&str> = hosts.ok_or("it names no host")?.split(',').collect();
+        let ports: Vec<&str> = options.get("port").map_or_else(Vec::new, |ports| ports.split(',').collect());
+        if ports.len() > 1 && ports.len() != hosts.len() {
+            return Err("it names neither one port nor one for each host".into());
+        }
+        let mut config = Config::new();
+        config.user(user).dbname(database).application_name("backup").connect_timeout(lock);
+        let mut places = Vec::new();
+        for (index, host) in hosts.iter().enumerate() {
+            let port = ports.get(index).or(ports.first()).filter(|port| !port.is_empty()).unwrap_or(&"5432");
+            let port = number("port", port)?;
+            if options.contains_key("host") {
+                config.host(*host);
+            }
+            config.port(port);
+            places.push((*host, port));
+        }
+        let note = match options.get("password").filter(|password| !password.is_empty()) {
+            Some(password) => {
+                config.password(password);
+                None
+            }
+            None => kept_password(&mut config, options, source, &places, database, user),
+        };
+        let all_sockets = hosts.iter().all(|host| host.starts_with('/'));
+        let tls = if all_sockets { Tls::none() } else { Tls::of(options, &source.folder)? };
+        config.ssl_mode(tls.mode);
+        for (key, value) in options {
+            set(&mut config, key, value)?;
+        }
+        let address = places.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
+        Ok(Self { config, tls, purpose, lock, address, database: database.clone(), note })
+    }
+
+    /// The hosts and ports, for telling whether two sources are one place.
+    pub fn places(&self) -> impl Iterator<Item = &str> {
+        self.address.split(',')
+    }
+
+    /// Opens a connection. What it does in the background ends with the runtime, or with the client.
+    async fn connect(&self) -> Result<Client, Failure> {
+        Ok(match self.tls.connector.clone() {
+            Some(connector) => {
+                let (client, connection) = self.config.connect(connector).await?;
+                tokio::spawn(connection);
+                client
+            }
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                tokio::spawn(connection);
+                client
+            }
+        })
+    }
+
+    /// Opens a session: a connection whose settings are pinned.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, refuses, or is too old. `doing` says what for.
+    pub async fn session(&self, patience: &Arc<Patience>, doing: &str) -> Result<Session> {
+        let failed = |failure: &Failure| errors::connect(failure, doing, self.note.as_deref());
+        let client = self.connect().await.map_err(|e| failed(&e))?;
+        let version = server_version(&client).await.map_err(|e| failed(&e))?;
+        if version < OLDEST {
+            let (major, minor) = (version / 10_000, version % 10_000);
+            let what = format!(
+                "the server is PostgreSQL {major}.{minor}, older than 12, which is the oldest that is supported"
+            );
+            return Err(Error::new(Kind::Connect, doing).cause(what).hint("upgrade the server"));
+        }
+        let read_only = if self.purpose == Purpose::Read { "on" } else { "off" };
+        let lock = self.lock.as_millis().to_string();
+        let ours = [("default_transaction_read_only", read_only, 0), ("lock_timeout", lock.as_str(), 0)];
+        let pinned = PINNED.iter().copied().chain(ours).filter(|(.., since)| *since <= version);
+        let sql: String = pinned.map(|(name, value, _)| format!("SET {name} = '{value}';")).collect();
+        client.batch_execute(&sql).await.map_err(|e| failed(&e.into()))?;
+        if version >= 140_000 {
+            let _ = client.batch_execute(GONE).await;
+        }
+        Ok(Session { client, version, patience: Arc::clone(patience) })
+    }
+}
+
+/// Sets the option of a connection, where it is none of those that are read elsewhere.
+fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
+    let wrong = |known: &str| format!("`{key}` is none of {known}");
+    match key {
+        "user" | "dbname" | "host" | "port" | "password" | "passfile" | "application_name" => {}
+        "sslmode" | "sslrootcert" | "sslcert" | "sslkey" => {}
+        "hostaddr" => {
+            for address in value.split(',') {
+                config.hostaddr(IpAddr::from_str(address).map_err(|_| "`hostaddr` is no IP address")?);
+            }
+        }
+        "options" => {
+            config.options(value);
+        }
+        "connect_timeout" => {
+            // `timeouts.connect` is the limit of the whole; this one is a host's.
+            match number("connect_timeout", value)? {
+                0 => {}
+                seconds => _ = config.connect_timeout(Duration::from_secs(seconds)),
+            }
+        }
+        "keepalives" => _ = config.keepalives(value != "0"),
+        "keepalives_idle" => _ = config.keepalives_idle(Duration::from_secs(number(key, value)?)),
+        "keepalives_interval" => _ = config.keepalives_interval(Duration::from_secs(number(key, value)?)),
+        "keepalives_count" => _ = config.keepalives_retries(number(key, value)?),
+        "tcp_user_timeout" => _ = config.tcp_user_timeout(Duration::from_millis(number(key, value)?)),
+        "channel_binding" => {
+            let binding = match value {
+                "disable" => ChannelBinding::Disable,
+                "prefer" => ChannelBinding::Prefer,
+                "require" => ChannelBinding::Require,
+                _ => return Err(wrong("disable, prefer, require")),
+            };
+            config.channel_binding(binding);
+        }
+        "target_session_attrs" => {
+            let attributes = match value {
+                "any" => TargetSessionAttrs::Any,
+                "read-write" | "primary" => TargetSessionAttrs::ReadWrite,
+                "read-only" | "standby" => TargetSessionAttrs::ReadOnly,
+                _ => return Err(wrong("any, read-write, read-only, primary, standby")),
+            };
+            config.target_session_attrs(attributes);
+        }
+        "load_balance_hosts" => {
+            let order = match value {
+                "disable" => LoadBalanceHosts::Disable,
+                "random" => LoadBalanceHosts::Random,
+                _ => return Err(wrong("disable, random")),
+            };
+            config.load_balance_hosts(order);
+        }
+        key if WITHOUT_EFFECT.contains(&key) => {}
+        key if UNSUPPORTED.contains(&key) => return Err(format!("the option `{key}` is not supported")),
+        // It may be a piece of a password.
+        _ => return Err("it has an option that PostgreSQL's clients do not know".into()),
+    }
+    Ok(())
+}
+
+fn number<T: FromStr>(key: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("`{key}` is no number that it may be"))
+}
+
+/// Takes the password from the file that clients share; why that file was not used, where it was not.
+fn kept_password(
+    config: &mut Config,
+    options: &Options,
+    source: &config::Postgres,
+    places: &[(&str, u16)],
+    database: &str,
+    user: &str,
+) -> Option<String> {
+    let file = options.get("passfile").map(|file| source.folder.join(file)).or_else(|| source.passfile.clone())?;
+    for (host, port) in places {
+        match passfile::password(&file, host, *port, database, user) {
+            Found::Password(password) => {
+                config.password(password);
+                return None;
+            }
+            Found::Ignored(why) => return Some(why),
+            Found::Nothing => {}
+        }
+    }
+    None
+}
+
+async fn server_version(client: &Client) -> Result<u32, Failure> {
+    let messages = client.simple_query("SHOW server_version_num").await?;
+    let row = messages.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(row.and_then(|version| version.parse().ok()).unwrap_or(0))
+}
+
+/// A connection whose settings are pinned.
+#[derive(Debug)]
+pub struct Session {
+    /// The driver's.
+    pub client: Client,
+    /// As `server_version_num`: 150014 is 15.14.
+    pub version: u32,
+    /// How long it is waited for.
+    pub patience: Arc<Patience>,
+}
+
+impl Session {
+    /// Rows of something that a healthy server answers soon.
+    ///
+    /// # Errors
+    /// When it does not, or refuses.
+    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+        self.patience.answer(async { Ok(self.client.query(sql, parameters).await?) }).await
+    }
+
+    /// Runs statements that a healthy server runs soon.
+    ///
+    /// # Errors
+    /// As [`Session::query`].
+    pub async fn run(&self, sql: &str) -> Result<(), Failure> {
+        self.patience.answer(async { Ok(self.client.batch_execute(sql).await?) }).await
+    }
+}
+
+/// A name as SQL writes it.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,205 @@
+//! PostgreSQL, 12 to 18: one schema of one database. Rows pass as the bytes of COPY; only the catalog is ever decoded.
+//!
+//! The driver is asynchronous. Its runtime lives in here; every method blocks, and gives up when the run is cancelled.
+
+pub mod catalog;
+mod connect;
+mod errors;
+mod inventory;
+mod passfile;
+mod read;
+mod tls;
+mod uri;
+
+pub use connect::Session;
+pub use inventory::{Relation, RelationKind};
+
+use super::{Inventory, Level, Orphans, Server, Source, View, Wanted};
+use crate::config::{self, Timeouts};
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::Cancel;
+use crate::source::waiting::{Patience, in_time, or_cancelled};
+use connect::{Purpose, Settings, quote};
+use errors::Failure;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// A connected PostgreSQL database.
+#[derive(Debug)]
+pub struct Postgres {
+    name: String,
+    runtime: Runtime,
+    settings: Settings,
+    server: Server,
+    schema: String,
+    /// Whether definitions are stored too.
+    ddl: config::Ddl,
+    cancel: Cancel,
+    /// How long reaching the server, and a lock of another session, is waited for.
+    limit: Duration,
+    patience: Arc<Patience>,
+}
+
+impl Postgres {
+    /// Connects, to read, and makes sure that the server answers, lets us in and has the schema.
+    ///
+    /// # Errors
+    /// [`Kind::Connect`] when it does not, [`Kind::Config`] when the URI cannot be used.
+    pub fn open(name: &str, source: &config::Postgres, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
+        let postgres = Self::connect(name, source, Purpose::Read, timeouts, cancel)?;
+        postgres.require_schema()?;
+        Ok(postgres)
+    }
+
+    /// Connects, to restore. The schema need not be there.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub fn open_target(name: &str, source: &config::Postgres, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
+        Self::connect(name, source, Purpose::Write, timeouts, cancel)
+    }
+
+    fn connect(
+        name: &str,
+        source: &config::Postgres,
+        purpose: Purpose,
+        timeouts: Timeouts,
+        cancel: Cancel,
+    ) -> Result<Self> {
+        let limit = timeouts.connect.unwrap_or(Timeouts::CONNECT);
+        let settings = Settings::of(name, source, purpose, limit)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("postgres")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::new(Kind::Internal, "cannot start the PostgreSQL driver").cause(e))?;
+        let patience = Arc::new(Patience::new(name, timeouts));
+        let server =
+            Server { version: String::new(), address: settings.address.clone(), database: settings.database.clone() };
+        let (name, schema, ddl) = (name.to_owned(), source.schema.clone(), source.ddl);
+        let mut postgres = Self { name, runtime, settings, server, schema, ddl, cancel, limit, patience };
+        postgres.server.version = postgres.session().and_then(|session| {
+            postgres.block(async {
+                let asked = session.query("SELECT pg_catalog.current_setting('server_version')", &[]).await;
+                let rows = asked.map_err(|e| postgres.failed(&e))?;
+                Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+            })
+        })?;
+        Ok(postgres)
+    }
+
+    /// Opens one more connection, with its settings pinned.
+    ///
+    /// # Errors
+    /// [`Kind::Connect`] when the server cannot be reached or refuses, or is too old.
+    pub fn session(&self) -> Result<Session> {
+        self.block(self.open_session())
+    }
+
+    async fn open_session(&self) -> Result<Session> {
+        let doing = self.doing();
+        let late = |failure: Failure| errors::connect(&failure, &doing, None);
+        let opened = async { Ok(self.settings.session(&self.patience, &doing).await) };
+        in_time(&self.name, self.limit, opened).await.map_err(late)?
+    }
+
+    /// Runs a future of the driver to its end, unless the run is cancelled first.
+    fn block<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        self.runtime.block_on(or_cancelled(&self.cancel, future))?
+    }
+
+    fn doing(&self) -> String {
+        format!("cannot use PostgreSQL source '{}' at {}", self.name, self.settings.address)
+    }
+
+    fn failed(&self, failure: &Failure) -> Error {
+        errors::connect(failure, &self.doing(), None)
+    }
+
+    /// Makes sure that the schema is there and may be looked into.
+    fn require_schema(&self) -> Result<()> {
+        let session = self.session()?;
+        let sql = "SELECT pg_catalog.has_schema_privilege(oid, 'USAGE'), current_user::text
+            FROM pg_catalog.pg_namespace WHERE nspname = $1::text::name";
+        let asked = self.block(async { session.query(sql, &[&self.schema]).await.map_err(|e| self.failed(&e)) })?;
+        let (schema, database) = (&self.schema, &self.server.database);
+        let wrong = |what: String| Err(Error::new(Kind::Connect, self.doing()).cause(what));
+        match asked.first() {
+            None => wrong(format!("database {database} has no schema {schema}"))
+                .map_err(|e| e.hint("check `schema` of the source, and the database of its `uri`")),
+            Some(row) if !row.get::<_, bool>(0) => {
+                let user: String = row.get(1);
+                wrong(format!("the user {user} may not look into schema {schema}"))
+                    .map_err(|e| e.hint(format!("GRANT USAGE ON SCHEMA {} TO {}", quote(schema), quote(&user))))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether definitions are stored too.
+    pub fn ddl(&self) -> config::Ddl {
+        self.ddl
+    }
+
+    /// Every relation of the schema.
+    ///
+    /// # Errors
+    /// When listing fails.
+    pub fn relations(&self) -> Result<Vec<Relation>> {
+        let session = self.session()?;
+        self.block(inventory::relations(&session, &self.schema))
+    }
+
+    /// Makes sure, before the first byte, that these can be backed up and may be read.
+    ///
+    /// # Errors
+    /// [`Kind::Source`] naming one of a kind that cannot, [`Kind::Connect`] naming all that may not, and the GRANT.
+    pub fn require_readable(&self, names: &[&str]) -> Result<()> {
+        let session = self.session()?;
+        let relations = self.block(inventory::relations(&session, &self.schema))?;
+        let wanted: Vec<_> = relations.iter().filter(|relation| names.contains(&relation.name.as_str())).collect();
+        wanted.iter().try_for_each(|relation| relation.check())?;
+        let user = self.block(catalog::current_user(&session))?;
+        inventory::readable(&self.schema, &user, wanted)
+    }
+}
+
+/// Whether two sources share a server, database and schema.
+pub fn same_place(one: &config::Postgres, other: &config::Postgres) -> bool {
+    let settings = |source| Settings::of("", source, Purpose::Read, Timeouts::CONNECT);
+    let (Ok(settings), Ok(others)) = (settings(one), settings(other)) else { return false };
+    one.schema == other.schema
+        && settings.database == others.database
+        && settings.places().any(|place| others.places().any(|other| place.eq_ignore_ascii_case(other)))
+}
+
+impl Source for Postgres {
+    fn server(&self) -> Server {
+        self.server.clone()
+    }
+
+    fn inventory(&self) -> Result<Inventory> {
+        let session = self.session()?;
+        self.block(inventory::inventory(&session, &self.schema))
+    }
+
+    fn open_view<'a>(
+        &'a self,
+        collections: &[Wanted],
+        consistency: config::Consistency,
+        at_most: Level,
+    ) -> Result<Box<dyn View + 'a>> {
+        read::open_view(self, collections, consistency, at_most)
+    }
+
+    fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {
+        read::count(self, wanted)
+    }
+
+    fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
+        read::orphans(self, relationship)
+    }
+}
