@@ -6,7 +6,7 @@ use crate::modules::Excluded;
 use crate::names::BackupId;
 use crate::pipeline::RecordDigest;
 use crate::source::{ItemKind, Level, StoredCollection};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Version of the manifest's and the archive's format. A reader refuses a higher one.
@@ -32,8 +32,10 @@ pub struct Manifest {
     /// The tenant, or none for a system-wide backup.
     pub tenant_id: Option<String>,
     /// When the run began.
+    #[serde(deserialize_with = "moment")]
     pub timestamp: DateTime<Utc>,
     /// When the last byte was proven.
+    #[serde(deserialize_with = "moment")]
     pub completed_at: DateTime<Utc>,
     /// Seconds between the two.
     pub duration_seconds: f64,
@@ -88,6 +90,19 @@ impl Manifest {
             }
         }
         states
+    }
+}
+
+/// Reads a moment of this era. The last days that a calendar can name have no local time, nor a day after.
+///
+/// # Errors
+/// When it is not within the years 1970 to 9999.
+pub fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    let at = DateTime::<Utc>::deserialize(deserializer)?;
+    if (1970..=9999).contains(&at.year()) {
+        Ok(at)
+    } else {
+        Err(serde::de::Error::custom(format!("{at} is no moment of a backup")))
     }
 }
 

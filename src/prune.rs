@@ -87,7 +87,8 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     };
     let dead = leftovers(&catalog, now);
     if lock.is_none() {
-        report.freed = going.iter().map(|(entry, _)| entry.summary.totals.stored_bytes).sum();
+        report.freed =
+            going.iter().fold(0, |sum: u64, (entry, _)| sum.saturating_add(entry.summary.totals.stored_bytes));
         report.removed = going.into_iter().map(line).collect();
         report.swept = dead.iter().map(|leftover| leftover.path.clone()).collect();
         return Ok(report);
