@@ -8,6 +8,7 @@ use crate::pipeline::RecordDigest;
 use crate::source::{ItemKind, Level, StoredCollection};
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Version of the manifest's and the archive's format. A reader refuses a higher one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -77,6 +78,21 @@ impl Manifest {
     /// [`crate::error::Kind::Config`] when it is none.
     pub fn backup_id(&self) -> crate::error::Result<BackupId> {
         BackupId::parse(&self.id)
+    }
+
+    /// What no run would say, though every field is well formed: a restore would write one thing twice.
+    pub fn contradiction(&self) -> Option<String> {
+        let mut archives = HashSet::new();
+        for component in &self.components {
+            if let Some(archive) = component.archive.as_ref().filter(|archive| !archives.insert(*archive)) {
+                return Some(format!("it names the archive {archive} twice"));
+            }
+            let mut names = HashSet::new();
+            if let Some(twice) = component.collections.iter().find(|collection| !names.insert(&collection.name)) {
+                return Some(format!("it names {} of {} twice", twice.name, component.name));
+            }
+        }
+        None
     }
 
     /// Every module this backup has a component of, with the worst status of its components. A shared archive

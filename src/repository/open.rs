@@ -251,6 +251,9 @@ impl Repository {
         if manifest.id != id.as_str() {
             return Err(unreadable(&format!("it says it is {}", manifest.id)));
         }
+        if let Some(contradiction) = manifest.contradiction() {
+            return Err(unreadable(&contradiction));
+        }
         self.check_signature(&manifest, &body)?;
         Ok(manifest)
     }

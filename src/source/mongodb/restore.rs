@@ -67,6 +67,11 @@ fn fits(name: &str, metadata: &Metadata, live: &Listed) -> Result<()> {
 }
 
 fn stored_metadata(stored: &StoredCollection, input: &dyn Input) -> Result<(Metadata, Vec<u8>)> {
+    // The server's own: users, code that it runs. No backup holds them.
+    if stored.name.starts_with("system.") || stored.name.is_empty() || stored.name.contains(['$', '\0']) {
+        let what = format!("'{}' is no collection that a backup holds", stored.name.escape_debug());
+        return Err(Error::new(Kind::Damaged, what));
+    }
     let mut body = Vec::new();
     let mut input = input.open(&entry(stored, &stored.name, ".metadata.json"))?.take(LONGEST_METADATA + 1);
     input.read_to_end(&mut body).map_err(|e| stored_error(stored, e))?;
