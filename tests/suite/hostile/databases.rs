@@ -70,7 +70,7 @@ fn a_document_that_is_none_never_reaches_a_server() {
         ("a string without its end", string(2, b"xx")),
         ("a string past the end", string(1000, b"x\0")),
         ("a string of negative length", string(-1, b"x\0")),
-        ("an element past the end", framed(b"\x07a\0123")),
+        ("an element past the end", framed(b"\x07a\0xyz")),
         ("an element without a name's end", framed(b"\x10aaaa")),
         ("an unknown type", framed(b"\x55a\0")),
         ("an inner document past the end", framed(b"\x03a\0\xff\xff\xff\x7f\0")),

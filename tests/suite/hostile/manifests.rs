@@ -31,7 +31,7 @@ fn set(at: &str, value: Value) -> impl Fn(&mut Value) {
 fn what_a_manifest_cannot_say_makes_it_unreadable_and_nothing_else() {
     let app = clinic();
     let id = app.ids()[0].clone();
-    let mut forge = Forge::of(&app);
+    let forge = Forge::of(&app);
     let good = forge.manifest.clone();
     let text = serde_json::to_string(&good).unwrap();
     let mut cases: Vec<(String, Vec<u8>)> = Vec::new();
