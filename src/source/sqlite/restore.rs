@@ -238,7 +238,7 @@ fn fill(connection: &Connection, staged: &Staged, there: Option<&str>) -> Result
     let own = objects.iter().filter(|object| object.table == name);
     for object in own {
         let Some(sql) = &object.sql else { continue };
-        // One statement: SQLite reads the first of a stored text and passes over what follows, which we would run.
+        // One statement: some versions of SQLite read the first of a stored text and pass over what follows.
         connection.execute(sql, []).map_err(failed)?;
         if object.kind != "table" {
             continue;

@@ -132,7 +132,8 @@ fn metadata_that_is_none_creates_nothing() {
         let mut forged = good.clone();
         forged.entry(&format!("{name}/users.metadata.json")).body = body;
         forge.put(RECORDS, &forged);
-        harmless(&app, what, &["restore", "latest", "--into", &into], &[code]);
+        let run = harmless(&app, what, &["restore", "latest", "--into", &into], &[code]);
+        assert!(what != "length" || run.stderr.contains("too long"), "{}", run.stderr);
         assert_eq!(collections(server, &elsewhere), Vec::<String>::new(), "{what}");
     }
 }
@@ -226,7 +227,10 @@ fn a_stored_schema_runs_nothing_of_its_own() {
         forge.put(DATABASE, &forged);
         Connection::open(app.path("other.db")).unwrap().execute_batch("CREATE TABLE IF NOT EXISTS visits (a)").unwrap();
         let way = ["restore", "latest", "--only", "database", "--into", "clinic=other.db"];
-        harmless(&app, &sql, &way, &[1, 4]);
+        let run = harmless(&app, &sql, &way, &[1, 4]);
+        // Newer SQLite does not open such a schema; older ones do, and then it is the second statement that is refused.
+        let refused = ["malformed database schema", "Multiple statements"].iter().any(|why| run.stderr.contains(why));
+        assert!(refused, "{}", run.stderr);
         contained(&app, &sql, &["restore", "latest", "--to-directory", "out"]);
         contained(&app, &sql, &["verify", "latest", "--level", "restored"]);
     }

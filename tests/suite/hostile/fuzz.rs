@@ -254,7 +254,15 @@ fn age() -> Target {
 /// A minute each, for `tests/run --full`; and what the test below runs for less.
 mod minutes {
     macro_rules! minute {
-        ($($name:ident)*) => { $(#[test] #[ignore] fn $name() { super::drive(&super::$name()); })* };
+        ($($name:ident)*) => { $(
+            #[test]
+            #[ignore]
+            fn $name() {
+                // The stack that a program begins with; a thread has a quarter of it.
+                let thread = std::thread::Builder::new().stack_size(8 << 20);
+                thread.spawn(|| super::drive(&super::$name())).unwrap().join().unwrap();
+            }
+        )* };
     }
     minute!(config manifest index archive bson sqlite age);
 }

@@ -38,7 +38,8 @@ pub fn clinic() -> App {
 pub fn limited(app: &App, args: &[&str]) -> Ended {
     let program = app.command(args);
     let mut limited = Command::new("timeout");
-    limited.args(["60", "prlimit", &format!("--data={MEMORY}"), "--"]);
+    // Whoever waits in a system call does not hear a milder signal.
+    limited.args(["--signal=KILL", "60", "prlimit", &format!("--data={MEMORY}"), "--"]);
     limited.arg(program.get_program()).args(program.get_args()).current_dir(app.path(""));
     limited.env_clear().env("TMPDIR", app.path("tmp")).env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
     ended(limited.output().unwrap())
