@@ -119,6 +119,8 @@ fn a_manifest_leads_nowhere_but_into_its_backups_folder() {
 #[test]
 fn numbers_names_and_kinds_that_are_made_up_do_no_harm() {
     let app = clinic();
+    // Beside another one, so that there is something to add up.
+    app.run(&["create"]).expect(0);
     let mut forge = Forge::of(&app);
     let good = forge.manifest.clone();
     let at = |archive: &str, field: &str| {
