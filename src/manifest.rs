@@ -6,8 +6,9 @@ use crate::modules::Excluded;
 use crate::names::BackupId;
 use crate::pipeline::RecordDigest;
 use crate::source::{ItemKind, Level, StoredCollection};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Version of the manifest's and the archive's format. A reader refuses a higher one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -32,8 +33,10 @@ pub struct Manifest {
     /// The tenant, or none for a system-wide backup.
     pub tenant_id: Option<String>,
     /// When the run began.
+    #[serde(deserialize_with = "moment")]
     pub timestamp: DateTime<Utc>,
     /// When the last byte was proven.
+    #[serde(deserialize_with = "moment")]
     pub completed_at: DateTime<Utc>,
     /// Seconds between the two.
     pub duration_seconds: f64,
@@ -77,6 +80,21 @@ impl Manifest {
         BackupId::parse(&self.id)
     }
 
+    /// What no run would say, though every field is well formed: a restore would write one thing twice.
+    pub fn contradiction(&self) -> Option<String> {
+        let mut archives = HashSet::new();
+        for component in &self.components {
+            if let Some(archive) = component.archive.as_ref().filter(|archive| !archives.insert(*archive)) {
+                return Some(format!("it names the archive {archive} twice"));
+            }
+            let mut names = HashSet::new();
+            if let Some(twice) = component.collections.iter().find(|collection| !names.insert(&collection.name)) {
+                return Some(format!("it names {} of {} twice", twice.name, component.name));
+            }
+        }
+        None
+    }
+
     /// Every module this backup has a component of, with the worst status of its components. A shared archive
     /// counts for every module that lists one of its collections.
     pub fn module_states(&self) -> std::collections::BTreeMap<String, ComponentStatus> {
@@ -88,6 +106,19 @@ impl Manifest {
             }
         }
         states
+    }
+}
+
+/// Reads a moment of this era. The last days that a calendar can name have no local time, nor a day after.
+///
+/// # Errors
+/// When it is not within the years 1970 to 9999.
+pub fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    let at = DateTime::<Utc>::deserialize(deserializer)?;
+    if (1970..=9999).contains(&at.year()) {
+        Ok(at)
+    } else {
+        Err(serde::de::Error::custom(format!("{at} is no moment of a backup")))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names that are checked once, where they enter, and trusted afterwards.
 
 use crate::error::{Error, Kind, Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use std::fmt;
 
 /// The id of a tenant: 1 to 128 characters, letters, digits, `.`, `_`, `@` and `-`, beginning with a letter or digit.
@@ -112,7 +112,8 @@ impl BackupId {
     fn split(&self) -> Option<(Scope, DateTime<Utc>)> {
         let (head, stamp) = self.0.rsplit_once("-backup-")?;
         let at = chrono::NaiveDateTime::parse_from_str(stamp, STAMP).ok()?.and_utc();
-        if at.format(STAMP).to_string() != stamp {
+        // A calendar of one more digit reads as well, and has no day after its last.
+        if at.format(STAMP).to_string() != stamp || at.year() > 9999 {
             return None;
         }
         let scope = match head.strip_prefix("tenant-") {

@@ -94,7 +94,8 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let consented = if options.yes { Ok(()) } else { few(&going, &catalog) };
     if lock.is_none() {
         report.refused = consented.err().map(|error| error.message);
-        report.freed = going.iter().map(|(entry, _)| entry.summary.totals.stored_bytes).sum();
+        report.freed =
+            going.iter().fold(0, |sum: u64, (entry, _)| sum.saturating_add(entry.summary.totals.stored_bytes));
         report.removed = going.into_iter().map(line).collect();
         report.swept = dead.iter().map(|leftover| leftover.path.clone()).collect();
         return Ok(report);

@@ -126,8 +126,10 @@ pub fn stats(catalog: &Catalog, tenant: Option<&Scope>, timezone: Tz, free_space
     let failed_runs = failed_runs.count();
     let with = |status| entries.iter().filter(|entry| entry.summary.status == status).count();
     let (completed, failed) = (with(Status::Success), with(Status::Failed) + failed_runs);
-    let stored: u64 = entries.iter().map(|entry| size(entry)).sum();
-    let plain: u64 = entries.iter().map(|entry| entry.summary.totals.bytes).sum();
+    // A manifest may say any number.
+    let sum = |of: fn(&Entry) -> u64| entries.iter().fold(0, |sum: u64, entry| sum.saturating_add(of(entry)));
+    let stored = sum(size);
+    let plain = sum(|entry| entry.summary.totals.bytes);
     let seconds: f64 = entries.iter().map(|entry| entry.summary.duration_seconds).sum();
     let tenant_backups = entries.iter().filter(|entry| entry.summary.tenant_id.is_some()).count();
     Stats {
@@ -177,7 +179,7 @@ fn by_type(entries: &[&Entry]) -> BTreeMap<&'static str, OfType> {
     for entry in entries {
         let of_type = types.entry(entry.summary.backup_type.as_str()).or_default();
         of_type.count += 1;
-        of_type.size += size(entry);
+        of_type.size = of_type.size.saturating_add(size(entry));
     }
     types
 }
@@ -197,7 +199,7 @@ fn modules(entries: &[&Entry]) -> BTreeMap<String, OfModule> {
             for part in &entry.summary.components {
                 if part.module.iter().chain(&part.shared_by).any(|name| **name == *module) {
                     found.collections += u64::from(part.collections);
-                    found.size += part.size;
+                    found.size = found.size.saturating_add(part.size);
                 }
             }
         }
@@ -230,11 +232,11 @@ fn history(entries: &[&Entry], timezone: Tz) -> Vec<Day> {
     for entry in entries {
         let day = days.entry(entry.summary.timestamp.with_timezone(&timezone).date_naive()).or_default();
         day.0 += 1;
-        day.1 += size(entry);
+        day.1 = day.1.saturating_add(size(entry));
     }
-    let mut total = 0;
+    let mut total = 0u64;
     let day = |(day, (backups, size))| {
-        total += size;
+        total = total.saturating_add(size);
         Day { day, backups, size, total }
     };
     days.into_iter().map(day).collect()

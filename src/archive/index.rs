@@ -11,6 +11,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Write};
 
+/// An index never reads longer than this for `stored` bytes of it. Lines of files differ in path and digest, and compress
+/// to a tenth; what compresses to nothing is no list of files, but made to fill the memory of whoever reads it.
+pub fn longest(stored: u64) -> u64 {
+    stored.saturating_mul(100).saturating_add(32 << 20)
+}
+
 /// One stored entry (one tar entry), as a line of `.index.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

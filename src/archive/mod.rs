@@ -1,20 +1,23 @@
 //! The archive: a `.tar.gz` of independent gzip members, cut into parts, with an index at its end. Knows tar and
 //! gzip; never sees BSON, SQL or a database. ARCHITECTURE.md has the format byte by byte.
 
+mod decode;
 mod escape;
 mod index;
 pub mod member;
 mod output;
 mod proof;
 mod reader;
+mod sound;
 mod storage;
 mod tar_header;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use decode::decode_all;
 pub use escape::entry_path;
 pub use index::IndexEntry;
 pub use proof::{Stored, digest_file, prove};
-pub use reader::{ArchiveReader, EntryReader, IndexAt, decode_all, from_io};
+pub use reader::{ArchiveReader, EntryReader, IndexAt, from_io};
 pub use writer::{ArchiveWriter, Beginning, Finished, UnitOutput};

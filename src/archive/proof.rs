@@ -1,11 +1,11 @@
 //! Reads a stored file again, from the disk and not from memory, and says what it is.
 
+use super::storage::open_file;
 use super::tar_header::to_hex;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub struct Stored {
 /// When it cannot be read.
 pub fn digest_file(path: &Path, cancel: &Cancel) -> Result<Stored> {
     let failed = |e: &std::io::Error| Error::io("read", path, e);
-    let mut file = File::open(path).map_err(|e| failed(&e))?;
+    let mut file = open_file(path)?;
     // Advice: where a file system does not take it, the read is merely a weaker proof.
     let _ = fadvise(&file, 0, None, Advice::DontNeed);
     let _ = fadvise(&file, 0, None, Advice::Sequential);

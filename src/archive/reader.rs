@@ -1,7 +1,8 @@
-//! Reads an archive: its index, any entry by seeking, or all of it from front to back.
+//! Reads an archive: its index, and any entry by seeking.
 
-use super::index::IndexEntry;
-use super::member::{self, HEADER_LEN};
+use super::index::{IndexEntry, longest};
+use super::member::{self, HEADER_LEN, Sizes};
+use super::sound::Gate;
 use super::storage::Storage;
 use super::tar_header::to_hex;
 use crate::error::{Context, Error, Kind, Result};
@@ -9,13 +10,9 @@ use crate::keys::Identities;
 use crate::source::{EntryName, Input};
 use libdeflater::Decompressor;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// An index is refused when it reads longer than this: 500,000 files need about 150 MiB.
-const LONGEST_INDEX: u64 = 4 << 30;
 
 /// An opened archive with its index.
 #[derive(Debug)]
@@ -72,22 +69,42 @@ impl ArchiveReader {
         let damaged = |what: &str| Error::new(Kind::Damaged, what.to_owned());
         let end = at.offset.checked_add(at.length).filter(|end| *end <= self.size);
         let end = end.ok_or_else(|| damaged("the archive is shorter than its index's place"))?;
-        let mut hash = Sha256::new();
-        let mut text = Vec::new();
+        // Before any of it is held: the members say themselves how long they read.
+        let mut length = 0;
         let mut members = Members::new(self, at.offset, end);
-        let mut block = Vec::new();
+        while let Some(sizes) = members.hop()? {
+            length += sizes.raw as u64;
+        }
+        if length > longest(at.length) {
+            return Err(damaged("the index reads longer than one of its stored size does"));
+        }
+        let mut gate = Gate::new(at.offset);
+        let mut index = Vec::new();
+        let mut admit = |line: &[u8]| -> Result<()> {
+            let entry = serde_json::from_slice(line).map_err(|e| damaged("an index line is unreadable").cause(e))?;
+            gate.admit(&entry)?;
+            index.push(entry);
+            Ok(())
+        };
+        let mut hash = Sha256::new();
+        let mut members = Members::new(self, at.offset, end);
+        let (mut block, mut cut) = (Vec::new(), Vec::new());
         while members.next(&mut block)? {
             hash.update(&block);
-            if text.len() as u64 + block.len() as u64 > LONGEST_INDEX {
-                return Err(damaged("the index is too long to be one"));
+            let mut rest = block.as_slice();
+            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+                cut.extend_from_slice(&rest[..end]);
+                admit(&cut)?;
+                cut.clear();
+                rest = &rest[end + 1..];
             }
-            text.extend_from_slice(&block);
+            cut.extend_from_slice(rest);
         }
-        if to_hex(&hash.finalize()) != at.sha256 {
+        if !cut.is_empty() || to_hex(&hash.finalize()) != at.sha256 {
             return Err(damaged("the index differs from what was recorded"));
         }
-        let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-        lines.map(|l| serde_json::from_slice(l).map_err(|e| damaged("an index line is unreadable").cause(e))).collect()
+        gate.close(&index)?;
+        Ok(index)
     }
 
     /// Every entry, in the order of the archive.
@@ -153,7 +170,7 @@ impl Input for ArchiveReader {
 }
 
 /// Reads gzip members one after the other, by the size each says of itself.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     archive: &'a ArchiveReader,
     offset: u64,
     end: u64,
@@ -166,23 +183,15 @@ impl<'a> Members<'a> {
         Self { archive, offset, end, stored: Vec::new(), decompressor: None }
     }
 
+    /// All of an archive.
+    pub(super) fn all(archive: &'a ArchiveReader) -> Self {
+        Self::new(archive, 0, archive.size)
+    }
+
     /// Decompresses the next member into `block`; false at the end.
-    fn next(&mut self, block: &mut Vec<u8>) -> Result<bool> {
-        if self.offset == self.end {
-            return Ok(false);
-        }
+    pub(super) fn next(&mut self, block: &mut Vec<u8>) -> Result<bool> {
         let at = self.offset;
-        let damaged = |e: Error| e.context(format!("{} is damaged at byte {at}", self.archive.path.display()));
-        let cut = || damaged(Error::new(Kind::Damaged, "a gzip member is cut"));
-        let mut header = [0; HEADER_LEN];
-        if self.end.saturating_sub(at) < HEADER_LEN as u64 {
-            return Err(cut());
-        }
-        self.archive.storage.read_exact_at(&mut header, at, &self.archive.path)?;
-        let sizes = member::sizes(&header).map_err(damaged)?;
-        if self.end - at < sizes.stored as u64 {
-            return Err(cut());
-        }
+        let Some((header, sizes)) = self.header()? else { return Ok(false) };
         let mut stored = std::mem::take(&mut self.stored);
         stored.resize(sizes.stored, 0);
         stored[..HEADER_LEN].copy_from_slice(&header);
@@ -193,6 +202,32 @@ impl<'a> Members<'a> {
         decoded.map_err(|e| e.context(format!("{} is damaged at byte {at}", self.archive.path.display())))?;
         self.offset += sizes.stored as u64;
         Ok(true)
+    }
+
+    /// Passes over the next member; none at the end.
+    fn hop(&mut self) -> Result<Option<Sizes>> {
+        let header = self.header()?;
+        Ok(header.map(|(_, sizes)| {
+            self.offset += sizes.stored as u64;
+            sizes
+        }))
+    }
+
+    /// The next member's header; none at the end.
+    fn header(&self) -> Result<Option<([u8; HEADER_LEN], Sizes)>> {
+        let at = self.offset;
+        if at == self.end {
+            return Ok(None);
+        }
+        let damaged = |e: Error| e.context(format!("{} is damaged at byte {at}", self.archive.path.display()));
+        let cut = || damaged(Error::new(Kind::Damaged, "a gzip member is cut"));
+        let mut header = [0; HEADER_LEN];
+        if self.end.saturating_sub(at) < HEADER_LEN as u64 {
+            return Err(cut());
+        }
+        self.archive.storage.read_exact_at(&mut header, at, &self.archive.path)?;
+        let sizes = member::sizes(&header).map_err(damaged)?;
+        if self.end - at < sizes.stored as u64 { Err(cut()) } else { Ok(Some((header, sizes))) }
     }
 }
 
@@ -292,160 +327,10 @@ impl Read for Joined<'_> {
     }
 }
 
-/// The raw tar stream, from the first member to the last.
-struct RawStream<'a> {
-    members: Members<'a>,
-    block: Vec<u8>,
-    at: usize,
-}
-
-impl Read for RawStream<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.at == self.block.len() {
-            self.at = 0;
-            if !self.members.next(&mut self.block).map_err(std::io::Error::other)? {
-                self.block.clear();
-                return Ok(0);
-            }
-        }
-        let n = buffer.len().min(self.block.len() - self.at);
-        buffer[..n].copy_from_slice(&self.block[self.at..][..n]);
-        self.at += n;
-        Ok(n)
-    }
-}
-
-/// What a look at one entry found wrong, if anything.
-type Finding = Result<Option<String>>;
-
-/// Looks at one indexed entry and its body, and reads as much of it as it likes.
-type Look<'a> = &'a mut dyn FnMut(&IndexEntry, &mut dyn Read) -> Finding;
-
-/// Index lines by the path of their entry, without a slash at its end.
-type Expected<'a> = HashMap<Vec<u8>, &'a IndexEntry>;
-
-/// Decompresses the whole archive from front to back and holds the tar entries in it against the index: the same
-/// paths and sizes, the same bytes, nothing lacking. Parts that no index line names are void and passed over.
-/// `each` is called with every indexed entry and its body. Where the stream breaks, what lies behind is read by the
-/// index instead, so that every damaged entry is named and no other. Returns what is wrong, one line each.
-///
-/// # Errors
-/// When the file cannot be read or `each` fails with anything but damage.
-pub fn decode_all(
-    archive: &ArchiveReader,
-    mut each: impl FnMut(&IndexEntry, &mut dyn Read) -> Finding,
-) -> Result<Vec<String>> {
-    let mut damage = Vec::new();
-    // Units are committed as they end, so the index is not in the order of the stream.
-    let mut expected = Expected::with_capacity(archive.index.len());
-    for line in &archive.index {
-        if expected.insert(line.raw_path()?.trim_suffix_slash(), line).is_some() {
-            damage.push(format!("the index names {} twice", line.path.escape_debug()));
-        }
-    }
-    let mut stream = RawStream { members: Members::new(archive, 0, archive.size), block: Vec::new(), at: 0 };
-    match walk(&mut stream, &mut each, &mut expected, &mut damage) {
-        Ok(()) => {
-            damage.extend(expected.values().map(|lost| format!("{} is lacking", lost.path.escape_debug())));
-        }
-        Err(error) if error.kind == Kind::Damaged => {
-            damage.push(error.to_string());
-            let mut unseen: Vec<_> = expected.into_values().collect();
-            unseen.sort_by_key(|line| (line.offset, line.skip));
-            for line in unseen {
-                damage.extend(look_at(archive.entry(line), line, &mut each)?);
-            }
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(damage)
-}
-
-fn walk(
-    stream: &mut RawStream<'_>,
-    each: Look<'_>,
-    expected: &mut Expected<'_>,
-    damage: &mut Vec<String>,
-) -> Result<()> {
-    let unreadable = |e: std::io::Error| from_io(e, "the tar stream cannot be read");
-    let mut saw_index = false;
-    let mut tar = tar::Archive::new(&mut *stream);
-    for entry in tar.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
-        let path = entry.path_bytes().trim_suffix_slash();
-        if saw_index {
-            damage.push(format!("an entry follows the index: {}", String::from_utf8_lossy(&path)));
-        }
-        if path == super::writer::INDEX_PATH.as_bytes() {
-            saw_index = true;
-            continue;
-        }
-        let Some(line) = expected.get(&path).copied() else {
-            // Void: left by a collection that failed. Its bytes were checked by the members' checksums.
-            continue;
-        };
-        let mut body = Hashed { inner: &mut entry, hash: Sha256::new(), size: 0 };
-        let finding = each(line, &mut body)?;
-        std::io::copy(&mut body, &mut std::io::sink()).map_err(unreadable)?;
-        let name = line.path.escape_debug();
-        if body.size != line.size || to_hex(&body.hash.finalize()) != line.sha256 {
-            damage.push(format!("{name} differs from what was recorded"));
-        }
-        damage.extend(finding.map(|finding| format!("{name}: {finding}")));
-        expected.remove(&path);
-    }
-    if !saw_index {
-        damage.push("the index is lacking: the archive is cut".into());
-    }
-    // What follows the end-of-archive blocks must still be whole members.
-    std::io::copy(stream, &mut std::io::sink()).map_err(unreadable)?;
-    Ok(())
-}
-
-/// Looks at one entry by its place in the index.
-fn look_at(mut body: EntryReader<'_>, line: &IndexEntry, each: Look<'_>) -> Finding {
-    let name = line.path.escape_debug();
-    let finding = each(line, &mut body)?;
-    match std::io::copy(&mut body, &mut std::io::sink()) {
-        Ok(_) => Ok(finding.map(|finding| format!("{name}: {finding}"))),
-        Err(e) => match from_io(e, "it cannot be read") {
-            error if error.kind == Kind::Damaged => Ok(Some(format!("{name}: {error}"))),
-            error => Err(error),
-        },
-    }
-}
-
 /// The error inside an `io::Error` that our own readers made, or damage.
 pub fn from_io(error: std::io::Error, what: &str) -> Error {
     match error.downcast::<Error>() {
         Ok(ours) => ours.context(what),
         Err(other) => Error::new(Kind::Damaged, what).cause(other),
-    }
-}
-
-trait TrimSlash {
-    fn trim_suffix_slash(&self) -> Vec<u8>;
-}
-
-impl<T: AsRef<[u8]>> TrimSlash for T {
-    fn trim_suffix_slash(&self) -> Vec<u8> {
-        let bytes = self.as_ref();
-        bytes.strip_suffix(b"/").unwrap_or(bytes).to_vec()
-    }
-}
-
-/// Hashes and counts what is read through it.
-struct Hashed<'a> {
-    inner: &'a mut dyn Read,
-    hash: Sha256,
-    size: u64,
-}
-
-impl Read for Hashed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..n]);
-        self.size += n as u64;
-        Ok(n)
     }
 }

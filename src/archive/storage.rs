@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::keys::Identities;
 use age::stream::StreamReader;
+use rustix::fs::{Mode, OFlags, open};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -30,7 +31,7 @@ struct Positioned {
 impl Storage {
     /// Opens `path`, encrypted where `keys` are given; returns it with its length.
     pub fn open(path: &Path, keys: Option<Arc<Identities>>) -> Result<(Self, u64)> {
-        let file = File::open(path).map_err(|e| Error::io("open", path, &e))?;
+        let file = open_file(path)?;
         let Some(keys) = keys else {
             let size = file.metadata().map_err(|e| Error::io("read", path, &e))?.len();
             return Ok((Self::Clear(file), size));
@@ -72,6 +73,17 @@ impl Sealed {
         *held = Some(reader);
         Ok(())
     }
+}
+
+/// Opens a file that is one. A pipe in its place would keep whoever opens it waiting for ever.
+pub fn open_file(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = open(path, flags, Mode::empty()).map_err(|e| Error::io("open", path, &e.into()))?;
+    let file = File::from(file);
+    if file.metadata().map_err(|e| Error::io("read", path, &e))?.is_file() {
+        return Ok(file);
+    }
+    Err(Error::new(Kind::Damaged, format!("{} is no file", path.display())))
 }
 
 /// A disk that fails gives a number; bytes that are not what they were do not.

@@ -129,6 +129,22 @@ fn pax_record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.push(b'\n');
 }
 
+/// Keys and values of a pax extension header. The length says where a record ends: a value may hold a newline.
+pub fn pax_records(mut body: &[u8]) -> Result<Vec<(&[u8], &[u8])>> {
+    let bad = || Error::new(Kind::Damaged, "a pax header is malformed");
+    let mut records = Vec::new();
+    while !body.is_empty() {
+        let space = body.iter().take(20).position(|b| *b == b' ').ok_or_else(bad)?;
+        let length = std::str::from_utf8(&body[..space]).ok().and_then(|digits| digits.parse::<usize>().ok());
+        let length = length.filter(|length| *length <= body.len()).ok_or_else(bad)?;
+        let record = body.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(bad)?;
+        let equals = record.iter().position(|b| *b == b'=').ok_or_else(bad)?;
+        records.push((&record[..equals], &record[equals + 1..]));
+        body = &body[length..];
+    }
+    Ok(records)
+}
+
 fn pax_time(seconds: i64, nanos: u32) -> String {
     if seconds >= 0 || nanos == 0 {
         return format!("{seconds}.{nanos:09}");

@@ -10,7 +10,7 @@
 //! held, compressed, until it is whole: at most [`PART_SIZE`] per reader, which bounds memory.
 
 use super::escape::{entry_path, part_path};
-use super::index::{IndexEntry, IndexSpool};
+use super::index::{IndexEntry, IndexSpool, longest};
 use super::output::{Message, OutputThread, Written};
 use super::tar_header::{data_header, file_header, padding, to_hex};
 use crate::error::{Error, Kind, Result};
@@ -144,18 +144,19 @@ impl<'p> ArchiveWriter<'p> {
         })?;
         state.flush(pool, &output)?;
         let end = state.members;
+        let reads = length;
         // Padding of the index, then the two zero blocks that end a tar archive.
         state.tail.resize(padding(length) + 1024, 0);
         state.flush(pool, &output)?;
         let Written { size, sha256, length, offsets } = output.finish()?;
         let offset = |member: u64| usize::try_from(member).ok().and_then(|m| offsets.get(m)).copied().unwrap_or(length);
-        Ok(Finished {
-            size,
-            sha256,
-            index_offset: offset(first),
-            index_length: offset(end) - offset(first),
-            index_sha256: to_hex(&hash.finalize()),
-        })
+        let index_length = offset(end) - offset(first);
+        // No restore would read it.
+        if reads > longest(index_length) {
+            return Err(Error::new(Kind::Source, "paths so long and so alike cannot be kept in an index")
+                .hint("give each of its directories a module or an extraFiles entry of its own"));
+        }
+        Ok(Finished { size, sha256, index_offset: offset(first), index_length, index_sha256: to_hex(&hash.finalize()) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Assembler> {

@@ -1,6 +1,7 @@
 //! How an error is shown: `Error:`, `Caused by:`, its findings and `Hint:` for people, one document for programs.
 
 use crate::cli::output;
+use crate::cli::text::printable;
 use crate::error::{Error, Kind};
 use clap::builder::styling::{AnsiColor, Style};
 use std::fmt::Write;
@@ -51,16 +52,16 @@ fn document(code: &str, error: &Error) -> serde_json::Value {
 }
 
 fn text(error: &Error) -> String {
-    let mut text = format!("{ERROR}Error:{ERROR:#} {}\n", error.message);
+    let mut text = format!("{ERROR}Error:{ERROR:#} {}\n", printable(&error.message));
     for (i, cause) in error.causes.iter().enumerate() {
         let number = if error.causes.len() > 1 { format!("{}: ", i + 1) } else { String::new() };
-        let _ = writeln!(text, "{LABEL}Caused by:{LABEL:#} {number}{cause}");
+        let _ = writeln!(text, "{LABEL}Caused by:{LABEL:#} {number}{}", printable(cause));
     }
     for detail in &error.details {
-        let _ = writeln!(text, "  - {detail}");
+        let _ = writeln!(text, "  - {}", printable(detail));
     }
     if let Some(hint) = &error.hint {
-        let _ = writeln!(text, "{HINT}Hint:{HINT:#} {hint}");
+        let _ = writeln!(text, "{HINT}Hint:{HINT:#} {}", printable(hint));
     }
     redact(&text)
 }

@@ -2,6 +2,7 @@
 //! neither the work nor its result, so nothing here panics, as `println!` would.
 
 use crate::cli::exit::Exit;
+use crate::cli::text;
 use crate::error::{Error, Kind, Result};
 use serde::Serialize;
 use std::io::Write;
@@ -71,6 +72,8 @@ pub fn print(report: &Report, json: bool, quiet: bool) -> Exit {
     let written = match &report.json {
         Some(document) if json => write_text(document),
         _ if quiet && report.exit == Exit::Success && report.purpose == Purpose::Report => return report.exit,
+        // What an author of ours wrote holds colours, perhaps; a report holds names out of files and databases.
+        _ if report.purpose == Purpose::Report => write_text(&text::printable_lines(&report.text)),
         _ => write_text(&report.text),
     };
     match written {

@@ -148,7 +148,8 @@ fn consent(args: &Args, plan: &restore::Report) -> Result<()> {
         )
         .hint(format!("look at it with --dry-run, and consent with {}", flags.join(" "))));
     }
-    output::write_stderr(&render(&restore::Report { dry_run: true, ..plan.clone() }, output::width()));
+    let plan = render(&restore::Report { dry_run: true, ..plan.clone() }, output::width());
+    output::write_stderr(&text::printable_lines(&plan));
     for database in &unnamed {
         typed(&format!("\nCollections of {database} will be replaced. Type its name: "), database)?;
     }
@@ -204,7 +205,7 @@ fn render(report: &restore::Report, width: Option<u16>) -> String {
         out.push_str(&format!("Files: {created} created, {over} overwritten, {gone} deleted\n"));
     }
     if let Some(id) = &report.safety_backup {
-        out.push_str(&format!("What was there before is in {id}\n"));
+        out.push_str(&format!("What was there before is in {}\n", text::printable(id)));
     }
     out.push_str(&text::list("Newer backups passed over", &report.passed_over));
     out.push_str(&text::list("Warnings", &report.warnings));

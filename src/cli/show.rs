@@ -6,7 +6,7 @@ use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
 use crate::cli::text;
 use crate::error::Result;
-use crate::manifest::{Component, ComponentStatus, Manifest, Status};
+use crate::manifest::{Collection, Component, ComponentStatus, Manifest, Status};
 use crate::modules::Excluded;
 use crate::repository::{Entry, VerifyLevel};
 use crate::source::Level;
@@ -83,12 +83,12 @@ pub fn excluded(modules: &[Excluded]) -> String {
 fn components(components: &[Component], width: Option<u16>) -> String {
     let rows = components.iter().map(|component| {
         let files = component.files.as_ref();
-        let bytes = files.map_or(0, |f| f.bytes) + component.collections.iter().map(|c| c.bytes).sum::<u64>();
+        let bytes = files.map_or(0, |f| f.bytes).saturating_add(total(component, |c| c.bytes));
         let (items, records) = match files {
             Some(files) => (String::new(), text::count(files.files, "file", "files")),
             None => {
                 let complete = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete).count();
-                let documents = component.collections.iter().map(|c| c.documents).sum();
+                let documents = total(component, |c| c.documents);
                 let all = component.collections.len();
                 (format!("{complete}/{all}"), text::count(documents, "document", "documents"))
             }
@@ -105,6 +105,11 @@ fn components(components: &[Component], width: Option<u16>) -> String {
     });
     let header = ["COMPONENT", "STATUS", "COLLECTIONS", "CONTENT", "SIZE", "STORED", "CONSISTENCY"];
     text::table(&header, &[2, 3, 4, 5], rows.collect(), width)
+}
+
+/// A sum over a component's collections. A manifest may say any number.
+fn total(component: &Component, of: impl Fn(&Collection) -> u64) -> u64 {
+    component.collections.iter().fold(0, |sum: u64, collection| sum.saturating_add(of(collection)))
 }
 
 /// One line for each component or collection that failed.
@@ -137,7 +142,10 @@ fn facts(entry: &Entry) -> String {
         Some(fact) => format!("DAMAGED, {}", text::time(fact.at)),
         None => "not since it was made".into(),
     };
-    let held = entry.held.as_ref().map_or("no".into(), |fact| format!("by {}, {}", fact.by, text::time(fact.at)));
+    let held = entry
+        .held
+        .as_ref()
+        .map_or("no".into(), |fact| format!("by {}, {}", text::printable(&fact.by), text::time(fact.at)));
     format!("\nVerified: {verified}\nHeld: {held}\n")
 }
 

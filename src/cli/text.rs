@@ -77,9 +77,27 @@ pub fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
-/// Control characters made visible, so that a name from a database cannot drive the terminal.
+/// Control characters made visible, so that a name from a database cannot drive the terminal or forge a line.
 pub fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    visible(text, |_| false)
+}
+
+/// The same of a text of lines.
+pub fn printable_lines(text: &str) -> String {
+    visible(text, |c| c == '\n')
+}
+
+fn visible(text: &str, passes: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if (c.is_control() || turns(c)) && !passes(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// Turns the direction of what follows, so that a text reads as another.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A table without lines, as wide as the terminal at most. The columns of `right` (by index) are aligned right.

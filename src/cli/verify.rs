@@ -109,9 +109,13 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
 fn render(reports: &[verify::Report]) -> String {
     let mut out = String::new();
     for report in reports {
-        out.push_str(&format!("{}: {}\n", report.id, verdict(report.valid, report.level)));
+        out.push_str(&format!("{}: {}\n", text::printable(&report.id), verdict(report.valid, report.level)));
         for component in &report.components {
-            out.push_str(&format!("  {}: {}\n", component.archive, verdict(component.valid, component.level)));
+            out.push_str(&format!(
+                "  {}: {}\n",
+                text::printable(&component.archive),
+                verdict(component.valid, component.level)
+            ));
             for damage in &component.damage {
                 out.push_str(&format!("    - {}\n", text::printable(damage)));
             }

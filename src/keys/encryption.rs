@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 /// by chance, which is what a file should hold; a higher one would break the bound on memory.
 const WORK: u8 = 15;
 
-/// A file that asks for more than this (1 GiB) is refused: it was not made by us.
-const MOST_WORK: u8 = 20;
+/// A file that asks for more than this (128 MiB) is refused: it was not made by us.
+const MOST_WORK: u8 = 17;
+
+/// A header longer than this, some 650 recipients, is refused: age holds all of it, and reads it again at every line.
+const LONGEST_HEADER: u64 = 64 << 10;
 
 /// An age public key: `age1…`.
 #[derive(Clone, PartialEq, Eq)]
@@ -148,7 +151,8 @@ impl Identities {
     ///
     /// # Errors
     /// [`Kind::Key`] when none of them opens it, [`Kind::Damaged`] when it is no whole age file.
-    pub fn open<R: Read + Seek>(&self, input: R) -> Result<StreamReader<R>> {
+    pub fn open<R: Read + Seek>(&self, mut input: R) -> Result<StreamReader<R>> {
+        bounded(&mut input)?;
         let damaged = |cause: &dyn fmt::Display| Error::new(Kind::Damaged, "it is no whole age file").cause(cause);
         let decryptor = Decryptor::new(input).map_err(|e| match e {
             // A failing disk is not damage.
@@ -191,6 +195,18 @@ impl Identities {
         }
         error.hint("give the file of its private key with --identity FILE, or in `repository.encryption.identities`")
     }
+}
+
+/// Makes sure that the header has an end within reason.
+fn bounded(input: &mut (impl Read + Seek)) -> Result<()> {
+    let failed = |e: io::Error| Error::new(Kind::Io, "it cannot be read").cause(e);
+    let mut head = Vec::new();
+    input.by_ref().take(LONGEST_HEADER).read_to_end(&mut head).map_err(failed)?;
+    input.rewind().map_err(failed)?;
+    if head.windows(4).any(|line| line == b"\n---") {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Damaged, "it is no whole age file").cause("its header has no end"))
 }
 
 fn parse(text: &str, file: &Path) -> Result<Vec<x25519::Identity>> {

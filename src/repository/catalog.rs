@@ -3,7 +3,7 @@
 use super::open::{FACTS, FAILED, METADATA};
 use super::staging::STAGING;
 use super::summary::Names;
-use super::{FailedRun, Held, Repository, Summary, UnfinishedRestore, Verified, durable, lock};
+use super::{FailedRun, Held, Repository, Summary, UnfinishedRestore, Verified, durable, input, lock};
 use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::FORMAT_VERSION;
@@ -92,8 +92,14 @@ impl Catalog {
     /// A backup by id.
     ///
     /// # Errors
-    /// [`Kind::NotFound`], with the ids that are most like it.
+    /// [`Kind::NotFound`], with the ids that are most like it; [`Kind::Damaged`] when its manifest cannot be read.
     pub fn find(&self, id: &BackupId) -> Result<&Entry> {
+        let path = format!("{METADATA}/{id}.json");
+        if let Some(unreadable) = self.unreadable.iter().find(|unreadable| unreadable.path == path) {
+            return Err(Error::new(Kind::Damaged, format!("the manifest of {id} cannot be read"))
+                .cause(&unreadable.reason)
+                .hint("`backup list` shows every file that cannot be read"));
+        }
         self.backups.iter().find(|entry| entry.id == *id).ok_or_else(|| {
             let mut close: Vec<_> = self.backups.iter().map(|entry| entry.id.as_str()).collect();
             close.sort_by_key(|other| strsim::levenshtein(other, id.as_str()));
@@ -154,7 +160,9 @@ pub fn read(repository: &Repository) -> Result<Catalog> {
     }
     catalog.failed.sort_by_key(|run: &FailedRun| std::cmp::Reverse(run.timestamp));
     catalog.interrupted = leftovers(repository)?;
-    catalog.restores = repository.unfinished_restores()?;
+    let (restores, unreadable) = repository.unfinished_restores()?;
+    catalog.restores = restores;
+    catalog.unreadable.extend(unreadable);
     Ok(catalog)
 }
 
@@ -182,7 +190,7 @@ fn read_some(folder: &Path, folders: &Folders, names: &[String]) -> (Vec<Entry>,
 fn read_one(folder: &Path, folders: &Folders, name: &str) -> Result<Option<Entry>, String> {
     let stem = name.strip_suffix(".json").unwrap_or(name);
     let id = BackupId::parse(stem).map_err(|_| "its name is no backup id".to_owned())?;
-    let body = match std::fs::read(folder.join(name)) {
+    let body = match input::read(&folder.join(name)) {
         Ok(body) => body,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e.to_string()),
@@ -292,6 +300,6 @@ pub fn names_in(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let body = std::fs::read(path).map_err(|e| e.to_string())?;
+    let body = input::read(path).map_err(|e| e.to_string())?;
     serde_json::from_slice(&body).map_err(|e| e.to_string())
 }

@@ -1,4 +1,6 @@
 //! Later facts about a backup, each its own file beside the manifests.
+
+use crate::manifest::moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,7 @@ pub enum VerifyLevel {
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     pub level: VerifyLevel,
+    #[serde(deserialize_with = "moment")]
     pub at: DateTime<Utc>,
     pub valid: bool,
     /// Archives that are not as recorded.
@@ -27,6 +30,7 @@ pub struct Verified {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Held {
+    #[serde(deserialize_with = "moment")]
     pub at: DateTime<Utc>,
     pub by: String,
 }
@@ -39,6 +43,7 @@ pub struct FailedRun {
     #[serde(rename = "type")]
     pub backup_type: crate::config::BackupType,
     pub tenant_id: Option<String>,
+    #[serde(deserialize_with = "moment")]
     pub timestamp: DateTime<Utc>,
     pub duration_seconds: f64,
     pub errors: Vec<String>,

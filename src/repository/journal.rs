@@ -4,7 +4,7 @@
 
 use super::catalog::names_in;
 use super::durable::{create_file, remove_file, sync_folder};
-use super::{Repository, lock};
+use super::{Repository, Unreadable, input, lock};
 use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ impl Journal {
         let folder = repository.location().join(JOURNAL);
         let mut earlier = Earlier::default();
         let mut same = None;
-        for (path, record) in records(&folder)? {
+        for (path, record) in records(&folder)?.0 {
             if record.undertaking == *undertaking && same.is_none() {
                 earlier.tokens.push(record.token.clone());
                 same = Some((path, record));
@@ -266,33 +266,47 @@ impl Record {
 
 /// How far a dead run of `undertaking` came.
 pub fn progress(repository: &Repository, undertaking: &Undertaking) -> Result<Progress> {
-    let records = records(&repository.location().join(JOURNAL))?;
+    let (records, _) = records(&repository.location().join(JOURNAL))?;
     let same = records.into_iter().find(|(_, record)| record.undertaking == *undertaking);
     Ok(same.map(|(_, record)| record.progress).unwrap_or_default())
 }
 
-/// Restores that were interrupted, and one that is at work, oldest first.
-pub fn unfinished(repository: &Repository) -> Result<Vec<UnfinishedRestore>> {
+/// Restores that were interrupted, and one that is at work, oldest first; and journals that cannot be read.
+pub fn unfinished(repository: &Repository) -> Result<(Vec<UnfinishedRestore>, Vec<Unreadable>)> {
     let running = lock::is_restoring(repository.location());
-    let records = records(&repository.location().join(JOURNAL))?;
-    Ok(records.into_iter().map(|(_, record)| record.unfinished(running)).collect())
+    let (records, unreadable) = records(&repository.location().join(JOURNAL))?;
+    Ok((records.into_iter().map(|(_, record)| record.unfinished(running)).collect(), unreadable))
 }
 
-/// Every journal that can be read, oldest first. One whose first line was cut short had announced nothing yet.
-fn records(folder: &Path) -> Result<Vec<(PathBuf, Record)>> {
-    let mut records = Vec::new();
+/// Journals with their paths, and those that cannot be read.
+type Records = (Vec<(PathBuf, Record)>, Vec<Unreadable>);
+
+/// Every journal, oldest first. One whose first line was cut short had announced nothing yet.
+fn records(folder: &Path) -> Result<Records> {
+    let (mut records, mut unreadable) = (Vec::new(), Vec::new());
+    let mut odd = |name: &str, reason: String| {
+        unreadable.push(Unreadable { path: format!("{JOURNAL}/{name}"), reason });
+    };
     for name in names_in(folder)? {
         let path = folder.join(&name);
         let Some(token) = name.strip_suffix(".jsonl") else { continue };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let text = match input::read(&path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) if e.raw_os_error().is_none() => {
+                odd(&name, e.to_string());
+                continue;
+            }
             Err(e) => return Err(Error::io("read the journal", &path, &e)),
         };
-        records.extend(read(token, &text).map(|record| (path, record)));
+        match read(token, &text) {
+            Some(record) => records.push((path, record)),
+            None if text.contains('\n') => odd(&name, "it does not begin as a journal does".into()),
+            None => {}
+        }
     }
     records.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(records)
+    Ok((records, unreadable))
 }
 
 fn read(token: &str, text: &str) -> Option<Record> {

@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod durable;
 mod facts;
+mod input;
 mod journal;
 mod lock;
 mod open;

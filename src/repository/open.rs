@@ -5,7 +5,7 @@ use super::journal::{self, Earlier, Journal, Progress, Undertaking, UnfinishedRe
 use super::lock::{self, Lock, Wait};
 use super::signature::{self, Verdict};
 use super::staging::{STAGING, Staging};
-use super::{Catalog, FailedRun, Held, Verified, audit, catalog};
+use super::{Catalog, FailedRun, Held, Unreadable, Verified, audit, catalog, input};
 use crate::config::{self, BackupType, Signing};
 use crate::error::{Error, Kind, Result};
 use crate::keys::SigningKey;
@@ -56,7 +56,7 @@ impl Repository {
         let wrong = |what: String| Error::new(Kind::Repository, what);
         let shown = location.display();
         let sentinel = location.join(SENTINEL);
-        let body = match std::fs::read(&sentinel) {
+        let body = match input::read(&sentinel) {
             Ok(body) => body,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && !location.exists() => {
                 return Err(wrong(format!("there is no repository at {shown}"))
@@ -186,7 +186,7 @@ impl Repository {
     ///
     /// # Errors
     /// When the repository cannot be read.
-    pub fn unfinished_restores(&self) -> Result<Vec<UnfinishedRestore>> {
+    pub fn unfinished_restores(&self) -> Result<(Vec<UnfinishedRestore>, Vec<Unreadable>)> {
         journal::unfinished(self)
     }
 
@@ -236,7 +236,7 @@ impl Repository {
     /// [`Kind::NotFound`] when there is no such backup, [`Kind::Damaged`] when it is unreadable or not signed as it must.
     pub fn manifest(&self, id: &BackupId) -> Result<Manifest> {
         let path = self.manifest_path(id);
-        let body = match std::fs::read(&path) {
+        let body = match input::read(&path) {
             Ok(body) => body,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::new(Kind::NotFound, format!("there is no backup {id}"))
@@ -250,6 +250,9 @@ impl Repository {
         let manifest: Manifest = serde_json::from_slice(&body).map_err(|e| unreadable(&e))?;
         if manifest.id != id.as_str() {
             return Err(unreadable(&format!("it says it is {}", manifest.id)));
+        }
+        if let Some(contradiction) = manifest.contradiction() {
+            return Err(unreadable(&contradiction));
         }
         self.check_signature(&manifest, &body)?;
         Ok(manifest)

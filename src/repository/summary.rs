@@ -2,7 +2,7 @@
 //! once, so that tens of thousands of summaries fit in little memory.
 
 use crate::config::{BackupType, Only};
-use crate::manifest::{ComponentStatus, Status, Totals};
+use crate::manifest::{ComponentStatus, Status, Totals, moment};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
@@ -27,6 +27,7 @@ pub struct Summary {
     /// The tenant, or none.
     pub tenant_id: Option<Arc<str>>,
     /// When the run began.
+    #[serde(deserialize_with = "moment")]
     pub timestamp: DateTime<Utc>,
     /// How long it took.
     pub duration_seconds: f64,

@@ -29,7 +29,9 @@ pub fn extract(options: &Options<'_>, pieces: &[Piece], directory: &Path, report
         .tempdir_in(parent)
         .map_err(|e| failed("create a folder in", parent, &e))?;
     let mut target = FilesTarget::open(staging.path())?;
-    for piece in pieces {
+    // Databases first: SQLite follows links, and only archives of files hold any.
+    let (files, databases): (Vec<_>, Vec<_>) = pieces.iter().partition(|piece| piece.is_files());
+    for piece in databases.into_iter().chain(files) {
         let archive = piece.open()?;
         if piece.is_files() {
             extract_files(options, &archive, &mut target, report)?;
@@ -143,7 +145,7 @@ fn extract_records(
     for name in names.into_iter().filter(|name| wanted(name)) {
         options.cancel.check()?;
         let parts = archive.parts(name)?;
-        let size = parts.iter().map(|entry| entry.size).sum();
+        let size = parts.iter().fold(0u64, |size, entry| size.saturating_add(entry.size));
         let mut body = archive.open(name)?;
         target.write(archive::entry_path(name).as_bytes(), size, &plain_file(), &mut body)?;
         for entry in parts {

@@ -14,6 +14,7 @@ mod faults {
         panic!("run these tests on x86-64: elsewhere nothing shows that a killed run leaves no damage");
     }
 }
+mod hostile;
 mod layers;
 mod mongodb_engine;
 mod program;

@@ -42,6 +42,9 @@ pub enum There {
     InTheWay,
 }
 
+/// Attributes that lend out rights, as a set-user-id bit does.
+const PRIVILEGES: [&str; 2] = ["security.capability", "security.ima"];
+
 /// Blocks of zeros this long become holes.
 const HOLE: usize = 64 << 10;
 
@@ -279,6 +282,10 @@ impl FilesTarget {
     /// Owner, mode, attributes and time, in the order in which each does not undo the one before.
     fn dress(&self, file: &File, path: &[u8], record: &FileRecord) -> Result<()> {
         let mut mode = record.mode & 0o7777;
+        if record.kind == FileKind::File {
+            // Whoever made the archive would choose what runs as root.
+            mode &= 0o1777;
+        }
         if self.as_root {
             let owner = (Some(Uid::from_raw(record.uid)), Some(Gid::from_raw(record.gid)));
             rustix::fs::fchown(file, owner.0, owner.1).map_err(|e| self.failed("give its owner to", path, e))?;
@@ -286,7 +293,7 @@ impl FilesTarget {
             // Without its owner, a set-user-id bit would lend out ours.
             mode &= 0o1777;
         }
-        for (name, value) in &record.xattrs {
+        for (name, value) in record.xattrs.iter().filter(|(name, _)| !PRIVILEGES.contains(&name.as_str())) {
             match file.set_xattr(name, &unhex(value)?) {
                 // A file system without attributes, or one of another name space: the data is whole without it.
                 Err(e) if matches!(e.raw_os_error(), Some(95 | 1)) => {}

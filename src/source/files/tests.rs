@@ -104,7 +104,7 @@ fn a_nasty_tree_comes_back_as_it_was() {
     let sparse = std::fs::File::create(docs.join("sparse")).unwrap();
     sparse.set_len(8 << 20).unwrap();
     std::os::unix::fs::FileExt::write_at(&sparse, b"end", (8 << 20) - 3).unwrap();
-    std::fs::set_permissions(docs.join("plain.txt"), PermissionsExt::from_mode(0o4751)).unwrap();
+    std::fs::set_permissions(docs.join("plain.txt"), PermissionsExt::from_mode(0o1751)).unwrap();
     std::fs::set_permissions(docs.join("deep"), PermissionsExt::from_mode(0o555)).unwrap();
     let mut paths: Vec<_> = walkdir::WalkDir::new(&docs).into_iter().map(|e| e.unwrap().into_path()).collect();
     paths.reverse();

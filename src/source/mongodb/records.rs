@@ -8,6 +8,9 @@ use std::io::Read;
 /// The longest document a server stores: 16 MiB, and 16 KiB for what it adds itself.
 const LONGEST: usize = (16 << 20) + (16 << 10);
 
+/// Levels of documents in documents; no server takes more than 250.
+const DEEPEST: usize = 256;
+
 /// Reads documents one by one, in memory for one.
 pub struct Documents<'r> {
     inner: &'r mut dyn Read,
@@ -40,8 +43,8 @@ impl<'r> Documents<'r> {
         if fill(self.inner, &mut self.buffer[4..])? != size - 4 {
             return Err(damaged("ends within a document"));
         }
-        if self.buffer[size - 1] != 0 {
-            return Err(damaged("holds a document without its end"));
+        if !is_well_formed(&self.buffer) {
+            return Err(damaged("holds a document that is none"));
         }
         Ok(Some(&self.buffer))
     }
@@ -78,6 +81,44 @@ pub fn digest_records(body: &mut dyn Read) -> Result<StreamTotals> {
         totals.digest.add(document);
     }
     Ok(totals)
+}
+
+/// Whether every length in a document leads to where something ends, down to the deepest level. What a server takes
+/// besides (invalid UTF-8, duplicate keys) is none of our business.
+fn is_well_formed(document: &[u8]) -> bool {
+    walk(document).is_some()
+}
+
+/// One level a step, not one call: the depth is the author's choice.
+fn walk(document: &[u8]) -> Option<()> {
+    let mut at = 4;
+    // Where each document that is open ends: the place of its last byte.
+    let mut open = vec![document.len().checked_sub(1)?];
+    while let Some(end) = open.last().copied() {
+        if at == end {
+            open.pop();
+            at += 1;
+            if document.get(end) != Some(&0) {
+                return None;
+            }
+            continue;
+        }
+        let (kind, rest) = document.get(at..end)?.split_first()?;
+        let key = rest.iter().position(|b| *b == 0)?;
+        let value = &rest[key + 1..];
+        let begins = at + key + 2;
+        let size = value_size(*kind, value).filter(|size| *size <= value.len())?;
+        match kind {
+            0x03 | 0x04 if size < 5 || open.len() == DEEPEST => return None,
+            0x03 | 0x04 => {
+                open.push(begins + size - 1);
+                at = begins + 4;
+            }
+            0x02 | 0x0D | 0x0E if size < 5 || value[size - 1] != 0 => return None,
+            _ => at = begins + size,
+        }
+    }
+    Some(())
 }
 
 /// The raw value of an element: its type byte and its bytes.
@@ -172,6 +213,31 @@ mod tests {
         for length in [0i32, 4, -1, i32::MAX] {
             assert!(digest_records(&mut &length.to_le_bytes()[..]).is_err());
         }
+    }
+
+    #[test]
+    fn a_document_whose_lengths_lead_astray_is_none() {
+        let inner = bson::serialize_to_vec(&doc! {"s": "x", "in": {"a": [1, "y"]}}).unwrap();
+        let is_one = |document: &[u8]| digest_records(&mut &document[..]).is_ok();
+        assert!(is_one(&inner));
+        let string = |length: i32, bytes: &[u8]| {
+            let body = [b"\x02s\0", length.to_le_bytes().as_slice(), bytes, b"\0"].concat();
+            [i32::try_from(body.len() + 4).unwrap().to_le_bytes().as_slice(), &body].concat()
+        };
+        assert!(is_one(&string(2, b"x\0")));
+        for (length, bytes) in
+            [(0, &b"x\0"[..]), (-1, b"x\0"), (9, b"x\0"), (i32::MAX, b"x\0"), (2, b"xy"), (1, b"x\0")]
+        {
+            assert!(!is_one(&string(length, bytes)), "{length} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn documents_nest_as_deep_as_servers_take_and_no_deeper() {
+        let nested = |levels: usize| (1..levels).fold(doc! {}, |inner, _| doc! {"a": inner});
+        let bytes = |levels| bson::serialize_to_vec(&nested(levels)).unwrap();
+        assert!(digest_records(&mut &bytes(250)[..]).is_ok());
+        assert!(digest_records(&mut &bytes(257)[..]).is_err());
     }
 
     #[test]

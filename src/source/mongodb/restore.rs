@@ -13,6 +13,10 @@ use super::{MongoDb, errors, merge};
 use crate::error::{Error, Kind, Result};
 use crate::source::{Changes, Existing, Input, ItemKind, Staged, StoredCollection, Switched};
 use bson::{Document, RawDocumentBuf, doc};
+use std::io::Read;
+
+/// A collection's options and its 64 indexes are within the 16 MiB of a document, which Extended JSON makes longer.
+const LONGEST_METADATA: u64 = 32 << 20;
 
 /// Prefix of the collections a restore is staged in. They can be dropped when no restore is running.
 const STAGING: &str = "backup-restore";
@@ -63,9 +67,17 @@ fn fits(name: &str, metadata: &Metadata, live: &Listed) -> Result<()> {
 }
 
 fn stored_metadata(stored: &StoredCollection, input: &dyn Input) -> Result<(Metadata, Vec<u8>)> {
+    // The server's own: users, code that it runs. No backup holds them.
+    if stored.name.starts_with("system.") || stored.name.is_empty() || stored.name.contains(['$', '\0']) {
+        let what = format!("'{}' is no collection that a backup holds", stored.name.escape_debug());
+        return Err(Error::new(Kind::Damaged, what));
+    }
     let mut body = Vec::new();
-    std::io::Read::read_to_end(&mut input.open(&entry(stored, &stored.name, ".metadata.json"))?, &mut body)
-        .map_err(|e| stored_error(stored, e))?;
+    let mut input = input.open(&entry(stored, &stored.name, ".metadata.json"))?.take(LONGEST_METADATA + 1);
+    input.read_to_end(&mut body).map_err(|e| stored_error(stored, e))?;
+    if body.len() as u64 > LONGEST_METADATA {
+        return Err(Error::new(Kind::Damaged, format!("the metadata of {} is too long to be such", stored.name)));
+    }
     Ok((metadata::decode(&stored.name, &body)?, body))
 }
 

@@ -68,6 +68,7 @@ pub fn digest_database(body: &mut dyn Read, sealed: bool) -> Result<BTreeMap<Str
     let damaged = |e: rusqlite::Error| Error::new(Kind::Damaged, "a stored database is not sound").cause(e);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file.path(), flags).map_err(damaged)?;
+    schema::distrust(&connection).map_err(damaged)?;
     scratch::confine(&connection, sealed).map_err(damaged)?;
     check(&connection)?;
     tables(&connection).map_err(damaged)

@@ -1,7 +1,7 @@
 //! Restores a table out of a stored database file: checked beside the target, then put in place by one transaction.
 
 use super::merge::Tables;
-use super::schema::{self, literal, quote};
+use super::schema::{self, distrust, literal, quote};
 use super::{Sqlite, digest, scratch};
 use crate::error::{Context, Error, Kind, Result};
 use crate::source::{Changes, EntryName, Existing, Input, Staged, StoredCollection, Switched};
@@ -54,6 +54,7 @@ fn attached(target: &Sqlite, stored: &Path, name: &str, access: Access) -> Resul
         Access::Read => target.reader()?,
         Access::Write => target.prepare(Connection::open(&target.path).map_err(failed)?)?,
     };
+    distrust(&connection).map_err(failed)?;
     if fresh {
         // Before anything is attached: both must have one encoding.
         take_over_encoding(&connection, stored).map_err(failed)?;
@@ -123,8 +124,10 @@ fn extracted(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> R
 
 fn open_stored(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
-        .map_err(|e| Error::new(Kind::Damaged, "the stored database cannot be opened").cause(e))
+    let damaged = |e| Error::new(Kind::Damaged, "the stored database cannot be opened").cause(e);
+    let connection = Connection::open_with_flags(path, flags).map_err(damaged)?;
+    distrust(&connection).map_err(damaged)?;
+    Ok(connection)
 }
 
 /// See [`crate::source::Target::switch`].
@@ -246,7 +249,8 @@ fn fill(connection: &Connection, staged: &Staged, there: Option<&str>) -> Result
     let own = objects.iter().filter(|object| object.table == name);
     for object in own {
         let Some(sql) = &object.sql else { continue };
-        connection.execute_batch(sql).map_err(failed)?;
+        // One statement: some versions of SQLite read the first of a stored text and pass over what follows.
+        connection.execute(sql, []).map_err(failed)?;
         if object.kind != "table" {
             continue;
         }
