@@ -46,12 +46,21 @@ fn base64_url(bytes: &[u8]) -> String {
 
 /// Path of the entry that holds `name` whole.
 pub fn entry_path(name: &EntryName) -> String {
-    format!("{}/{}{}", escape(&name.directory), escape(&name.stem), name.suffix)
+    format!("{}/{}{}", folder(&name.directory), escape(&name.stem), name.suffix)
+}
+
+/// A folder, or one within another: no database's name holds a slash. Input is not trusted to be one of these.
+fn folder(directory: &str) -> String {
+    let parts: Vec<&str> = directory.split('/').collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return escape(directory);
+    }
+    parts.into_iter().map(escape).collect::<Vec<_>>().join("/")
 }
 
 /// Path of part `number` (from 1) of `name`.
 pub fn part_path(name: &EntryName, number: u32) -> String {
-    format!("{}/{}%part-{number:05}{}", escape(&name.directory), escape(&name.stem), name.suffix)
+    format!("{}/{}%part-{number:05}{}", folder(&name.directory), escape(&name.stem), name.suffix)
 }
 
 #[cfg(test)]

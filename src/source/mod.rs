@@ -111,6 +111,8 @@ pub fn collection_of(name: &EntryName) -> Option<&str> {
     match name.suffix.as_str() {
         ".bson" => Some(name.stem.strip_prefix("system.buckets.").unwrap_or(&name.stem)),
         ".metadata.json" => Some(&name.stem),
+        // Behind the schema, whose name has no dot.
+        ".copy" => name.stem.split_once('.').map(|(_, table)| table),
         _ => None,
     }
 }
@@ -128,6 +130,10 @@ pub fn digest_records(
     match (name.suffix.as_str(), collection_of(name)) {
         (".bson", Some(collection)) => {
             let totals = mongodb::digest_records(body)?;
+            Ok(Some(BTreeMap::from([(collection.to_owned(), totals)])))
+        }
+        (".copy", Some(collection)) => {
+            let totals = postgres::digest_rows(body)?;
             Ok(Some(BTreeMap::from([(collection.to_owned(), totals)])))
         }
         (".db", _) => sqlite::digest_database(body, sealed).map(Some),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Oldest server that is supported, as `server_version_num`.
 const OLDEST: u32 = 120_000;
@@ -191,8 +192,28 @@ impl Settings {
     /// # Errors
     /// When the server cannot be reached, refuses, or is too old. `doing` says what for.
     pub async fn session(&self, patience: &Arc<Patience>, doing: &str) -> Result<Session> {
+        self.pinned(self.connect().await, patience, doing).await
+    }
+
+    /// What the driver is told.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What negotiates TLS; none: in clear.
+    pub(super) fn connector(&self) -> Option<MakeRustlsConnect> {
+        self.tls.connector.clone()
+    }
+
+    /// A connection that was made, with its settings pinned.
+    pub(super) async fn pinned(
+        &self,
+        connected: Result<Client, Failure>,
+        patience: &Arc<Patience>,
+        doing: &str,
+    ) -> Result<Session> {
         let failed = |failure: &Failure| errors::connect(failure, doing, self.note.as_deref());
-        let client = self.connect().await.map_err(|e| failed(&e))?;
+        let client = connected.map_err(|e| failed(&e))?;
         let version = server_version(&client).await.map_err(|e| failed(&e))?;
         if version < OLDEST {
             let (major, minor) = (version / 10_000, version % 10_000);

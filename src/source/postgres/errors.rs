@@ -11,8 +11,16 @@ use tokio_postgres::error::SqlState;
 pub enum Failure {
     /// The driver, or the server through it.
     Driver(tokio_postgres::Error),
+    /// The network, below the driver.
+    Network(std::io::Error),
     /// Nobody answered, and we gave up.
     Stalled(Stalled),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Network(error)
+    }
 }
 
 impl From<tokio_postgres::Error> for Failure {
@@ -32,13 +40,14 @@ impl Failure {
     pub fn state(&self) -> Option<&SqlState> {
         match self {
             Self::Driver(error) => error.code(),
-            Self::Stalled(_) => None,
+            Self::Network(_) | Self::Stalled(_) => None,
         }
     }
 
     fn text(&self) -> String {
         let error = match self {
             Self::Stalled(stalled) => return stalled.to_string(),
+            Self::Network(error) => return error.to_string(),
             Self::Driver(error) => error,
         };
         if let Some(server) = error.as_db_error() {

@@ -4,14 +4,18 @@
 
 pub mod catalog;
 mod connect;
+mod copy;
 mod errors;
 mod inventory;
 mod passfile;
 mod read;
+mod reader;
+mod tap;
 mod tls;
 mod uri;
 
 pub use connect::Session;
+pub use copy::digest_rows;
 pub use inventory::{Relation, RelationKind};
 
 use super::{Inventory, Level, Orphans, Server, Source, View, Wanted};
@@ -104,6 +108,26 @@ impl Postgres {
         let late = |failure: Failure| errors::connect(&failure, &doing, None);
         let opened = async { Ok(self.settings.session(&self.patience, &doing).await) };
         in_time(&self.name, self.limit, opened).await.map_err(late)?
+    }
+
+    /// Opens one more connection, to read tables as bytes.
+    fn reader(&self) -> Result<reader::Reader> {
+        let doing = self.doing();
+        let late = |failure: Failure| errors::connect(&failure, &doing, None);
+        self.block(async {
+            let opened = async { Ok(self.settings.reader(&self.patience, &doing).await) };
+            in_time(&self.name, self.limit, opened).await.map_err(late)?
+        })
+    }
+
+    /// A table as SQL names it.
+    fn place(&self, table: &str) -> String {
+        format!("{}.{}", quote(&self.schema), quote(table))
+    }
+
+    /// The folder of an archive that rows are in.
+    fn folder(&self) -> String {
+        format!("{}/data", self.server.database)
     }
 
     /// Runs a future of the driver to its end, unless the run is cancelled first.

@@ -1,30 +1,357 @@
-//! Reading tables.
+//! Reads tables: all of them locked first, then one snapshot that every session shares, then COPY as bytes.
 
 use super::Postgres;
-use crate::config::{Consistency, Relationship};
+use super::catalog::{self, Column};
+use super::connect::{Session, quote};
+use super::copy::{self, Rows};
+use super::errors::{self, Failure};
+use super::inventory::{self, Relation, RelationKind};
+use super::reader::Reader;
+use crate::config::{Consistency, IdType, Relationship};
 use crate::error::{Error, Kind, Result};
-use crate::source::{Level, Orphans, View, Wanted};
+use crate::modules::Records;
+use crate::source::{
+    ConsistencyStamp, EntryName, ItemKind, Level, Orphans, Output, ReadCollection, StreamTotals, View, Wanted,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
-fn not_yet(postgres: &Postgres) -> Error {
-    Error::new(Kind::Internal, format!("source '{}': tables of PostgreSQL cannot be read yet", postgres.name))
+/// A transaction that sees one moment and changes nothing.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// A view of a schema. The keeper's transaction holds locks and snapshot until the view is closed.
+pub struct PgView<'a> {
+    source: &'a Postgres,
+    /// Held, not asked: what it has locked stays locked.
+    _keeper: Session,
+    snapshot: Option<String>,
+    stamp: ConsistencyStamp,
+    relations: BTreeMap<String, Relation>,
+    /// Names of all that is read in this view.
+    wanted: BTreeSet<String>,
+    /// Tables that could not be locked, and why.
+    locked_out: BTreeMap<String, Error>,
+    /// Sessions at rest.
+    readers: Mutex<Vec<Reader>>,
 }
 
-/// Opens a view of `collections`.
+/// Opens a view of `wanted`.
 pub fn open_view<'a>(
-    postgres: &'a Postgres,
-    _collections: &[Wanted],
-    _consistency: Consistency,
-    _at_most: Level,
+    source: &'a Postgres,
+    wanted: &[Wanted],
+    consistency: Consistency,
+    at_most: Level,
 ) -> Result<Box<dyn View + 'a>> {
-    Err(not_yet(postgres))
+    let keeper = source.session()?;
+    let relations = source.block(inventory::relations(&keeper, &source.schema))?;
+    let tables: Vec<_> = relations.iter().filter(|relation| wanted.iter().any(|w| w.name == relation.name)).collect();
+    tables.iter().try_for_each(|relation| relation.check())?;
+    let user = source.block(catalog::current_user(&keeper))?;
+    inventory::readable(&source.schema, &user, tables.iter().copied())?;
+
+    // The locks come before the snapshot: a table that is truncated or dropped in between would read as empty.
+    source.block(async { keeper.run(BEGIN).await.map_err(|e| source.failed(&e)) })?;
+    let mut locked_out = BTreeMap::new();
+    for relation in tables.iter().filter(|relation| holds_rows(relation.kind)) {
+        if let Err(error) = source.block(lock(&keeper, source, relation)) {
+            locked_out.insert(relation.name.clone(), error);
+        }
+    }
+    let stamp = ConsistencyStamp { level: Level::Collection, at: chrono::Utc::now(), reason: None };
+    let relations = relations.into_iter().map(|relation| (relation.name.clone(), relation)).collect();
+    let (readers, wanted) = (Mutex::default(), wanted.iter().map(|wanted| wanted.name.clone()).collect());
+    let mut view = PgView { source, _keeper: keeper, snapshot: None, stamp, relations, wanted, locked_out, readers };
+    if at_most == Level::Collection {
+        view.stamp.reason = Some("its snapshot was lost".into());
+        return Ok(Box::new(view));
+    }
+    match source.block(export(&view._keeper)) {
+        Ok(snapshot) => {
+            view.snapshot = Some(snapshot);
+            view.stamp.level = Level::Snapshot;
+        }
+        Err(error) if consistency == Consistency::Required => {
+            return Err(error.context(format!("source '{}' cannot give one snapshot of all tables", source.name)));
+        }
+        Err(error) => view.stamp.reason = Some(error.to_string()),
+    }
+    Ok(Box::new(view))
+}
+
+fn holds_rows(kind: RelationKind) -> bool {
+    matches!(kind, RelationKind::Table | RelationKind::Inherited | RelationKind::Partitioned)
+}
+
+/// A savepoint keeps the transaction, and the other locks, where one cannot be had.
+async fn lock(keeper: &Session, source: &Postgres, relation: &Relation) -> Result<()> {
+    let table = source.place(&relation.name);
+    let failed = |e: &Failure| errors::relation(e, "lock", &table);
+    keeper.run("SAVEPOINT lock").await.map_err(|e| failed(&e))?;
+    match keeper.run(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE")).await {
+        Ok(()) => keeper.run("RELEASE lock").await.map_err(|e| failed(&e)),
+        Err(failure) => {
+            keeper.run("ROLLBACK TO lock").await.map_err(|e| failed(&e))?;
+            Err(failed(&failure))
+        }
+    }
+}
+
+async fn export(keeper: &Session) -> Result<String> {
+    let rows = keeper.query("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
+    let rows = rows.map_err(|e| errors::relation(&e, "export", "a snapshot"))?;
+    rows.first().map(|row| row.get(0)).ok_or_else(|| Error::new(Kind::Source, "the server exported no snapshot"))
+}
+
+impl View for PgView<'_> {
+    fn consistency(&self) -> ConsistencyStamp {
+        self.stamp.clone()
+    }
+
+    fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
+        unit.iter().map(|wanted| self.read_one(wanted, output)).collect()
+    }
+}
+
+impl PgView<'_> {
+    fn read_one(&self, wanted: &Wanted, output: &dyn Output) -> Result<ReadCollection> {
+        if wanted.kind == ItemKind::View {
+            return Ok(read(wanted, StreamTotals::default(), 0));
+        }
+        if let Some(error) = self.locked_out.get(&wanted.name) {
+            return Err(error.clone());
+        }
+        let missing = || Error::new(Kind::Missing, format!("table {} does not exist any more", wanted.name));
+        let relation = self.relations.get(&wanted.name).ok_or_else(missing)?;
+        let reader = self.reader()?;
+        let done = self.copy(&reader, relation, wanted, output);
+        // One that failed may be anywhere in its answer, and is not asked again.
+        if done.is_ok() {
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        }
+        done
+    }
+
+    /// A session of the view's moment.
+    fn reader(&self) -> Result<Reader> {
+        if let Some(reader) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(reader);
+        }
+        let reader = self.source.reader()?;
+        self.source.block(async {
+            let failed = |e: Failure| errors::relation(&e, "read at the moment of", "the snapshot");
+            reader.session.run(BEGIN).await.map_err(failed)?;
+            if let Some(snapshot) = &self.snapshot {
+                // As the server gave it: digits and dashes.
+                reader.session.run(&format!("SET TRANSACTION SNAPSHOT '{snapshot}'")).await.map_err(failed)?;
+            }
+            Ok(())
+        })?;
+        Ok(reader)
+    }
+
+    fn copy(
+        &self,
+        reader: &Reader,
+        relation: &Relation,
+        wanted: &Wanted,
+        output: &dyn Output,
+    ) -> Result<ReadCollection> {
+        let source = self.source;
+        let columns = source.block(self.checked(&reader.session, relation, wanted))?;
+        let owner = Owner::of(&wanted.records, &columns, &wanted.name)?;
+        let without_owner = match &owner {
+            Some(owner) => source.block(without_owner(&reader.session, source, &wanted.name, &owner.field))?,
+            None => 0,
+        };
+        let sql = statement(source, relation, &columns, owner.as_ref());
+        let failed = |e: &Failure| errors::relation(e, "read table", &source.place(&wanted.name));
+
+        let begun = source.block(async {
+            let answer = async {
+                // Prepared first: that has an answer of its own, which is no COPY's.
+                let statement = reader.session.client.prepare(&sql).await?;
+                reader.tap.open();
+                Ok(reader.session.client.copy_out(&statement).await?)
+            };
+            source.patience.answer(answer).await.map_err(|e| failed(&e))
+        })?;
+        // The driver sees the end of it, or an error; the rows do not pass there.
+        let end = source.runtime.spawn(async move {
+            let mut begun = Box::pin(begun);
+            while let Some(piece) = futures_util::StreamExt::next(&mut begun).await {
+                piece?;
+            }
+            Ok::<(), tokio_postgres::Error>(())
+        });
+        let name = EntryName::new(&source.folder(), &format!("{}.{}", source.schema, wanted.name), ".copy");
+        let mut stream = output.stream(&name)?;
+        let mut rows = Rows::default();
+        loop {
+            let next = source.block(async {
+                let next = async { Ok::<_, Failure>(reader.tap.next().await) };
+                source.patience.answer(next).await.map_err(|e| failed(&e))
+            })?;
+            let Some(bytes) = next else { break };
+            let check = |row: &[u8]| owner.as_ref().map_or(Ok(()), |owner| owner.check(row, &wanted.name));
+            stream.write(rows.cut(bytes, check)?)?;
+        }
+        let ended = source
+            .block(async { end.await.map_err(|e| Error::new(Kind::Internal, "the driver's task died").cause(e)) })?;
+        ended.map_err(|e| failed(&e.into()))?;
+        rows.finish()?;
+        let totals = stream.finish()?;
+        let said = reader.tap.tag().and_then(|tag| tag.strip_prefix("COPY ")?.parse::<u64>().ok());
+        if said != Some(totals.records) {
+            let said = said.map_or_else(|| "no end".to_owned(), |said| format!("{said} rows"));
+            let what = format!("{} rows of table {} arrived, the server says {said}", totals.records, wanted.name);
+            return Err(Error::new(Kind::Source, what));
+        }
+        Ok(read(wanted, totals, without_owner))
+    }
+
+    /// The columns to read, once it is certain that this is the table that was planned, and all of it.
+    async fn checked(&self, session: &Session, relation: &Relation, wanted: &Wanted) -> Result<Vec<Column>> {
+        let name = &wanted.name;
+        let failed = |e: Failure| errors::relation(&e, "look at table", name);
+        let sql = "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1::text::name AND c.relname = $2::text::name";
+        let found = session.query(sql, &[&self.source.schema, name]).await.map_err(failed)?;
+        let oid: Option<u32> = found.first().map(|row| row.get(0));
+        if oid != Some(relation.oid) || wanted.identity.as_ref().is_some_and(|was| *was != relation.oid.to_string()) {
+            let what = format!("table {name} was dropped, or made anew, since the run was planned");
+            return Err(Error::new(Kind::Missing, what));
+        }
+        let place = format!("{}.{name}", self.source.schema);
+        let is_child = |r: &&Relation| r.kind == RelationKind::Inherited && r.parents.contains(&place);
+        let children: Vec<_> = self.relations.values().filter(is_child).map(|r| r.name.as_str()).collect();
+        let missing: Vec<_> = children.into_iter().filter(|child| !self.wanted.contains(*child)).collect();
+        if !missing.is_empty() {
+            let what = format!("table {name} has rows in tables that inherit from it: {}", missing.join(", "));
+            return Err(Error::new(Kind::Source, what).hint("list those too"));
+        }
+        let columns = catalog::columns(session, relation.oid).await?;
+        if let Some(column) = columns.iter().find(|column| column.large_object)
+            && self.has_large_objects(session).await?
+        {
+            let what =
+                format!("column {} of table {name} may hold large objects, which are not backed up", column.name);
+            return Err(
+                Error::new(Kind::Source, what).hint("keep such data in columns of type bytea, or exclude the table")
+            );
+        }
+        Ok(columns.into_iter().filter(|column| !column.generated).collect())
+    }
+
+    async fn has_large_objects(&self, session: &Session) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)";
+        let found = session.query(sql, &[]).await;
+        let found = found.map_err(|e| errors::relation(&e, "look for", "large objects"))?;
+        Ok(found.first().is_some_and(|row| row.get(0)))
+    }
+}
+
+fn read(wanted: &Wanted, totals: StreamTotals, without_owner: u64) -> ReadCollection {
+    ReadCollection {
+        name: wanted.name.clone(),
+        records: totals.records,
+        bytes: totals.bytes,
+        digest: totals.digest,
+        without_owner,
+        warnings: Vec::new(),
+    }
+}
+
+/// The COPY that reads a table.
+fn statement(source: &Postgres, relation: &Relation, columns: &[Column], owner: Option<&Owner>) -> String {
+    let table = source.place(&relation.name);
+    let names = columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
+    match (relation.kind, owner) {
+        (RelationKind::Partitioned, None) => format!("COPY (SELECT {names} FROM {table}) TO STDOUT"),
+        (_, None) => format!("COPY {table} ({names}) TO STDOUT"),
+        (kind, Some(owner)) => {
+            let only = if kind == RelationKind::Partitioned { "" } else { "ONLY " };
+            let (field, value) = (quote(&owner.field), owner.tenant.replace('\'', "''"));
+            format!("COPY (SELECT {names} FROM {only}{table} WHERE {field} = '{value}') TO STDOUT")
+        }
+    }
+}
+
+/// Whose rows are read, checked again on every row.
+struct Owner {
+    field: String,
+    index: usize,
+    tenant: String,
+    id_type: IdType,
+}
+
+impl Owner {
+    fn of(records: &Records, columns: &[Column], table: &str) -> Result<Option<Self>> {
+        let Records::OwnedBy { field, tenant, id_type } = records else { return Ok(None) };
+        let index = columns.iter().position(|column| column.name == *field).ok_or_else(|| {
+            Error::new(Kind::Source, format!("table {table} has no column {field}, which would say who owns a row"))
+                .hint("name its own with `tenant: {field: …}`, or declare it shared or excluded")
+        })?;
+        Ok(Some(Self { field: field.clone(), index, tenant: tenant.clone(), id_type: *id_type }))
+    }
+
+    fn check(&self, row: &[u8], table: &str) -> Result<()> {
+        let value = copy::value(row, self.index);
+        let text = value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
+        let same = text.is_some_and(|text| match self.id_type {
+            IdType::Int => text.parse::<i128>().ok() == self.tenant.parse::<i128>().ok(),
+            IdType::Uuid => text.eq_ignore_ascii_case(&self.tenant),
+            // char(n) is padded.
+            IdType::String | IdType::ObjectId => text.trim_end_matches(' ') == self.tenant,
+        });
+        if same {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Source, format!("the server gave a row of table {table} that is not {}'s", self.tenant)))
+    }
+}
+
+async fn without_owner(session: &Session, source: &Postgres, table: &str, field: &str) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", source.place(table), quote(field));
+    let rows = session.query(&sql, &[]).await.map_err(|e| errors::relation(&e, "count the rows of", table))?;
+    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
 }
 
 /// How many rows are covered.
-pub fn count(postgres: &Postgres, _wanted: &Wanted) -> Result<Option<u64>> {
-    Err(not_yet(postgres))
+pub fn count(source: &Postgres, wanted: &Wanted) -> Result<Option<u64>> {
+    let Records::OwnedBy { field, tenant, .. } = &wanted.records else { return Ok(None) };
+    let session = source.session()?;
+    let (table, field, tenant) = (source.place(&wanted.name), quote(field), tenant.replace('\'', "''"));
+    let sql = format!("SELECT count(*) FROM {table} WHERE {field} = '{tenant}'");
+    source.block(async {
+        let rows = session.query(&sql, &[]).await.map_err(|e| errors::relation(&e, "count the rows of", &table))?;
+        Ok(rows.first().map(|row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
+    })
 }
 
 /// Children whose foreign key names no parent.
-pub fn orphans(postgres: &Postgres, _relationship: &Relationship) -> Result<Orphans> {
-    Err(not_yet(postgres))
+pub fn orphans(source: &Postgres, relationship: &Relationship) -> Result<Orphans> {
+    let session = source.session()?;
+    source.block(async {
+        let failed = |e: Failure| errors::relation(&e, "check the keys of", &relationship.child);
+        let sql = "SELECT $1::text::regclass::oid";
+        let parent = source.place(&relationship.parent);
+        let found = session.query(sql, &[&parent]).await.map_err(failed)?;
+        let oid: u32 = found.first().map(|row| row.get(0)).unwrap_or_default();
+        let key = catalog::primary_key(&session, oid).await?;
+        let [key] = key.as_slice() else {
+            let what = format!("table {} has no primary key of one column", relationship.parent);
+            return Err(Error::new(Kind::Source, what));
+        };
+        let (child, foreign, key) = (source.place(&relationship.child), quote(&relationship.foreign_key), quote(key));
+        let lost = format!(
+            "FROM {child} c WHERE c.{foreign} IS NOT NULL
+             AND NOT EXISTS (SELECT FROM {parent} p WHERE p.{key}::text = c.{foreign}::text)"
+        );
+        let count = session.query(&format!("SELECT count(*) {lost}"), &[]).await.map_err(failed)?;
+        let samples = session.query(&format!("SELECT DISTINCT c.{foreign}::text {lost} LIMIT 5"), &[]).await;
+        Ok(Orphans {
+            count: count.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)),
+            samples: samples.map_err(failed)?.iter().map(|row| row.get(0)).collect(),
+        })
+    })
 }

@@ -1,0 +1,141 @@
+//! The rows of COPY in text form: a row is a line, and what would break one is escaped
+//! (<https://www.postgresql.org/docs/current/sql-copy.html>).
+
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::{RecordBlock, RecordDigest};
+use crate::source::StreamTotals;
+use std::io::Read;
+
+/// Cuts what arrives into blocks of whole rows.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// The beginning of a row whose end has not come.
+    rest: Vec<u8>,
+}
+
+impl Rows {
+    /// The whole rows that are there with `bytes`; each is shown to `each` first.
+    ///
+    /// # Errors
+    /// When `each` fails.
+    pub fn cut(&mut self, bytes: Vec<u8>, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<RecordBlock> {
+        let mut whole = std::mem::take(&mut self.rest);
+        if whole.is_empty() {
+            whole = bytes
+        } else {
+            whole.extend_from_slice(&bytes)
+        }
+        let end = memchr::memrchr(b'\n', &whole).map_or(0, |at| at + 1);
+        self.rest = whole.split_off(end);
+        let mut block = RecordBlock { bytes: Vec::new(), records: 0, digest: RecordDigest::default() };
+        for row in lines(&whole) {
+            each(row)?;
+            block.records += 1;
+            block.digest.add(row);
+        }
+        block.bytes = whole;
+        Ok(block)
+    }
+
+    /// Makes sure that nothing is left of a row.
+    ///
+    /// # Errors
+    /// [`Kind::Source`] when the server broke off in the middle of one.
+    pub fn finish(&self) -> Result<()> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Error::new(Kind::Source, "the server broke off in a row")) }
+    }
+}
+
+/// Lines with their end.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut from = 0;
+    memchr::memchr_iter(b'\n', bytes).map(move |at| {
+        let line = &bytes[from..=at];
+        from = at + 1;
+        line
+    })
+}
+
+/// The value of column `index` of a row; none for NULL, or where there is no such column.
+pub fn value(row: &[u8], index: usize) -> Option<Vec<u8>> {
+    let row = row.strip_suffix(b"\n").unwrap_or(row);
+    let field = row.split(|byte| *byte == b'\t').nth(index)?;
+    if field == b"\\N" {
+        return None;
+    }
+    let mut value = Vec::with_capacity(field.len());
+    let mut bytes = field.iter().copied();
+    while let Some(byte) = bytes.next() {
+        value.push(match byte {
+            b'\\' => match bytes.next()? {
+                b'b' => 8,
+                b'f' => 12,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'v' => 11,
+                other => other,
+            },
+            byte => byte,
+        });
+    }
+    Some(value)
+}
+
+/// Counts and digests stored rows.
+///
+/// # Errors
+/// [`Kind::Damaged`] when the last one has no end.
+pub fn digest_rows(body: &mut dyn Read) -> Result<StreamTotals> {
+    let mut rows = Rows::default();
+    let mut totals = StreamTotals::default();
+    loop {
+        let mut piece = Vec::new();
+        let read = body.take(1 << 20).read_to_end(&mut piece).map_err(|e| match e.downcast::<Error>() {
+            Ok(ours) => ours,
+            Err(other) => Error::new(Kind::Damaged, "stored rows cannot be read").cause(other),
+        })?;
+        if read == 0 {
+            break;
+        }
+        let block = rows.cut(piece, |_| Ok(()))?;
+        totals.records += block.records;
+        totals.bytes += block.bytes.len() as u64;
+        totals.digest.merge(block.digest);
+    }
+    rows.finish().map_err(|_| Error::new(Kind::Damaged, "the last stored row has no end"))?;
+    Ok(totals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_at_their_ends_however_they_arrive() {
+        let text = b"1\tone\n2\ta\\nb\n\n3\t\\N\n";
+        for piece in 1..text.len() {
+            let mut rows = Rows::default();
+            let (mut records, mut bytes, mut digest) = (0, Vec::new(), RecordDigest::default());
+            for chunk in text.chunks(piece) {
+                let block = rows.cut(chunk.to_vec(), |_| Ok(())).unwrap();
+                records += block.records;
+                bytes.extend_from_slice(&block.bytes);
+                digest.merge(block.digest);
+            }
+            rows.finish().unwrap();
+            assert_eq!((records, bytes.as_slice()), (4, &text[..]));
+            let whole = digest_rows(&mut &text[..]).unwrap();
+            assert_eq!((whole.records, whole.digest), (4, digest));
+        }
+        assert!(digest_rows(&mut &b"1\n2"[..]).is_err());
+    }
+
+    #[test]
+    fn values_are_what_they_were_before_they_were_escaped() {
+        let row = b"1\tta\\tb\\\\n\t\\N\t\n";
+        assert_eq!(value(row, 0).unwrap(), b"1");
+        assert_eq!(value(row, 1).unwrap(), b"ta\tb\\n");
+        assert_eq!((value(row, 2), value(row, 3).unwrap(), value(row, 4)), (None, Vec::new(), None));
+    }
+}
