@@ -1,7 +1,7 @@
 //! What the server's catalog says of tables: what reading, restoring and checking them need to know.
 
-use super::connect::Session;
 use super::errors::{self, Failure};
+use super::session::Session;
 use crate::error::Result;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;

@@ -20,7 +20,7 @@ fn open_as(source: &config::Postgres) -> Result<Postgres> {
 
 #[track_caller]
 fn refused(opened: Result<Postgres>, kind: Kind, words: &[&str]) -> Error {
-    let error = opened.err().expect("the server let us in");
+    let error = opened.expect_err("the server let us in");
     assert_eq!(error.kind, kind, "{error:?}");
     assert!(error.hint.is_some(), "{error:?}");
     for word in words {
@@ -70,6 +70,7 @@ fn a_server_that_says_nothing_is_waited_for_as_long_as_is_configured() {
     let timeouts = Timeouts { connect: Some(Duration::from_secs(1)), ..Timeouts::default() };
     let opened = Postgres::open("payroll", &source(&uri), timeouts, Cancel::default());
     refused(opened, Kind::Connect, &["source 'payroll' gave no answer for 1s (timeouts.connect)"]);
+    refused(open(&format!("{uri}?connect_timeout=2")), Kind::Connect, &["gave no answer for 2s"]);
 }
 
 #[test]
