@@ -17,6 +17,7 @@ mod faults {
 mod hostile;
 mod layers;
 mod mongodb_engine;
+mod postgres_engine;
 mod program;
 mod prune_model;
 mod support;

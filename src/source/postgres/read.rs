@@ -2,11 +2,11 @@
 
 use super::Postgres;
 use super::catalog::{self, Column};
-use super::connect::{Session, quote};
 use super::copy::{self, Rows};
 use super::errors::{self, Failure};
 use super::inventory::{self, Relation, RelationKind};
 use super::reader::Reader;
+use super::session::{Session, quote};
 use crate::config::{Consistency, IdType, Relationship};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Records;

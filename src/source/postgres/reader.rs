@@ -1,8 +1,9 @@
 //! A session that reads tables as bytes: a connection with a tap in it, opened by hand because the driver takes no
 //! other stream than its own unless it is given one.
 
-use super::connect::{Session, Settings};
+use super::connect::Settings;
 use super::errors::Failure;
+use super::session::Session;
 use super::tap::{Tap, TapTls, Tapped};
 use crate::error::Result;
 use crate::source::waiting::Patience;
@@ -23,17 +24,19 @@ pub struct Reader {
     pub tap: Tap,
 }
 
-impl Settings {
-    /// Opens a session that reads tables.
+impl Reader {
+    /// Opens one.
     ///
     /// # Errors
-    /// As [`Settings::session`].
-    pub async fn reader(&self, patience: &Arc<Patience>, doing: &str) -> Result<Reader> {
+    /// As [`Session::open`].
+    pub async fn open(settings: &Settings, patience: &Arc<Patience>, doing: &str) -> Result<Self> {
         let tap = Tap::default();
-        let session = self.pinned(self.tapped(&tap).await, patience, doing).await?;
-        Ok(Reader { session, tap })
+        let session = Session::pin(settings.tapped(&tap).await, settings, patience, doing).await?;
+        Ok(Self { session, tap })
     }
+}
 
+impl Settings {
     /// The first of the hosts that lets us in.
     async fn tapped(&self, tap: &Tap) -> Result<Client, Failure> {
         let config = self.config();

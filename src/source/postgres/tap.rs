@@ -301,19 +301,9 @@ mod tests {
         let around =
             [message(b'H', b"\0\0\x02\0\0\0\0"), message(b'c', b""), message(b'C', b"COPY 2\0"), message(b'Z', b"I")];
         let behind = message(b'd', b"not ours any more");
-        let wire = [
-            &around[0][..],
-            &message(b'd', b"one\n"),
-            &message(b'N', b"a notice"),
-            &message(b'd', b"two\n"),
-            &around[1],
-            &around[2],
-            &around[3],
-            &behind,
-        ]
-        .concat();
-        let driver =
-            [&around[0][..], &message(b'N', b"a notice"), &around[1], &around[2], &around[3], &behind].concat();
+        let (one, two, notice) = (message(b'd', b"one\n"), message(b'd', b"two\n"), message(b'N', b"a notice"));
+        let wire = [&around[0][..], &one, &notice, &two, &around[1], &around[2], &around[3], &behind].concat();
+        let driver = [&around[0][..], &notice, &around[1], &around[2], &around[3], &behind].concat();
         for piece in [1, 2, 3, 7, 1000] {
             let (seen, data, tag) = read(&wire, piece);
             assert!(seen == driver, "{piece}");
