@@ -3,7 +3,7 @@
 mod consistency;
 mod existing;
 mod failures;
-mod laboratory;
+pub mod laboratory;
 mod restoring;
 mod tenants;
 mod values;

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod inventory;
+mod reading;
 
 use crate::support::postgres::Database;
 use backup::config::{self, Consistency, Ddl, Secret, Timeouts};

@@ -267,6 +267,8 @@ fn statement(source: &Postgres, relation: &Relation, columns: &[Column], owner: 
     let names = columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
     match (relation.kind, owner) {
         (RelationKind::Partitioned, None) => format!("COPY (SELECT {names} FROM {table}) TO STDOUT"),
+        // A table may have no columns, and rows all the same.
+        (_, None) if names.is_empty() => format!("COPY {table} TO STDOUT"),
         (_, None) => format!("COPY {table} ({names}) TO STDOUT"),
         (kind, Some(owner)) => {
             let only = if kind == RelationKind::Partitioned { "" } else { "ONLY " };
