@@ -127,7 +127,7 @@ LEFT JOIN LATERAL (
   SELECT sum(greatest(l.reltuples, 0))::float8 AS rows,
          coalesce(sum(CASE WHEN l.relpages > 0
            THEN (l.relpages + coalesce(t.relpages, 0))::int8 * pg_catalog.current_setting('block_size')::int8
-           ELSE pg_catalog.pg_relation_size(l.oid) END), 0)::int8 AS bytes,
+           WHEN $2 THEN pg_catalog.pg_relation_size(l.oid) ELSE 8192 END), 0)::int8 AS bytes,
          bool_or(l.reltuples > 0) AS certain
   FROM (SELECT c.oid AS leaf WHERE c.relkind IN ('r', 'm')
         UNION ALL SELECT relid FROM pg_catalog.pg_partition_tree(c.oid) WHERE isleaf AND c.relkind = 'p') leaves
@@ -145,7 +145,14 @@ ORDER BY c.relname";
 pub async fn relations(session: &Session, schema: &str) -> Result<Vec<Relation>> {
     let failed = |e: &Failure| errors::relation(e, "list the tables of schema", schema);
     let mut relations = Vec::new();
-    for row in session.query(RELATIONS, &[&schema]).await.map_err(|e| failed(&e))? {
+    let rows = match session.query(RELATIONS, &[&schema, &true]).await {
+        // A migration is at work on one of them: that one's size stays unknown, and its reading will say so.
+        Err(failure) if failure.state() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            session.query(RELATIONS, &[&schema, &false]).await
+        }
+        rows => rows,
+    };
+    for row in rows.map_err(|e| failed(&e))? {
         let parents: Vec<String> = row.get("parents");
         let letter = row.get::<_, String>("kind").chars().next().unwrap_or(' ');
         let kind = match letter {
@@ -183,12 +190,16 @@ pub async fn relations(session: &Session, schema: &str) -> Result<Vec<Relation>>
     Ok(relations)
 }
 
-/// Whether a table holds a row. One that we may not look into does.
+/// Whether a table holds a row. One that we may not look into, or that a migration has locked, does.
 async fn holds_a_row(session: &Session, schema: &str, table: &str) -> Result<bool, Failure> {
     let sql = format!("SELECT EXISTS (SELECT FROM {}.{})", quote(schema), quote(table));
     match session.query(&sql, &[]).await {
         Ok(rows) => Ok(rows.first().is_some_and(|row| row.get(0))),
-        Err(failure) if failure.state() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(true),
+        Err(failure)
+            if matches!(failure.state(), Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::LOCK_NOT_AVAILABLE)) =>
+        {
+            Ok(true)
+        }
         Err(failure) => Err(failure),
     }
 }
