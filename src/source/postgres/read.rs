@@ -90,7 +90,7 @@ async fn lock(keeper: &Session, source: &Postgres, relation: &Relation) -> Resul
     match keeper.run(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE")).await {
         Ok(()) => keeper.run("RELEASE lock").await.map_err(|e| failed(&e)),
         Err(failure) => {
-            keeper.run("ROLLBACK TO lock").await.map_err(|e| failed(&e))?;
+            keeper.run("ROLLBACK TO lock; RELEASE lock").await.map_err(|e| failed(&e))?;
             Err(failed(&failure))
         }
     }
