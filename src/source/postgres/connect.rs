@@ -1,5 +1,6 @@
 //! Connections: where to, as whom, and with which settings of the session.
 
+use super::conninfo::Conninfo;
 use super::errors::{self, Failure};
 use super::passfile::{self, Found};
 use super::tls::Tls;
@@ -88,8 +89,10 @@ pub struct Settings {
     config: Config,
     tls: Tls,
     purpose: Purpose,
+    /// The same for PostgreSQL's own programs.
+    pub(super) conninfo: Conninfo,
     /// How long a lock is waited for.
-    lock: Duration,
+    pub(super) lock: Duration,
     /// Where it is, without any secret.
     pub address: String,
     /// Name of the database.
@@ -162,7 +165,9 @@ impl Settings {
             set(&mut config, key, value)?;
         }
         let address = places.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
-        Ok(Self { config, tls, purpose, lock, address, database: database.clone(), note })
+        let kept = config.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
+        let conninfo = Conninfo::new(options, &source.folder, kept);
+        Ok(Self { config, tls, purpose, conninfo, lock, address, database: database.clone(), note })
     }
 
     /// The hosts and ports, for telling whether two sources are one place.

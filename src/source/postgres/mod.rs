@@ -4,11 +4,17 @@
 
 pub mod catalog;
 mod connect;
+mod conninfo;
+pub mod dump;
 mod errors;
 mod inventory;
+mod needs;
 mod passfile;
 mod read;
+pub mod schema;
 mod tls;
+pub mod toc;
+mod tools;
 mod uri;
 
 pub use connect::Session;
