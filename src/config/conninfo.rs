@@ -53,11 +53,11 @@ mod tests {
 
     #[test]
     fn pairs_are_read_as_libpq_reads_them() {
-        let pairs = |text| {
+        let pairs = |text: &str| {
             let pairs = key_values(text)?;
             Some(pairs.iter().map(|(key, value)| format!("{key}:{value}")).collect::<Vec<_>>().join(","))
         };
-        let read = |text| pairs(text).unwrap_or_default();
+        let read = |text: &str| pairs(text).unwrap_or_default();
         assert_eq!(read("host=h  port = 5 user=u"), "host:h,port:5,user:u");
         assert_eq!(read(r"password='a b\'c\\' dbname=''"), r"password:a b'c\,dbname:");
         assert_eq!(read(r"password=a\ b\'c"), "password:a b'c");

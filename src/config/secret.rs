@@ -122,9 +122,16 @@ const PLAIN: &[&str] = &[
     "keepalives_idle",
 ];
 
+/// Keys of PostgreSQL whose value may be one.
+const SECRET: &[&str] = &["password", "sslpassword", "options"];
+
 /// `uri` without password and secret parameters. What cannot be told apart with certainty is masked as a whole.
 pub fn mask_uri(uri: &str) -> String {
     if let Some(pairs) = conninfo::key_values(uri) {
+        // What is no option may be a piece of a password with a space in it.
+        if !pairs.iter().all(|(key, _)| is_plain(key) || SECRET.contains(&key.as_str())) {
+            return "***".into();
+        }
         let masked = pairs.iter().map(|(key, value)| match is_plain(key) {
             true => format!("{key}={}", conninfo::quote(value)),
             false => format!("{key}=***"),

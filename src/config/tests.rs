@@ -59,7 +59,7 @@ jobs:
         "2:11: timezone: unknown time zone 'Europe/Berln'; did you mean `Europe/Berlin`?",
         "4:22: compression.level: must be from 1 to 12",
         "6:32: sources.main.uri: must begin with mongodb:// or mongodb+srv://",
-        "7:19: sources.other.engine: 'sqlit' is none of mongodb, sqlite; did you mean `sqlite`?",
+        "7:19: sources.other.engine: 'sqlit' is none of mongodb, postgres, sqlite; did you mean `sqlite`?",
         "9:24: uploads[0].layout: must contain `{directory}`",
         "9:49: uploads[0].maxFileSize: is no size; write 100MiB, 5GB or a number of bytes",
         "12:5: modules.core.prioritty: unknown key; did you mean `priority`?",
@@ -160,7 +160,7 @@ fn what_is_not_there_yet_is_refused_by_name() {
         ("license: {graceDays: 3}", "`license.graceDays`"),
         ("tenancy: {discover: {source: a}}", "`tenancy.discover`"),
         ("compression: {algorithm: zstd}", "`zstd`"),
-        ("sources: {p: {engine: postgres}}", "`postgres`"),
+        ("sources: {p: {engine: postgres, uri: 'postgres://h/d', schema: 't_{tenant}'}}", "`{tenant}`"),
         ("sources: {m: {engine: mongodb, uri: 'mongodb://h', database: 'a_{tenant}'}}", "`{tenant}`"),
     ] {
         let found = mistakes(&with(text)).join("\n");
@@ -216,6 +216,10 @@ fn secrets_are_in_no_output() {
 fn masking_shows_no_password_whatever_the_uri_looks_like() {
     assert_eq!(mask_uri("mongodb://u:hunter2@h:1,i:2/db?replicaSet=r"), "mongodb://u:***@h:1,i:2/db?replicaSet=r");
     assert_eq!(mask_uri("mongodb+srv://h/db"), "mongodb+srv://h/db");
+    let verified = "sslmode=verify-full&sslrootcert=/ca";
+    let shown = mask_uri(&format!("postgres://u:hunter2@h:1,i/db?{verified}&password=hunter2"));
+    assert_eq!(shown, format!("postgres://u:***@h:1,i/db?{verified}&password=***"));
+    assert_eq!(mask_uri("host=h password=hunter2 dbname='a b'"), "host=h password=*** dbname='a b'");
     for uri in [
         "mongodb://u:hun@hunter2@h/",
         "mongodb://u:a/hunter2@h/",
@@ -229,6 +233,12 @@ fn masking_shows_no_password_whatever_the_uri_looks_like() {
         "",
         "hunter2 mongodb://u:p@h",
         "mongodb://u:@hunter2:x@h",
+        "host=h password='hunter\\2' sslpassword = hunter2",
+        "host=h options='-c a=hunter2'",
+        "host=h password=a hunter2=b",
+        "host=h password=a hunter=hunter2",
+        "host=h password=hunter2 user='open",
+        "host=h password=a://hunter2@b",
     ] {
         assert!(!mask_uri(uri).contains("hunter2"), "{uri} -> {}", mask_uri(uri));
     }
@@ -332,4 +342,56 @@ fn a_limit_that_is_none_is_told_at_its_place() {
         "4:51: sources.a.timeouts.idel: unknown key; did you mean `idle`?",
     ];
     similar(&mistakes(&text), &expected);
+}
+
+#[test]
+fn a_postgres_source_names_a_schema_and_finds_the_password_file() {
+    let of = |keys: &str, variables: &[(&str, &str)]| {
+        let text = with(&format!("sources: {{p: {{engine: postgres, uri: 'postgres://u@h/d'{keys}}}}}\n"));
+        match load_with(&text, variables).unwrap().sources.remove("p").unwrap().engine {
+            Engine::Postgres(postgres) => postgres,
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = of("", &[]);
+    assert_eq!((plain.schema.as_str(), plain.ddl, plain.passfile), ("public", Ddl::Dump, None));
+    assert!(plain.folder.is_absolute());
+    let said = of(", schema: t_acme, ddl: none, consistency: required", &[("HOME", "/home/b")]);
+    assert_eq!((said.schema.as_str(), said.ddl), ("t_acme", Ddl::None));
+    assert_eq!(said.consistency, Consistency::Required);
+    assert_eq!(said.passfile, Some(PathBuf::from("/home/b/.pgpass")));
+    let named = of("", &[("HOME", "/home/b"), ("PGPASSFILE", "/run/pass")]);
+    assert_eq!(named.passfile, Some(PathBuf::from("/run/pass")));
+}
+
+#[test]
+fn a_postgres_source_is_shown_as_it_loads_again() {
+    let text =
+        with("sources: {p: {engine: postgres, uri: \"host=h dbname='a b' user=u password=hunter2\", ddl: none}}\n");
+    let config = load_with(&text, &[]).unwrap();
+    let shown = show_yaml(&config).unwrap();
+    assert!(shown.contains("password=***") && !shown.contains("hunter2"), "{shown}");
+    assert_eq!(show(&load_with(&shown, &[]).unwrap()), show(&config));
+}
+
+#[test]
+fn mistakes_of_a_postgres_source_are_told_at_their_place() {
+    let of = |keys: &str| mistakes(&with(&format!("sources: {{p: {{engine: {keys}}}}}\n"))).join("\n");
+    for (keys, message) in [
+        ("postgres", "a postgres source needs `uri`"),
+        ("postgres, uri: 'mysql://u:hunter2@h'", "sources.p.uri: must begin with postgres:// or postgresql://"),
+        (
+            "postgres, uri: 'postgres://h/d', database: d",
+            "belongs to engine mongodb, not postgres; name the database in `uri`",
+        ),
+        ("postgres, uri: 'postgres://h/d', path: p", "belongs to engine sqlite, not postgres"),
+        ("postgres, uri: 'postgres://h/d', schema: ''", "sources.p.schema: is no name PostgreSQL allows"),
+        ("postgres, uri: 'postgres://h/d', schema: pg_catalog", "sources.p.schema: is no name PostgreSQL allows"),
+        ("postgres, uri: 'postgres://h/d', ddl: full", "'full' is none of dump, none"),
+        ("sqlite, path: p, schema: s", "belongs to engine postgres, not sqlite"),
+        ("mongodb, uri: 'mongodb://h', database: d, ddl: none", "belongs to engine postgres, not mongodb"),
+    ] {
+        let found = of(keys);
+        assert!(found.contains(message) && !found.contains("hunter2"), "{keys}: {found}");
+    }
 }

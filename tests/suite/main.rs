@@ -16,6 +16,7 @@ mod faults {
 }
 mod layers;
 mod mongodb_engine;
+mod postgres_engine;
 mod program;
 mod prune_model;
 mod support;

@@ -1,7 +1,7 @@
 //! What the server's catalog says of tables: what reading, restoring and checking them need to know.
 
-use super::connect::Session;
 use super::errors::{self, Failure};
+use super::session::Session;
 use crate::error::Result;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -189,7 +189,7 @@ FROM pg_catalog.pg_class c WHERE c.oid = $1";
 /// The tables that hold the rows of a partitioned one, which may be in other schemas.
 pub async fn leaves(session: &Session, table: u32) -> Result<Vec<Table>> {
     let sql = "
-SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text FROM pg_catalog.pg_partition_tree($1) l
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text FROM pg_catalog.pg_partition_tree($1::oid) l
 JOIN pg_catalog.pg_class c ON c.oid = l.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE l.isleaf AND c.relkind <> 'p' ORDER BY n.nspname, c.relname";
     Ok(of_table(session, sql, table, "partitions").await?.iter().map(table_of).collect())

@@ -1,53 +1,17 @@
-//! Connections: where to, as whom, and with which settings of the session.
+//! Connections: where to, as whom, and how it is kept from others.
 
 use super::conninfo::Conninfo;
-use super::errors::{self, Failure};
+use super::errors::Failure;
 use super::passfile::{self, Found};
 use super::tls::Tls;
 use super::uri::{self, Options};
-use crate::config;
+use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
-use crate::source::waiting::Patience;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::config::{ChannelBinding, LoadBalanceHosts, TargetSessionAttrs};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row};
-
-/// Oldest server that is supported, as `server_version_num`.
-const OLDEST: u32 = 120_000;
-
-/// What each session is set to, and the oldest server that knows the setting. What a role, a database or a file of the
-/// server says otherwise would change what values look like, which rows are seen, or end the session midway.
-const PINNED: &[(&str, &str, u32)] = &[
-    ("client_encoding", "UTF8", 0),
-    ("DateStyle", "ISO, MDY", 0),
-    ("IntervalStyle", "postgres", 0),
-    ("extra_float_digits", "3", 0),
-    ("bytea_output", "hex", 0),
-    // Moments name their offset anyway; in one zone equal moments are equal text, which digests compare.
-    ("TimeZone", "UTC", 0),
-    ("xmloption", "content", 0),
-    ("standard_conforming_strings", "on", 0),
-    ("array_nulls", "on", 0),
-    ("transform_null_equals", "off", 0),
-    ("search_path", "", 0),
-    // A policy that hides rows is an error then, and no smaller backup.
-    ("row_security", "off", 0),
-    ("synchronize_seqscans", "off", 0),
-    ("default_transaction_isolation", "read committed", 0),
-    ("default_transaction_deferrable", "off", 0),
-    ("client_min_messages", "warning", 0),
-    ("statement_timeout", "0", 0),
-    ("idle_in_transaction_session_timeout", "0", 0),
-    ("idle_session_timeout", "0", 140_000),
-    ("transaction_timeout", "0", 170_000),
-];
-
-/// Ends a query whose client is gone; a server whose system cannot tell refuses the setting.
-const GONE: &str = "SET client_connection_check_interval = '2s'";
+use tokio_postgres::{Client, Config, NoTls};
 
 /// Options of libpq that ask for what is not done here.
 const UNSUPPORTED: &[&str] = &[
@@ -88,11 +52,12 @@ pub enum Purpose {
 pub struct Settings {
     config: Config,
     tls: Tls,
-    purpose: Purpose,
     /// The same for PostgreSQL's own programs.
-    pub(super) conninfo: Conninfo,
-    /// How long a lock is waited for.
-    pub(super) lock: Duration,
+    pub conninfo: Conninfo,
+    /// What sessions are opened for.
+    pub purpose: Purpose,
+    /// How long a host, and another session's lock, is waited for.
+    pub limit: Duration,
     /// Where it is, without any secret.
     pub address: String,
     /// Name of the database.
@@ -109,11 +74,11 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// Reads what the configuration says of the source `name`.
+    /// Reads what the configuration says of the source `name`; `limit` is that of reaching it, where one is configured.
     ///
     /// # Errors
     /// [`Kind::Config`] when it cannot be used.
-    pub fn of(name: &str, source: &config::Postgres, purpose: Purpose, limit: Duration) -> Result<Self> {
+    pub fn of(name: &str, source: &config::Postgres, purpose: Purpose, limit: Option<Duration>) -> Result<Self> {
         let made = uri::options(source.uri.reveal()).map_err(ToOwned::to_owned);
         let made = made.and_then(|options| Self::from_options(&options, source, purpose, limit));
         made.map_err(|why| {
@@ -127,7 +92,7 @@ impl Settings {
         options: &Options,
         source: &config::Postgres,
         purpose: Purpose,
-        lock: Duration,
+        limit: Option<Duration>,
     ) -> Result<Self, String> {
         let needed = |key: &str, what: &str| {
             options.get(key).filter(|value| !value.is_empty()).ok_or_else(|| format!("it names no {what}"))
@@ -139,8 +104,11 @@ impl Settings {
         if ports.len() > 1 && ports.len() != hosts.len() {
             return Err("it names neither one port nor one for each host".into());
         }
+        let seconds = options.get("connect_timeout").map(|seconds| number("connect_timeout", seconds)).transpose()?;
+        let said = seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let limit = limit.or(said).unwrap_or(Timeouts::CONNECT);
         let mut config = Config::new();
-        config.user(user).dbname(database).application_name("backup").connect_timeout(lock);
+        config.user(user).dbname(database).application_name("backup").connect_timeout(limit);
         let mut places = Vec::new();
         for (index, host) in hosts.iter().enumerate() {
             let port = ports.get(index).or(ports.first()).filter(|port| !port.is_empty()).unwrap_or(&"5432");
@@ -167,7 +135,7 @@ impl Settings {
         let address = places.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
         let kept = config.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
         let conninfo = Conninfo::new(options, &source.folder, kept);
-        Ok(Self { config, tls, purpose, conninfo, lock, address, database: database.clone(), note })
+        Ok(Self { config, tls, conninfo, purpose, limit, address, database: database.clone(), note })
     }
 
     /// The hosts and ports, for telling whether two sources are one place.
@@ -176,7 +144,7 @@ impl Settings {
     }
 
     /// Opens a connection. What it does in the background ends with the runtime, or with the client.
-    async fn connect(&self) -> Result<Client, Failure> {
+    pub async fn connect(&self) -> Result<Client, Failure> {
         Ok(match self.tls.connector.clone() {
             Some(connector) => {
                 let (client, connection) = self.config.connect(connector).await?;
@@ -190,40 +158,13 @@ impl Settings {
             }
         })
     }
-
-    /// Opens a session: a connection whose settings are pinned.
-    ///
-    /// # Errors
-    /// When the server cannot be reached, refuses, or is too old. `doing` says what for.
-    pub async fn session(&self, patience: &Arc<Patience>, doing: &str) -> Result<Session> {
-        let failed = |failure: &Failure| errors::connect(failure, doing, self.note.as_deref());
-        let client = self.connect().await.map_err(|e| failed(&e))?;
-        let version = server_version(&client).await.map_err(|e| failed(&e))?;
-        if version < OLDEST {
-            let (major, minor) = (version / 10_000, version % 10_000);
-            let what = format!(
-                "the server is PostgreSQL {major}.{minor}, older than 12, which is the oldest that is supported"
-            );
-            return Err(Error::new(Kind::Connect, doing).cause(what).hint("upgrade the server"));
-        }
-        let read_only = if self.purpose == Purpose::Read { "on" } else { "off" };
-        let lock = self.lock.as_millis().to_string();
-        let ours = [("default_transaction_read_only", read_only, 0), ("lock_timeout", lock.as_str(), 0)];
-        let pinned = PINNED.iter().copied().chain(ours).filter(|(.., since)| *since <= version);
-        let sql: String = pinned.map(|(name, value, _)| format!("SET {name} = '{value}';")).collect();
-        client.batch_execute(&sql).await.map_err(|e| failed(&e.into()))?;
-        if version >= 140_000 {
-            let _ = client.batch_execute(GONE).await;
-        }
-        Ok(Session { client, version, patience: Arc::clone(patience) })
-    }
 }
 
 /// Sets the option of a connection, where it is none of those that are read elsewhere.
 fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
     let wrong = |known: &str| format!("`{key}` is none of {known}");
     match key {
-        "user" | "dbname" | "host" | "port" | "password" | "passfile" | "application_name" => {}
+        "user" | "dbname" | "host" | "port" | "password" | "passfile" | "connect_timeout" | "application_name" => {}
         "sslmode" | "sslrootcert" | "sslcert" | "sslkey" => {}
         "hostaddr" => {
             for address in value.split(',') {
@@ -232,13 +173,6 @@ fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
         }
         "options" => {
             config.options(value);
-        }
-        "connect_timeout" => {
-            // `timeouts.connect` is the limit of the whole; this one is a host's.
-            match number("connect_timeout", value)? {
-                0 => {}
-                seconds => _ = config.connect_timeout(Duration::from_secs(seconds)),
-            }
         }
         "keepalives" => _ = config.keepalives(value != "0"),
         "keepalives_idle" => _ = config.keepalives_idle(Duration::from_secs(number(key, value)?)),
@@ -304,47 +238,4 @@ fn kept_password(
         }
     }
     None
-}
-
-async fn server_version(client: &Client) -> Result<u32, Failure> {
-    let messages = client.simple_query("SHOW server_version_num").await?;
-    let row = messages.iter().find_map(|message| match message {
-        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    Ok(row.and_then(|version| version.parse().ok()).unwrap_or(0))
-}
-
-/// A connection whose settings are pinned.
-#[derive(Debug)]
-pub struct Session {
-    /// The driver's.
-    pub client: Client,
-    /// As `server_version_num`: 150014 is 15.14.
-    pub version: u32,
-    /// How long it is waited for.
-    pub patience: Arc<Patience>,
-}
-
-impl Session {
-    /// Rows of something that a healthy server answers soon.
-    ///
-    /// # Errors
-    /// When it does not, or refuses.
-    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
-        self.patience.answer(async { Ok(self.client.query(sql, parameters).await?) }).await
-    }
-
-    /// Runs statements that a healthy server runs soon.
-    ///
-    /// # Errors
-    /// As [`Session::query`].
-    pub async fn run(&self, sql: &str) -> Result<(), Failure> {
-        self.patience.answer(async { Ok(self.client.batch_execute(sql).await?) }).await
-    }
-}
-
-/// A name as SQL writes it.
-pub fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

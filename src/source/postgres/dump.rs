@@ -10,12 +10,12 @@
 //! not made: that is for its administrator.
 
 use super::Postgres;
-use super::connect::Session;
 use super::conninfo::Conninfo;
 use super::errors::Failure;
 use super::needs::{self, Scope};
 use super::schema::Section;
 pub use super::schema::{Definition, Extension, Schema, SequenceValue};
+use super::session::Session;
 use super::toc::{self, ObjectId, PG_CLASS, Part, Selected, TocEntry};
 use super::tools::{PasswordFile, Tools, run};
 use crate::error::{Error, Kind, Result};
@@ -42,7 +42,7 @@ impl Postgres {
         let dump = Dump {
             tools: Tools::find(session.version / 10_000)?,
             conninfo: self.settings.conninfo.clone(),
-            lock: self.settings.lock,
+            lock: self.settings.limit,
             snapshot: snapshot.to_owned(),
             cancel: self.cancel.child(),
         };

@@ -1,7 +1,7 @@
 //! What a schema holds: every relation with its kind, and which of them are collections.
 
-use super::connect::{Session, quote};
 use super::errors::{self, Failure};
+use super::session::{Session, quote};
 use crate::error::{Error, Kind, Result};
 use crate::source::{Inventory, Item, ItemKind};
 use tokio_postgres::error::SqlState;

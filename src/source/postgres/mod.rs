@@ -12,24 +12,25 @@ mod needs;
 mod passfile;
 mod read;
 pub mod schema;
+mod session;
 mod tls;
 pub mod toc;
 mod tools;
 mod uri;
 
-pub use connect::Session;
 pub use inventory::{Relation, RelationKind};
+pub use session::Session;
 
 use super::{Inventory, Level, Orphans, Server, Source, View, Wanted};
 use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use crate::source::waiting::{Patience, in_time, or_cancelled};
-use connect::{Purpose, Settings, quote};
+use connect::{Purpose, Settings};
 use errors::Failure;
+use session::quote;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// A connected PostgreSQL database.
@@ -43,8 +44,6 @@ pub struct Postgres {
     /// Whether definitions are stored too.
     ddl: config::Ddl,
     cancel: Cancel,
-    /// How long reaching the server, and a lock of another session, is waited for.
-    limit: Duration,
     patience: Arc<Patience>,
 }
 
@@ -74,8 +73,7 @@ impl Postgres {
         timeouts: Timeouts,
         cancel: Cancel,
     ) -> Result<Self> {
-        let limit = timeouts.connect.unwrap_or(Timeouts::CONNECT);
-        let settings = Settings::of(name, source, purpose, limit)?;
+        let settings = Settings::of(name, source, purpose, timeouts.connect)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("postgres")
@@ -86,7 +84,7 @@ impl Postgres {
         let server =
             Server { version: String::new(), address: settings.address.clone(), database: settings.database.clone() };
         let (name, schema, ddl) = (name.to_owned(), source.schema.clone(), source.ddl);
-        let mut postgres = Self { name, runtime, settings, server, schema, ddl, cancel, limit, patience };
+        let mut postgres = Self { name, runtime, settings, server, schema, ddl, cancel, patience };
         postgres.server.version = postgres.session().and_then(|session| {
             postgres.block(async {
                 let asked = session.query("SELECT pg_catalog.current_setting('server_version')", &[]).await;
@@ -108,8 +106,10 @@ impl Postgres {
     async fn open_session(&self) -> Result<Session> {
         let doing = self.doing();
         let late = |failure: Failure| errors::connect(&failure, &doing, None);
-        let opened = async { Ok(self.settings.session(&self.patience, &doing).await) };
-        in_time(&self.name, self.limit, opened).await.map_err(late)?
+        let opened = async { Ok(Session::open(&self.settings, &self.patience, &doing).await) };
+        // A host that says nothing must leave time for the next.
+        let limit = self.settings.limit * u32::try_from(self.settings.places().count()).unwrap_or(1);
+        in_time(&self.name, limit, opened).await.map_err(late)?
     }
 
     /// Runs a future of the driver to its end, unless the run is cancelled first.
@@ -175,7 +175,7 @@ impl Postgres {
 
 /// Whether two sources share a server, database and schema.
 pub fn same_place(one: &config::Postgres, other: &config::Postgres) -> bool {
-    let settings = |source| Settings::of("", source, Purpose::Read, Timeouts::CONNECT);
+    let settings = |source| Settings::of("", source, Purpose::Read, None);
     let (Ok(settings), Ok(others)) = (settings(one), settings(other)) else { return false };
     one.schema == other.schema
         && settings.database == others.database

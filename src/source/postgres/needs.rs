@@ -1,9 +1,9 @@
 //! What the server's catalog says of definitions that pg_dump's list does not: whose part each is, and what they need that
 //! the dump does not hold.
 
-use super::connect::{Session, quote};
 use super::errors;
 use super::schema::{Extension, SequenceValue};
+use super::session::{Session, quote};
 use super::toc::{ObjectId, Part, TocEntry};
 use crate::error::Result;
 use std::collections::{BTreeMap, BTreeSet};

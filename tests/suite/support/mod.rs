@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod mongod;
+pub mod postgres;
 pub mod proxy;
 #[cfg(target_arch = "x86_64")]
 pub mod tracer;
