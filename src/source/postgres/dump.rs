@@ -76,13 +76,13 @@ async fn complete(schema: &mut Schema, session: &Session, selected: &Selected, s
         schema.warnings.push(format!("needs {object}, whose schema is not backed up with it"));
     }
     for key in &selected.outside {
-        schema
-            .warnings
-            .push(format!("foreign key {} is left out: it points at a table that is not selected", key.rest));
+        schema.warnings.push(format!("foreign key {} is left out: it points at what is not selected", key.name()));
     }
     let rows_elsewhere = |e: &&TocEntry| e.kind == "TABLE" && e.class == PG_CLASS && !scope.relations.contains(&e.oid);
     for table in entries.iter().filter(rows_elsewhere) {
-        schema.warnings.push(format!("table {} is defined without its rows: something selected needs it", table.rest));
+        schema
+            .warnings
+            .push(format!("table {} is defined without its rows: something selected needs it", table.name()));
     }
     Ok(())
 }
@@ -106,6 +106,8 @@ impl Dump {
     ) -> Result<(Schema, Selected)> {
         let dump = self.dump(schemas)?;
         let mut entries = toc::parse(&self.list(&dump, &["--verbose"])?)?;
+        // Every database has the schema, and may be another user's who alone may comment on it.
+        entries.retain(|entry| entry.kind != "COMMENT" || !entry.rest.starts_with("- SCHEMA public "));
         for entry in &mut entries {
             entry.part = parts.get(&entry.object()).copied();
         }
@@ -186,7 +188,8 @@ fn explained(error: Error) -> Error {
             "pg_dump locks every table of the schema: grant SELECT on all of them (or the role pg_read_all_data), or back up the data alone with `ddl: none`",
         );
     }
-    if said.contains("lock timeout") {
+    // It waits for locks under a limit for statements.
+    if said.contains("statement timeout") && said.contains("LOCK TABLE") {
         return error.hint(
             "another session holds a lock on it, as a migration (ALTER TABLE) does: run when it is done, or raise `timeouts.connect`",
         );

@@ -91,7 +91,7 @@ pub async fn populated(session: &Session, entries: &[TocEntry]) -> Result<BTreeS
 /// and its checks need what it needs.
 const WALK: &str = "
 WITH RECURSIVE walk (class, oid) AS (
-  SELECT * FROM pg_catalog.unnest($1::oid[], $2::oid[])
+  SELECT * FROM ROWS FROM (pg_catalog.unnest($1::oid[]), pg_catalog.unnest($2::oid[])) start
   UNION SELECT next.class, next.oid FROM walk CROSS JOIN LATERAL (
     SELECT d.refclassid AS class, d.refobjid AS oid FROM pg_catalog.pg_depend d
     WHERE d.classid = walk.class AND d.objid = walk.oid AND d.deptype <> 'e'

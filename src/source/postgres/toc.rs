@@ -52,6 +52,11 @@ impl TocEntry {
     pub fn object(&self) -> ObjectId {
         (self.class, self.oid)
     }
+
+    /// Schema and names, for people.
+    pub fn name(&self) -> &str {
+        self.rest.rsplit_once(' ').map_or(&self.rest, |(name, _owner)| name)
+    }
 }
 
 /// What pg_dump calls its entries, as far as they are of several words or begin like one that is.
@@ -275,6 +280,8 @@ mod tests {
 ;\tdepends on: 224 217
 3240; 2606 16413 FK CONSTRAINT public orders orders_user_id_fkey postgres
 ;\tdepends on: 217 218
+3464; 3256 16440 POLICY public orders own postgres
+;\tdepends on: 218 217
 ";
 
     fn chosen(wanted: &[u32]) -> (Vec<u32>, Vec<u32>) {

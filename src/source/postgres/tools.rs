@@ -4,9 +4,10 @@
 use crate::config::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -93,6 +94,8 @@ impl PasswordFile {
     pub fn new(password: &str) -> Result<Self> {
         let failed = |e: std::io::Error| Error::new(Kind::Io, "cannot write a temporary file for pg_dump").cause(e);
         let mut file = tempfile::tempfile_in("/dev/shm").or_else(|_| tempfile::tempfile()).map_err(failed)?;
+        // As libpq asks for; it is anyone's by default, though without a name nobody else's yet.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
         file.write_all(format!("*:*:*:*:{escaped}\n").as_bytes()).map_err(failed)?;
         Ok(Self(file))
@@ -151,4 +154,40 @@ fn all(pipe: Option<impl Read>) -> Vec<u8> {
     // A pipe that breaks ends what was said.
     let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_fails_is_told_with_what_it_said_last() {
+        let script = "cat; echo one >&2; echo two >&2; exit 3";
+        let error = run(command(Path::new("sh")).args(["-c", script]), b"input", &Cancel::default()).unwrap_err();
+        assert_eq!(error.message, "sh failed (exit status: 3)");
+        assert_eq!(error.causes, ["one; two"]);
+        assert_eq!(run(&mut command(Path::new("cat")), b"input", &Cancel::default()).unwrap(), b"input");
+    }
+
+    #[test]
+    fn a_program_does_not_outlive_a_signal() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cancel, pid) = (Cancel::default(), folder.path().join("pid"));
+        let mut sleeper = command(Path::new("sh"));
+        // Waits for ever, in the shell itself: nobody writes into the pipe.
+        sleeper
+            .args(["-c", "mkfifo \"$0.pipe\"; echo $$ > \"$0.new\"; mv \"$0.new\" \"$0\"; read -r x < \"$0.pipe\""])
+            .arg(&pid);
+        let error = std::thread::scope(|scope| {
+            let running = scope.spawn(|| run(&mut sleeper, &[], &cancel));
+            while !pid.exists() && !running.is_finished() {
+                std::thread::sleep(POLL);
+            }
+            cancel.signal(15);
+            running.join().unwrap().unwrap_err()
+        });
+        assert_eq!(error.kind, Kind::Signal(15));
+        let pid = std::fs::read_to_string(&pid).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists());
+    }
 }
