@@ -1,6 +1,7 @@
 //! The PostgreSQL engine against real servers; the oracle is psql.
 
 mod connecting;
+mod definitions;
 mod inventory;
 mod reading;
 

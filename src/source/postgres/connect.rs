@@ -1,5 +1,6 @@
 //! Connections: where to, as whom, and how it is kept from others.
 
+use super::conninfo::Conninfo;
 use super::errors::Failure;
 use super::passfile::{self, Found};
 use super::tls::Tls;
@@ -52,6 +53,8 @@ pub enum Purpose {
 pub struct Settings {
     config: Config,
     tls: Tls,
+    /// The same for PostgreSQL's own programs.
+    pub conninfo: Conninfo,
     /// What sessions are opened for.
     pub purpose: Purpose,
     /// How long a host, and another session's lock, is waited for.
@@ -131,7 +134,9 @@ impl Settings {
             set(&mut config, key, value)?;
         }
         let address = places.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
-        Ok(Self { config, tls, purpose, limit, address, database: database.clone(), note })
+        let kept = config.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
+        let conninfo = Conninfo::new(options, &source.folder, kept);
+        Ok(Self { config, tls, conninfo, purpose, limit, address, database: database.clone(), note })
     }
 
     /// The hosts and ports, for telling whether two sources are one place.

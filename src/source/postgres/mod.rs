@@ -5,14 +5,20 @@
 pub mod catalog;
 mod connect;
 mod copy;
+mod conninfo;
+pub mod dump;
 mod errors;
 mod inventory;
+mod needs;
 mod passfile;
 mod read;
 mod reader;
+pub mod schema;
 mod session;
 mod tap;
 mod tls;
+pub mod toc;
+mod tools;
 mod uri;
 
 pub use copy::digest_rows;
