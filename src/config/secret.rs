@@ -173,5 +173,6 @@ fn is_plain(key: &str) -> bool {
 
 /// Whether masking takes something away.
 pub(super) fn holds_secret(uri: &str) -> bool {
-    mask_uri(uri) != uri
+    let masked = mask_uri(uri);
+    masked != uri && masked.contains("***")
 }

@@ -220,6 +220,8 @@ fn masking_shows_no_password_whatever_the_uri_looks_like() {
     let shown = mask_uri(&format!("postgres://u:hunter2@h:1,i/db?{verified}&password=hunter2"));
     assert_eq!(shown, format!("postgres://u:***@h:1,i/db?{verified}&password=***"));
     assert_eq!(mask_uri("host=h password=hunter2 dbname='a b'"), "host=h password=*** dbname='a b'");
+    // A space that should have been quoted: what follows is a piece of the password.
+    assert_eq!(mask_uri("host=h password=correct horse=battery"), "***");
     for uri in [
         "mongodb://u:hun@hunter2@h/",
         "mongodb://u:a/hunter2@h/",
@@ -372,6 +374,14 @@ fn a_postgres_source_is_shown_as_it_loads_again() {
     let shown = show_yaml(&config).unwrap();
     assert!(shown.contains("password=***") && !shown.contains("hunter2"), "{shown}");
     assert_eq!(show(&load_with(&shown, &[]).unwrap()), show(&config));
+}
+
+#[test]
+fn a_string_of_keys_and_values_is_a_secret_only_with_a_password() {
+    for (uri, warnings) in [("host = h  user=u dbname=d", 0), ("host=h user=u dbname=d password=hunter2", 1)] {
+        let text = with(&format!("sources: {{p: {{engine: postgres, uri: '{uri}'}}}}\n"));
+        assert_eq!(load_with(&text, &[]).unwrap().warnings.len(), warnings, "{uri}");
+    }
 }
 
 #[test]
