@@ -192,6 +192,15 @@ pub trait View: Sync {
         wanted.iter().map(|w| vec![w.clone()]).collect()
     }
 
+    /// Stores what belongs to all of `wanted` together: the definitions of a schema, where an engine keeps them apart
+    /// from the rows. Called once an archive, before its units; returns what the operator should know.
+    ///
+    /// # Errors
+    /// When it cannot be had: then nothing of the archive can be restored.
+    fn describe(&self, _wanted: &[Wanted], _output: &dyn Output) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Reads the collections of one unit into `output`.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 pub fn recovery_text(engine: &str, directory: &str) -> String {
     let body = match engine {
         "mongodb" => MONGODB,
+        "postgres" => POSTGRES,
         "sqlite" => SQLITE,
         _ => FILES,
     };
@@ -46,6 +47,30 @@ const SQLITE: &str = "\
 
      sqlite3 DATABASE/*.db '.tables'
      sqlite3 live.db \"ATTACH 'DATABASE/NAME.db' AS b; INSERT INTO t SELECT * FROM b.t\"
+
+";
+
+const POSTGRES: &str = "\
+2. Large tables are stored in parts. Join them:
+
+     for first in DATABASE/data/*%part-00001.copy; do
+       [ -e \"$first\" ] || continue
+       stem=\"${first%\\%part-00001.copy}\"
+       cat \"$stem\"%part-*.copy > \"$stem.copy\" && rm -- \"$stem\"%part-*.copy
+     done
+
+3. Load it into an empty database: definitions, rows, then indexes, keys, triggers and the values of sequences. An archive of
+   rows alone (`ddl: none`) has no .sql files; its tables must be there.
+
+     createdb TARGET
+     psql -X -v ON_ERROR_STOP=1 -d TARGET -f DATABASE/pre-data.sql
+     for file in DATABASE/data/*.copy; do
+       name=$(basename \"$file\" .copy)
+       psql -X -v ON_ERROR_STOP=1 -d TARGET -c \"\\copy $name FROM '$file'\"
+     done
+     psql -X -v ON_ERROR_STOP=1 -d TARGET -f DATABASE/post-data.sql
+
+   Tables with generated columns take a list of the others: \\copy public.t (a, b) FROM 'DATABASE/data/public.t.copy'.
 
 ";
 

@@ -7,7 +7,7 @@ use super::errors::{self, Failure};
 use super::inventory::{self, Relation, RelationKind};
 use super::reader::Reader;
 use super::session::{Session, quote};
-use crate::config::{Consistency, IdType, Relationship};
+use crate::config::{Consistency, Ddl, IdType, Relationship};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Records;
 use crate::source::{
@@ -22,8 +22,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// A view of a schema. The keeper's transaction holds locks and snapshot until the view is closed.
 pub struct PgView<'a> {
     source: &'a Postgres,
-    /// Held, not asked: what it has locked stays locked.
-    _keeper: Session,
+    /// What it has locked stays locked.
+    keeper: Session,
     snapshot: Option<String>,
     stamp: ConsistencyStamp,
     relations: BTreeMap<String, Relation>,
@@ -60,12 +60,12 @@ pub fn open_view<'a>(
     let stamp = ConsistencyStamp { level: Level::Collection, at: chrono::Utc::now(), reason: None };
     let relations = relations.into_iter().map(|relation| (relation.name.clone(), relation)).collect();
     let (readers, wanted) = (Mutex::default(), wanted.iter().map(|wanted| wanted.name.clone()).collect());
-    let mut view = PgView { source, _keeper: keeper, snapshot: None, stamp, relations, wanted, locked_out, readers };
+    let mut view = PgView { source, keeper, snapshot: None, stamp, relations, wanted, locked_out, readers };
     if at_most == Level::Collection {
         view.stamp.reason = Some("its snapshot was lost".into());
         return Ok(Box::new(view));
     }
-    match source.block(export(&view._keeper)) {
+    match source.block(export(&view.keeper)) {
         Ok(snapshot) => {
             view.snapshot = Some(snapshot);
             view.stamp.level = Level::Snapshot;
@@ -105,6 +105,27 @@ async fn export(keeper: &Session) -> Result<String> {
 impl View for PgView<'_> {
     fn consistency(&self) -> ConsistencyStamp {
         self.stamp.clone()
+    }
+
+    fn describe(&self, wanted: &[Wanted], output: &dyn Output) -> Result<Vec<String>> {
+        if self.source.ddl() == Ddl::None {
+            return Ok(vec!["no definitions are stored (`ddl: none`): a restore needs the tables to be there".into()]);
+        }
+        let none = || {
+            Error::new(Kind::Source, "the definitions cannot be had at one moment with the rows")
+                .hint("read the primary, or store the rows alone with `ddl: none`")
+        };
+        let snapshot = self.snapshot.as_deref().ok_or_else(none)?;
+        let oids = wanted.iter().filter_map(|wanted| Some(self.relations.get(&wanted.name)?.oid)).collect();
+        let schema = self.source.definitions(&self.keeper, snapshot, &oids)?;
+        let json = serde_json::to_vec(&schema)
+            .map_err(|e| Error::new(Kind::Internal, "the definitions cannot be written").cause(e))?;
+        let database = &self.source.server.database;
+        let document = |stem, suffix, body: &[u8]| output.document(&EntryName::new(database, stem, suffix), body);
+        document("pre-data", ".sql", schema.pre_data().as_bytes())?;
+        document("post-data", ".sql", schema.post_data().as_bytes())?;
+        document("schema", ".json", &json)?;
+        Ok(schema.warnings)
     }
 
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
