@@ -149,11 +149,9 @@ fn whoever_waits_for_a_lock_says_for_whom_and_a_signal_ends_the_wait() {
 fn a_second_signal_ends_a_run_that_cannot_end_in_order() {
     let (app, _proxy, _) = behind(Mongod::standalone(), 1, "idle: 10m");
     app.run(&["create"]).expect(0);
-    let archive = app.backup(&app.ids()[0]).join("claims/hrms.tar.gz");
-    // A file that nobody ever writes to: opening it does not return, as with a disk that hangs.
-    std::fs::remove_file(&archive).unwrap();
-    assert!(Command::new("mkfifo").arg(&archive).status().unwrap().success());
-    let mut child = app.spawn(&["verify", "latest"]);
+    // A key that nobody ever writes: opening the pipe does not return, as with a disk that hangs.
+    assert!(Command::new("mkfifo").arg(app.path("key")).status().unwrap().success());
+    let mut child = app.spawn(&["verify", "--all", "--identity", "key"]);
     until("waiting for the file", || {
         std::fs::read_to_string(format!("/proc/{}/wchan", child.id()))
             .is_ok_and(|at| at.contains("fifo") || at.contains("pipe"))
