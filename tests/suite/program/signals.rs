@@ -5,6 +5,7 @@ use super::stalls::{behind, soon};
 use crate::support::app::{App, ended};
 use crate::support::mongod::{Kind, Mongod, until};
 use mongodb::bson::{Document, doc};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -99,6 +100,12 @@ fn a_signal_while_a_restore_stages_changes_nothing_and_leaves_nothing() {
     }
     proxy.release();
     soon(child).expect(143);
+    // Where the server took longer than the write is waited for, it is left in staging, and the journal knows.
+    let (staged, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        picture(server, &name).into_iter().partition(|(collection, _)| collection.starts_with("backup-restore"));
+    assert!(rest == before);
+    assert_eq!(names_in(&app, "backups/journal").is_empty(), staged.is_empty(), "{:?}", staged.keys());
+    app.run(&arguments).expect(0);
     assert!(picture(server, &name) == before);
     assert_eq!(names_in(&app, "backups/journal"), Vec::<String>::new());
 }
