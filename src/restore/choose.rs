@@ -137,6 +137,8 @@ fn latest(
     // does not hide the others; a module that was disabled since is not dug up again.
     let mut wanted: BTreeSet<String> = options.modules.iter().cloned().collect();
     let mut complete_run_seen = false;
+    // What is whole in a backup in which a verification found damage to the same module: better than nothing.
+    let mut damaged: BTreeMap<String, Piece> = BTreeMap::new();
     // Modules that were taken from a run of both halves (or of the half asked for): older backups have no more of them.
     let mut whole: BTreeMap<String, String> = BTreeMap::new();
     for entry in entries {
@@ -147,10 +149,10 @@ fn latest(
             wanted = enabled;
         }
         complete_run_seen |= !narrowed;
-        let mut failed_here = BTreeSet::new();
+        let mut failed_here: BTreeMap<String, bool> = BTreeMap::new();
         for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
             if no_good(entry, component).is_some() {
-                failed_here.insert(title(component));
+                *failed_here.entry(title(component)).or_default() |= component.status == ComponentStatus::Failed;
             }
         }
         for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
@@ -163,7 +165,10 @@ fn latest(
             {
                 continue;
             }
-            if failed_here.contains(&title(component)) {
+            if let Some(was_never_whole) = failed_here.get(&title(component)) {
+                if !was_never_whole && let Some(piece) = piece(options, repository, &manifest, component)? {
+                    damaged.entry(key.clone()).or_insert(piece);
+                }
                 if let Some(reason) = no_good(entry, component) {
                     let line = format!("{}: {} {reason}", manifest.id, title(component));
                     waiting.entry(key).or_default().push(line);
@@ -185,6 +190,16 @@ fn latest(
         if waiting.is_empty() && all_settled && (complete_run_seen || !options.modules.is_empty()) {
             break;
         }
+    }
+    // Of what nobody has a good copy the damaged one is tried: what is restored is proven first, and collections that
+    // the damage did not strike come back.
+    damaged.retain(|key, _| !settled.contains_key(key));
+    for (key, piece) in damaged {
+        settled.insert(key, piece.backup.clone());
+        choice.pieces.push(piece);
+    }
+    if let (true, Some(piece)) = (choice.id.is_empty(), choice.pieces.first()) {
+        choice.id.clone_from(&piece.backup);
     }
     for unreadable in &catalog.unreadable {
         choice.warnings.push(format!("{} cannot be read and was passed over: {}", unreadable.path, unreadable.reason));

@@ -104,7 +104,8 @@ fn create_indexes(server: &MongoDb, name: &str, shown: &str, indexes: Vec<Docume
         return Ok(());
     }
     let command = doc! {"createIndexes": name, "indexes": wanted};
-    server.block(async {
+    // Given up while it is on its way, it could arrive behind the drop of its collection, and make that anew.
+    server.to_the_end(async {
         server.long_command(command).await.map_err(|e| errors::collection(&e, "build the indexes of", shown))
     })?;
     Ok(())

@@ -143,12 +143,16 @@ impl Model {
 
     /// The newest backup that a restore of a module's newest data would read.
     pub fn latest(&self, scope: &Scope, module: &str) -> Option<BackupId> {
-        let offers = |made: &&Made| {
-            let own = (0..PARTS.len()).filter(|part| PARTS[*part].module == Some(module)).map(|part| made.known(part));
-            let own: Vec<_> = own.flatten().filter(|status| *status != Absent).collect();
-            made.known(3) == Some(Complete) || (!own.is_empty() && !own.contains(&Failed))
+        let offers = |state: fn(&Made, usize) -> Option<ComponentStatus>| {
+            move |made: &&Made| {
+                let own = (0..PARTS.len()).filter(|part| PARTS[*part].module == Some(module)).map(|p| state(made, p));
+                let own: Vec<_> = own.flatten().filter(|status| *status != Absent).collect();
+                state(made, 3) == Some(Complete) || (!own.is_empty() && !own.contains(&Failed))
+            }
         };
-        self.of(scope).find(offers).map(|made| made.id.clone())
+        // A damaged copy is better than none.
+        let good = self.of(scope).find(offers(Made::known));
+        good.or_else(|| self.of(scope).find(offers(|made, part| made.parts[part]))).map(|made| made.id.clone())
     }
 }
 
