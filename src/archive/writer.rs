@@ -302,6 +302,10 @@ impl UnitOutput<'_> {
 }
 
 impl Output for UnitOutput<'_> {
+    fn path(&self, name: &EntryName) -> String {
+        entry_path(name)
+    }
+
     fn is_sealed(&self) -> bool {
         self.writer.is_sealed
     }

@@ -146,18 +146,7 @@ impl<'a> Run<'a> {
         let text = source::recovery_text(&planned.engine, &server.database);
         let writer = self.begin(planned, &relative, &cancel, &text)?;
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
-        let described = {
-            let output = writer.unit();
-            view.describe(&wanted, &output).and_then(|warnings| output.commit().map(|()| warnings))
-        };
-        let (described, results) = match described {
-            Ok(warnings) => {
-                (warnings, self.read_units(planned, view.as_ref(), &writer, &cancel, view.units(&wanted)))
-            }
-            Err(error) => (Vec::new(), wanted.iter().map(|w| (w.name.clone(), Err(error.clone()))).collect()),
-        };
-        let described = described.into_iter().map(|warning| format!("{}: {warning}", planned.archive));
-        let described: Vec<_> = described.collect();
+        let mut results = self.read_units(planned, view.as_ref(), &writer, &cancel, view.units(&wanted));
         self.options.cancel.check()?;
         if let Some(lost) = results.iter().find_map(|(_, r)| r.as_ref().err().filter(|e| e.kind == Kind::SnapshotLost))
         {
@@ -165,7 +154,16 @@ impl<'a> Run<'a> {
             self.staging.remove(&relative)?;
             return Err(lost.clone());
         }
-        self.warnings.extend(described);
+        // Only of what was read whole: what else would be restored from is void.
+        let is_whole = |w: &&Wanted| results.iter().any(|(name, result)| *name == w.name && result.is_ok());
+        let whole: Vec<Wanted> = wanted.iter().filter(is_whole).cloned().collect();
+        let output = writer.unit();
+        match view.describe(&whole, &output).and_then(|warnings| output.commit().map(|()| warnings)) {
+            Ok(warnings) => {
+                self.warnings.extend(warnings.into_iter().map(|line| format!("{}: {line}", planned.archive)));
+            }
+            Err(error) => results = wanted.iter().map(|w| (w.name.clone(), Err(error.clone()))).collect(),
+        }
         for item in &planned.items {
             let result = results.iter().find(|(name, _)| *name == item.name).map(|(_, result)| result);
             let (record, warnings) = collection_record(item, result);

@@ -27,6 +27,10 @@ impl Output for Observed<'_> {
         self.inner.is_sealed()
     }
 
+    fn path(&self, name: &EntryName) -> String {
+        self.inner.path(name)
+    }
+
     fn stream(&self, name: &EntryName) -> Result<Box<dyn RecordStream + '_>> {
         Ok(Box::new(ObservedStream { inner: self.inner.stream(name)?, outer: self }))
     }

@@ -61,6 +61,13 @@ impl Piece {
         format!("{}/{}", self.backup, self.component.archive.as_deref().unwrap_or_default())
     }
 
+    /// Name of the archive, without its folders and endings.
+    pub fn stem(&self) -> &str {
+        let archive = self.component.archive.as_deref().unwrap_or_default();
+        let file = archive.rsplit('/').next().unwrap_or_default();
+        file.split(".tar.gz").next().unwrap_or(file)
+    }
+
     /// It holds files, not records.
     pub fn is_files(&self) -> bool {
         self.component.engine == "files"

@@ -113,17 +113,18 @@ fn extract_database(
         options.cancel.check()?;
         let stored = collection.stored_in(&name.directory);
         let staged = target.stage(&stored, archive, Existing::Refuse, "")?;
-        let switched = target.switch(&staged, archive)?;
-        report.warnings.extend(switched.warnings.iter().map(|warning| format!("{}: {warning}", stored.name)));
-        report.collections.push(RestoredCollection {
-            source: piece.component.name.clone(),
-            name: stored.name,
-            created: switched.records,
-            overwritten: 0,
-            deleted: 0,
-            documents: switched.records,
-            verified: switched.verified,
-        });
+        for switched in target.switch(&[(&staged, archive)])? {
+            report.warnings.extend(switched.warnings.iter().map(|warning| format!("{}: {warning}", stored.name)));
+            report.collections.push(RestoredCollection {
+                source: piece.component.name.clone(),
+                name: stored.name.clone(),
+                created: switched.records,
+                overwritten: 0,
+                deleted: 0,
+                documents: switched.records,
+                verified: switched.verified,
+            });
+        }
     }
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(&path, private).map_err(|e| Error::io("set the mode of", &path, &e))?;
@@ -141,13 +142,25 @@ fn extract_records(
     let wanted = |name: &EntryName| {
         source::collection_of(name).is_none_or(|collection| piece.collections.iter().any(|c| c.name == collection))
     };
+    // Their scripts have the same names in every archive: each archive gets a folder, as if it had been unpacked there.
+    let database = piece.component.database.clone().unwrap_or_default();
+    let is_wanted = |name: &str| piece.collections.iter().any(|collection| collection.name == name);
+    let engine = piece.component.engine.as_str();
+    let documents = source::documents(engine, archive, &database, &is_wanted, &archive::entry_path)?;
+    let folder = if documents.is_some() { format!("{}/", piece.stem()) } else { String::new() };
+    for (name, text) in documents.iter().flatten() {
+        let path = format!("{folder}{}", archive::entry_path(name));
+        target.write(path.as_bytes(), text.len() as u64, &plain_file(), &mut text.as_slice())?;
+    }
+    let is_document = |name: &EntryName| documents.iter().flatten().any(|(document, _)| document == name);
     let mut totals = std::collections::BTreeMap::new();
-    for name in names.into_iter().filter(|name| wanted(name)) {
+    for name in names.into_iter().filter(|name| wanted(name) && !is_document(name)) {
         options.cancel.check()?;
         let parts = archive.parts(name)?;
         let size = parts.iter().fold(0u64, |size, entry| size.saturating_add(entry.size));
         let mut body = archive.open(name)?;
-        target.write(archive::entry_path(name).as_bytes(), size, &plain_file(), &mut body)?;
+        let path = format!("{folder}{}", archive::entry_path(name));
+        target.write(path.as_bytes(), size, &plain_file(), &mut body)?;
         for entry in parts {
             add(&mut totals, name, entry);
         }

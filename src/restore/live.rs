@@ -7,8 +7,11 @@ use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::repository::{Journal, Progress, Step};
-use crate::source::{self, Changes, Inventory, ItemKind, Staged, StoredCollection, Switched, Target};
+use crate::source::{
+    self, Changes, Input, Inventory, ItemKind, Restoring, Staged, StoredCollection, Switched, Target,
+};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Collections that are staged at once.
@@ -43,6 +46,10 @@ impl Work {
         let Changes { created, overwritten, deleted } = changes;
         let (source, name) = (self.source.clone(), self.stored.name.clone());
         RestoredCollection { source, name, created, overwritten, deleted, documents, verified }
+    }
+
+    fn is_view(&self) -> bool {
+        self.kind == Some(ItemKind::View)
     }
 
     fn title(&self) -> String {
@@ -83,8 +90,8 @@ impl Live {
             });
             live.work.extend(works);
         }
-        // A view may name collections of this restore: definitions go last.
-        live.work.sort_by_key(|work| work.kind == Some(ItemKind::View));
+        // A view may name collections of this restore: definitions go last. What is put in place at once stays together.
+        live.work.sort_by(|a, b| a.source.cmp(&b.source).then_with(|| a.is_view().cmp(&b.is_view())));
         Ok(live)
     }
 
@@ -146,11 +153,32 @@ impl Live {
             report.collections.push(work.done.clone().unwrap_or(planned));
         }
         if refused.is_empty() {
+            self.examine(report)?;
             self.report_others(report);
             return Ok(());
         }
         let error = Error::new(Kind::Refused, "the target holds data, and nothing was changed").details(refused);
         Err(error.hint("say what happens to it with --existing add|merge|replace, or restore beside it with `--into SOURCE=URI` or `--to-directory DIR`"))
+    }
+
+    /// Asks every target what stands in the way.
+    fn examine(&self, report: &mut Report) -> Result<()> {
+        for (source, target) in &self.targets {
+            let batch = self.batch(source)?;
+            let warnings = target.examine(&batch).context(|| format!("cannot restore into source '{source}'"))?;
+            report.warnings.extend(warnings.into_iter().map(|line| format!("source '{source}': {line}")));
+        }
+        Ok(())
+    }
+
+    /// What is still to be restored into a source.
+    fn batch(&self, source: &str) -> Result<Vec<Restoring<'_>>> {
+        let mut batch = Vec::new();
+        for work in self.work.iter().filter(|work| work.source == source && work.done.is_none()) {
+            let input = archive(&self.archives, work)?;
+            batch.push(Restoring { stored: &work.stored, kind: work.kind, input, existing: work.existing });
+        }
+        Ok(batch)
     }
 
     /// Says who else may be at work in what is changed: what a program writes there meanwhile may be lost.
@@ -197,8 +225,13 @@ impl Live {
 
     /// Stages every collection beside the live ones. On failure nothing was changed, and what was staged is the
     /// caller's to sweep.
-    pub fn stage(&mut self, options: &Options<'_>, journal: &Journal) -> Result<()> {
+    pub fn stage(&mut self, options: &Options<'_>, journal: &Journal, report: &mut Report) -> Result<()> {
         options.events.emit(Event::Phase("staging"));
+        for (source, target) in &self.targets {
+            let prepared = target.prepare(&self.batch(source)?, journal.token());
+            let warnings = prepared.context(|| format!("cannot restore into source '{source}'"))?;
+            report.warnings.extend(warnings.into_iter().map(|line| format!("source '{source}': {line}")));
+        }
         let cancel = options.cancel.child();
         let (targets, archives) = (&self.targets, &self.archives);
         let queue = Mutex::new(self.work.iter_mut().filter(|work| work.done.is_none()));
@@ -226,46 +259,81 @@ impl Live {
         }
     }
 
-    /// Puts every staged collection in place.
+    /// Puts every staged collection in place: those of a source together, where it does that at once.
     pub fn switch(&mut self, options: &Options<'_>, journal: &mut Journal, report: &mut Report) -> Result<()> {
         options.events.emit(Event::Phase("switching"));
-        for at in 0..self.work.len() {
-            let switched = match self.work[at].done.clone() {
-                Some(done) => self.note(at, &done, journal).map(|()| done),
-                None => self.switch_one(options, at, journal, report),
-            };
-            let stopped = || format!("the restore stopped at {}", self.work[at].title());
-            report.collections.push(switched.context(stopped)?);
+        let mut at = 0;
+        while at < self.work.len() {
+            let steps = self.together(at)?;
+            at = steps.end;
+            let first = steps.start;
+            let stopped = format!("the restore stopped at {}", self.work[first].title());
+            match self.work[first].done.clone() {
+                Some(done) => report.collections.push(done),
+                None => {
+                    let done = self.switch_batch(options, steps, journal, report).context(|| stopped)?;
+                    report.collections.extend(done);
+                }
+            }
         }
         Ok(())
     }
 
-    fn switch_one(
+    /// The steps from `first` that are put in place together.
+    fn together(&self, first: usize) -> Result<Range<usize>> {
+        let is_alone = |work: &Work| work.done.is_some();
+        let work = &self.work[first];
+        if is_alone(work) || !target(&self.targets, &work.source)?.is_at_once() {
+            return Ok(first..first + 1);
+        }
+        let with = |other: &&Work| other.source == work.source && !is_alone(other);
+        Ok(first..first + self.work[first..].iter().take_while(with).count())
+    }
+
+    fn switch_batch(
         &mut self,
         options: &Options<'_>,
-        at: usize,
+        steps: Range<usize>,
         journal: &mut Journal,
         report: &mut Report,
-    ) -> Result<RestoredCollection> {
+    ) -> Result<Vec<RestoredCollection>> {
         options.cancel.check()?;
-        let work = &self.work[at];
-        let staged = work.staged.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a collection was not staged"))?;
-        journal.switching(at, staged.identity.as_deref())?;
-        let switched = match target(&self.targets, &work.source)?.switch(staged, archive(&self.archives, work)?) {
+        let works = &self.work[steps.clone()];
+        let mut batch: Vec<(&Staged, &dyn Input)> = Vec::new();
+        for work in works {
+            let staged = work.staged.as_ref();
+            let staged = staged.ok_or_else(|| Error::new(Kind::Internal, "a collection was not staged"))?;
+            batch.push((staged, archive(&self.archives, work)?));
+        }
+        for (step, (staged, _)) in steps.clone().zip(&batch) {
+            journal.switching(step, staged.identity.as_deref())?;
+        }
+        let switched = match target(&self.targets, &works[0].source)?.switch(&batch) {
             Ok(switched) => switched,
             Err(error) => {
                 if error.kind != Kind::TargetChanged {
-                    journal.unchanged(at)?;
+                    steps.into_iter().try_for_each(|step| journal.unchanged(step))?;
                 }
                 return Err(error);
             }
         };
-        let Switched { records, changes, verified, warnings } = switched;
-        report.warnings.extend(warnings.into_iter().map(|warning| format!("{}: {warning}", work.stored.name)));
-        let done = work.report(changes.unwrap_or(work.changes), records, verified);
-        self.work[at].staged = None;
-        self.note(at, &done, journal).map_err(|error| error.kind(Kind::TargetChanged))?;
+        let mut done = Vec::new();
+        for (step, Switched { records, changes, verified, warnings }) in steps.zip(switched) {
+            let work = &mut self.work[step];
+            report.warnings.extend(warnings.into_iter().map(|warning| format!("{}: {warning}", work.stored.name)));
+            work.staged = None;
+            done.push(work.report(changes.unwrap_or(work.changes), records, verified));
+            let noted = self.note(step, &done[done.len() - 1], journal);
+            noted.map_err(|error| error.kind(Kind::TargetChanged))?;
+        }
         Ok(done)
+    }
+
+    /// Notes what a dead run has put in place without being able to say so: before the traces by which that is known are
+    /// swept away.
+    pub fn note_done(&self, journal: &mut Journal) -> Result<()> {
+        let done = self.work.iter().enumerate().filter_map(|(at, work)| Some((at, work.done.as_ref()?)));
+        done.into_iter().try_for_each(|(at, done)| self.note(at, done, journal))
     }
 
     fn note(&self, at: usize, done: &RestoredCollection, journal: &mut Journal) -> Result<()> {

@@ -231,8 +231,10 @@ fn into_live(
     uploads.prove(options)?;
     let mut journal = open_journal(options, repository, &undertaking, &live, report)?;
     let done = take_safety_backup(options, &config, pieces, &live, &uploads, &mut journal, report)
-        .and_then(|()| live.stage(options, &journal))
+        .and_then(|()| live.stage(options, &journal, report))
         .and_then(|()| live.switch(options, &mut journal, report))
+        // Every step is noted: the traces by which that could be known otherwise are not needed any more.
+        .and_then(|()| live.sweep(journal.token()))
         .and_then(|()| uploads.write(options, &mut journal, report));
     let Err(mut error) = done else { return journal.close() };
     let swept = live.sweep(journal.token());
@@ -286,7 +288,8 @@ fn open_journal(
     live: &live::Live,
     report: &mut Report,
 ) -> Result<Journal> {
-    let (journal, earlier) = repository.open_journal(undertaking, (options.now)())?;
+    let (mut journal, earlier) = repository.open_journal(undertaking, (options.now)())?;
+    live.note_done(&mut journal)?;
     for token in &earlier.tokens {
         live.sweep(token)?;
     }

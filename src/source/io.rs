@@ -30,6 +30,9 @@ pub trait Output: Sync {
     /// What is stored is encrypted: nothing of it may lie on a disk in clear on the way.
     fn is_sealed(&self) -> bool;
 
+    /// Where an entry is in the unpacked archive, its parts joined: for scripts that name it.
+    fn path(&self, name: &EntryName) -> String;
+
     /// Opens a stream of records whose length is not known. It is cut into parts as it grows; dropping the stream
     /// without [`RecordStream::finish`] makes all of it void.
     ///

@@ -17,7 +17,7 @@ pub use io::{
 pub use recovery::recovery_text;
 
 use crate::config;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::modules::Records;
 use crate::pipeline::{Cancel, RecordDigest};
 use chrono::{DateTime, Utc};
@@ -84,8 +84,8 @@ pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Resu
         config::Engine::MongoDb { uri, database, .. } => {
             Box::new(mongodb::MongoDb::open(name, uri, database, writing, cancel.clone())?)
         }
-        config::Engine::Postgres(_) => {
-            return Err(Error::new(Kind::Internal, format!("source '{name}': PostgreSQL cannot be restored yet")));
+        config::Engine::Postgres(postgres) => {
+            Box::new(postgres::Postgres::open_target(name, postgres, writing, cancel.clone())?)
         }
         config::Engine::Sqlite { path } => {
             Box::new(sqlite::Sqlite::open_target(name, path, source.timeouts, cancel.clone())?)
@@ -104,6 +104,24 @@ pub fn open_file(engine: &str, path: &std::path::Path, cancel: &Cancel) -> Resul
         }
         _ => None,
     })
+}
+
+/// Where an engine stores documents that belong to several collections: those documents, for the collections `wanted`
+/// alone. `path` is where an entry is put. None where it stores no such, or where they are for all as they are.
+///
+/// # Errors
+/// [`crate::error::Kind::Damaged`] when they cannot be read.
+pub fn documents(
+    engine: &str,
+    input: &dyn Input,
+    directory: &str,
+    wanted: &dyn Fn(&str) -> bool,
+    path: &dyn Fn(&EntryName) -> String,
+) -> Result<Option<Vec<(EntryName, Vec<u8>)>>> {
+    match engine {
+        "postgres" => postgres::scripts(input, directory, wanted, path).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The collection an entry belongs to, by its true name; none for entries that hold several.
@@ -192,12 +210,13 @@ pub trait View: Sync {
         wanted.iter().map(|w| vec![w.clone()]).collect()
     }
 
-    /// Stores what belongs to all of `wanted` together: the definitions of a schema, where an engine keeps them apart
-    /// from the rows. Called once an archive, before its units; returns what the operator should know.
+    /// Stores what belongs to all of `whole` together: the definitions of a schema, where an engine keeps them apart
+    /// from the rows. Called once an archive, when its units are read; `whole` are those that were read to their end.
+    /// Returns what the operator should know.
     ///
     /// # Errors
     /// When it cannot be had: then nothing of the archive can be restored.
-    fn describe(&self, _wanted: &[Wanted], _output: &dyn Output) -> Result<Vec<String>> {
+    fn describe(&self, _whole: &[Wanted], _output: &dyn Output) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 
@@ -345,6 +364,29 @@ pub trait Target: Send + Sync {
     /// stored, other columns), [`crate::error::Kind::Damaged`] when the input is.
     fn compare(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes>;
 
+    /// Whether all collections of a restore are put in place together, or none of them.
+    fn is_at_once(&self) -> bool {
+        false
+    }
+
+    /// Looks for what stands in the way of restoring these: an extension that is missing, a privilege. Changes nothing.
+    /// Returns what the operator should know.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Refused`] when something does, and as [`Target::compare`].
+    fn examine(&self, _batch: &[Restoring<'_>]) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Makes what they have in common, before any of them is staged: schemas, types, functions. Returns what the operator
+    /// should know. [`Target::sweep`] removes it.
+    ///
+    /// # Errors
+    /// When the server refuses; nothing of it stays behind.
+    fn prepare(&self, _batch: &[Restoring<'_>], _token: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Prepares one collection beside the live one: creates it under a staging name where the engine and `existing`
     /// allow, loads it, builds its indexes, counts and digests what the server then holds. Changes nothing that
     /// existed. What cannot be staged is only read through here, and written by [`Target::switch`]. Staging names hold
@@ -354,11 +396,12 @@ pub trait Target: Send + Sync {
     /// When the input is damaged or the server refuses a record; nothing of it stays behind.
     fn stage(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing, token: &str) -> Result<Staged>;
 
-    /// Puts a staged collection in place. Where nothing may exist, an empty collection of that name is replaced.
+    /// Puts staged collections in place: all of a restore where that is done at once, else one. Where nothing may exist,
+    /// an empty collection of that name is replaced.
     ///
     /// # Errors
     /// [`crate::error::Kind::TargetChanged`] when it failed after changing something.
-    fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched>;
+    fn switch(&self, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<Switched>>;
 
     /// After a run that died in [`Target::switch`]: whether the collection was put in place. Completes what comes
     /// after that. None when it was not, or cannot be told: then it is to be staged and switched again.
@@ -373,7 +416,7 @@ pub trait Target: Send + Sync {
     /// When the server fails.
     fn discard(&self, staged: &Staged) -> Result<()>;
 
-    /// Removes whatever a dead run left under staging names with `token`; returns the names.
+    /// Removes whatever a run, perhaps a dead one, left under names with `token`; returns the names.
     ///
     /// # Errors
     /// When the server fails.
@@ -397,6 +440,25 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// When it cannot be known.
     fn others(&self) -> Result<Vec<String>>;
+}
+
+/// A collection that is to be restored.
+#[derive(Clone, Copy)]
+pub struct Restoring<'a> {
+    /// The collection as it is stored.
+    pub stored: &'a StoredCollection,
+    /// What kind it was.
+    pub kind: Option<ItemKind>,
+    /// Where it is stored.
+    pub input: &'a dyn Input,
+    /// What happens to records that are there.
+    pub existing: Existing,
+}
+
+impl std::fmt::Debug for Restoring<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Restoring({})", self.stored.name)
+    }
 }
 
 /// What a restore changes in a collection, in records.

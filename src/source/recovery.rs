@@ -59,18 +59,16 @@ const POSTGRES: &str = "\
        cat \"$stem\"%part-*.copy > \"$stem.copy\" && rm -- \"$stem\"%part-*.copy
      done
 
-3. Load it into an empty database: definitions, rows, then indexes, keys, triggers and the values of sequences. An archive of
-   rows alone (`ddl: none`) has no .sql files; its tables must be there.
+3. Load it into an empty database: definitions, then rows, then values of sequences, indexes, keys and triggers. An archive
+   of rows alone (`ddl: none`) makes nothing in the first and last step; its tables must be there. Extensions that are
+   needed are listed in DATABASE/schema.json, and made by hand before.
 
      createdb TARGET
      psql -X -v ON_ERROR_STOP=1 -d TARGET -f DATABASE/pre-data.sql
-     for file in DATABASE/data/*.copy; do
-       name=$(basename \"$file\" .copy)
-       psql -X -v ON_ERROR_STOP=1 -d TARGET -c \"\\copy $name FROM '$file'\"
-     done
+     psql -X -v ON_ERROR_STOP=1 -d TARGET -f DATABASE/load.sql
      psql -X -v ON_ERROR_STOP=1 -d TARGET -f DATABASE/post-data.sql
 
-   Tables with generated columns take a list of the others: \\copy public.t (a, b) FROM 'DATABASE/data/public.t.copy'.
+   A single table: run the line of it in load.sql, where the table is there.
 
 ";
 

@@ -1,13 +1,13 @@
 //! Scratch databases, in which a verification restores what is stored and looks at it.
 
-use super::{SCRATCH_PREFIX, Target, mongodb, open_target, sqlite};
+use super::{SCRATCH_PREFIX, Target, mongodb, open_target, postgres, sqlite};
 use crate::config;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::pipeline::Cancel;
 use std::path::Path;
 
 /// Opens a scratch database like the source `name`: of the same engine, empty, and on the server of the source or at
-/// `server` (a URI; its path is not looked at). A database that is a file is made in `folder`. `tag` tells it from others:
+/// `server` (a URI; of MongoDB its path is not looked at, of PostgreSQL it names a database to connect to). A database that is a file is made in `folder`. `tag` tells it from others:
 /// whoever calls makes sure that nobody else uses the same; what an interrupted verification left there is dropped.
 ///
 /// # Errors
@@ -30,11 +30,11 @@ pub fn open(
             database,
             consistency: *consistency,
         },
-        config::Engine::Postgres(_) => {
-            return Err(Error::new(
-                Kind::Internal,
-                format!("source '{name}': PostgreSQL has no scratch databases yet"),
-            ));
+        config::Engine::Postgres(postgres) => {
+            let uri = server.map_or_else(|| postgres.uri.clone(), config::Secret::new);
+            let beside = config::Postgres { uri, ..postgres.clone() };
+            let timeouts = config::Timeouts { total: None, ..source.timeouts };
+            return Ok(Box::new(postgres::open_scratch(name, &beside, &database, timeouts, cancel)?));
         }
         config::Engine::Sqlite { .. } => {
             config::Engine::Sqlite { path: sqlite::path_of(name, &folder.join(database).display().to_string())? }

@@ -5,9 +5,12 @@ use crate::archive::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Component, ComponentStatus};
 use crate::source::files::FilesTarget;
-use crate::source::{self, Existing, FileKind, ItemKind, Target};
+use crate::source::{self, Existing, FileKind, Input, ItemKind, Restoring, Staged, Target};
 use sha2::{Digest, Sha256};
 use std::path::Path;
+
+/// Part of the names under which it stages, in a database of its own.
+const TOKEN: &str = "verify";
 
 /// Restores every whole collection, or all files, of an archive that is already proven to decode. Returns what did not
 /// come back as it is stored.
@@ -65,21 +68,35 @@ fn collections(
     // A view may name collections of its own archive.
     let (views, plain): (Vec<_>, Vec<_>) = whole.partition(|collection| collection.kind == Some(ItemKind::View));
     let mut found = Vec::new();
-    for collection in plain.into_iter().chain(views) {
+    let collections: Vec<_> = plain.into_iter().chain(views).map(|c| (c.stored_in(&directory), c.kind)).collect();
+    let batch: Vec<_> = collections
+        .iter()
+        .map(|(stored, kind)| Restoring { stored, kind: *kind, input: reader, existing: Existing::Refuse })
+        .collect();
+    if let Err(error) = target.prepare(&batch, TOKEN) {
+        return Ok(vec![verdict(error, target)?]);
+    }
+    // Loaded, indexed, counted and hashed as the server has it; then put in its place, and its definition compared.
+    let mut staged = Vec::new();
+    for (stored, _) in &collections {
         options.cancel.check()?;
-        let stored = collection.stored_in(&directory);
-        let mut differs = |what: String| found.push(format!("{}: {what}", stored.name));
-        // Loaded, indexed, counted and hashed as the server has it; then put in its place, and its definition compared.
-        let staged = match target.stage(&stored, reader, Existing::Refuse, "verify") {
-            Ok(staged) => staged,
-            Err(error) => {
-                differs(verdict(error, target)?);
-                continue;
-            }
-        };
-        match target.switch(&staged, reader) {
-            Ok(_) => target.differences(&stored, reader)?.into_iter().for_each(differs),
-            Err(error) => differs(verdict(error, target)?),
+        match target.stage(stored, reader, Existing::Refuse, TOKEN) {
+            Ok(one) => staged.push(one),
+            Err(error) => found.push(format!("{}: {}", stored.name, verdict(error, target)?)),
+        }
+    }
+    let at_once = if target.is_at_once() { staged.len() } else { 1 };
+    for batch in staged.chunks(at_once.max(1)) {
+        options.cancel.check()?;
+        let batch: Vec<(&Staged, &dyn Input)> = batch.iter().map(|staged| (staged, reader as &dyn Input)).collect();
+        if let Err(error) = target.switch(&batch) {
+            let names: Vec<_> = batch.iter().map(|(staged, _)| staged.name.as_str()).collect();
+            found.push(format!("{}: {}", names.join(", "), verdict(error, target)?));
+            continue;
+        }
+        for (staged, _) in batch {
+            let differences = target.differences(&staged.stored, reader)?;
+            found.extend(differences.into_iter().map(|what| format!("{}: {what}", staged.name)));
         }
     }
     Ok(found)

@@ -234,8 +234,8 @@ impl Target for MongoDb {
         restore::stage(self, stored, input, existing, token)
     }
 
-    fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched> {
-        restore::switch(self, staged, input)
+    fn switch(&self, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<Switched>> {
+        batch.iter().map(|(staged, input)| restore::switch(self, staged, *input)).collect()
     }
 
     fn resume(&self, stored: &StoredCollection, input: &dyn Input, identity: Option<&str>) -> Result<Option<Switched>> {

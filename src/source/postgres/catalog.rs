@@ -19,6 +19,8 @@ pub struct Column {
     pub identity: Option<Identity>,
     /// May not be NULL.
     pub not_null: bool,
+    /// Has a value where none is given.
+    pub has_default: bool,
     /// Holds numbers of large objects, whose content is elsewhere (type `oid`, or `lo` of the extension).
     pub large_object: bool,
 }
@@ -101,7 +103,8 @@ pub async fn current_user(session: &Session) -> Result<String> {
 pub async fn columns(session: &Session, table: u32) -> Result<Vec<Column>> {
     let sql = "
 SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated::text, a.attidentity::text,
-       a.attnotnull, a.atttypid = 'pg_catalog.oid'::regtype OR (t.typname = 'lo' AND t.typbasetype = 'pg_catalog.oid'::regtype)
+       a.attnotnull, a.atttypid = 'pg_catalog.oid'::regtype OR (t.typname = 'lo' AND t.typbasetype = 'pg_catalog.oid'::regtype),
+       a.atthasdef
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
     let column = |row: &Row| Column {
@@ -115,6 +118,7 @@ WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
         },
         not_null: row.get(4),
         large_object: row.get(5),
+        has_default: row.get(6),
     };
     Ok(of_table(session, sql, table, "columns").await?.iter().map(column).collect())
 }

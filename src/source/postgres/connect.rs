@@ -144,6 +144,13 @@ impl Settings {
         self.address.split(',')
     }
 
+    /// Another database of the same server.
+    pub fn name_database(&mut self, database: &str) {
+        self.config.dbname(database);
+        self.conninfo.name_database(database);
+        database.clone_into(&mut self.database);
+    }
+
     /// What the driver is told.
     pub fn config(&self) -> &Config {
         &self.config

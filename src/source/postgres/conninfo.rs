@@ -70,6 +70,11 @@ impl Conninfo {
         Self { options, password }
     }
 
+    /// Another database of the same server.
+    pub fn name_database(&mut self, database: &str) {
+        self.options.insert("dbname".into(), database.into());
+    }
+
     /// As an argument, which others may see. `passfile` is where the password is.
     pub fn argument(&self, passfile: &str) -> String {
         let quote = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");

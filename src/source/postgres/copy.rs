@@ -82,6 +82,18 @@ pub fn value(row: &[u8], index: usize) -> Option<Vec<u8>> {
     Some(value)
 }
 
+/// Adds a row of some columns of `row` to `out`, escaped as they are.
+pub fn pick(row: &[u8], columns: &[usize], out: &mut Vec<u8>) {
+    let row = row.strip_suffix(b"\n").unwrap_or(row);
+    for (at, column) in columns.iter().enumerate() {
+        if at > 0 {
+            out.push(b'\t');
+        }
+        out.extend_from_slice(row.split(|byte| *byte == b'\t').nth(*column).unwrap_or_default());
+    }
+    out.push(b'\n');
+}
+
 /// Counts and digests stored rows.
 ///
 /// # Errors

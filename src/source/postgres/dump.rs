@@ -28,12 +28,19 @@ use std::time::Duration;
 const NO_FILE: &str = "/dev/null/none";
 
 impl Postgres {
-    /// The definitions of the relations `wanted` (oids), as of the exported `snapshot` that `session` is in.
+    /// The definitions of the relations `wanted` (oids), as of the exported `snapshot` that `session` is in; where
+    /// `is_whole`, also of what belongs to the schema and to none of them, as a function that only the application calls.
     ///
     /// # Errors
     /// [`Kind::Source`] when pg_dump is missing, too old or fails; [`Kind::Connect`] when a table of the schema is closed
     /// to us, because pg_dump locks all of them.
-    pub fn definitions(&self, session: &Session, snapshot: &str, wanted: &BTreeSet<u32>) -> Result<Schema> {
+    pub fn definitions(
+        &self,
+        session: &Session,
+        snapshot: &str,
+        wanted: &BTreeSet<u32>,
+        is_whole: bool,
+    ) -> Result<Schema> {
         let scope = self.block(needs::scope(session, wanted))?;
         if scope.schemas.is_empty() {
             return Ok(Schema::default());
@@ -44,6 +51,7 @@ impl Postgres {
             conninfo: self.settings.conninfo.clone(),
             lock: self.settings.limit,
             snapshot: snapshot.to_owned(),
+            is_whole,
             cancel: self.cancel.child(),
         };
         let (schemas, wanted) = (scope.schemas.clone(), scope.relations.clone());
@@ -66,7 +74,7 @@ impl Postgres {
 /// Adds what the catalog knows of the selected.
 async fn complete(schema: &mut Schema, session: &Session, selected: &Selected, scope: &Scope) -> Result<()> {
     let entries = &selected.entries;
-    schema.sequences = needs::sequences(session, entries).await?;
+    schema.sequences = needs::sequences(session, entries, &scope.relations).await?;
     schema.populated = needs::populated(session, entries).await?;
     schema.extensions = needs::extensions(session, entries).await?;
     for extension in &schema.extensions {
@@ -94,6 +102,7 @@ struct Dump {
     /// How long a lock is waited for.
     lock: Duration,
     snapshot: String,
+    is_whole: bool,
     cancel: Cancel,
 }
 
@@ -113,7 +122,10 @@ impl Dump {
         }
         let late = toc::parse(&self.list(&dump, &["--section=post-data"])?)?;
         let late: BTreeSet<u32> = late.iter().map(|entry| entry.id).collect();
-        let selected = toc::select(&entries, wanted);
+        let selected = match self.is_whole {
+            true => toc::all(entries),
+            false => toc::select(&entries, wanted),
+        };
         let define = |entries: &[TocEntry]| -> Result<Vec<Definition>> {
             let made = entries.iter().cloned().zip(self.statements(&dump, entries)?);
             let section = |id| if late.contains(&id) { Section::PostData } else { Section::PreData };

@@ -126,3 +126,27 @@ pub fn relation(failure: &Failure, doing: &str, name: &str) -> Error {
         _ => made(Kind::Source),
     }
 }
+
+/// A failure while changing the target. What the server says names columns and constraints; of values it says nothing here.
+pub fn writing(failure: &Failure, doing: &str, name: &str) -> Error {
+    let made = |kind| Error::new(kind, format!("cannot {doing} {name}")).cause(failure.text());
+    let Some(state) = failure.state() else { return relation(failure, doing, name) };
+    match state.code() {
+        "42501" => made(Kind::Source).hint(
+            "restore as the owner of the tables (or a superuser); what is made anew needs CREATE on schema and database",
+        ),
+        "23503" => made(Kind::Source).hint(
+            "rows outside of what is restored name rows that would be gone, or the other way round: restore those tables with it",
+        ),
+        "23505" => made(Kind::Source)
+            .hint("a row that is there and stays has the same unique key as a stored one: use --existing replace, or change it by hand"),
+        "23502" | "23514" | "22001" | "22003" | "22P02" => {
+            made(Kind::Source).hint("the table there is stricter than it was: restore into another database with --into")
+        }
+        "42P07" | "42710" | "42723" | "42P06" => {
+            made(Kind::Refused).hint("it was made while the restore was under way: run it again")
+        }
+        "25006" => made(Kind::Connect).hint("the server is a standby, or read-only: restore into the primary"),
+        _ => relation(failure, doing, name),
+    }
+}

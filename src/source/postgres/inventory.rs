@@ -83,6 +83,11 @@ pub struct Relation {
 }
 
 impl Relation {
+    /// Whether it is a collection, and no part of another or of an extension.
+    pub fn is_item(&self) -> bool {
+        self.extension.is_none() && self.kind.item().is_some()
+    }
+
     /// Makes sure that it can be backed up by its name.
     ///
     /// # Errors

@@ -13,25 +13,30 @@ mod needs;
 mod passfile;
 mod read;
 mod reader;
+mod restore;
 pub mod schema;
 mod session;
 mod tap;
+mod target;
 mod tls;
 pub mod toc;
 mod tools;
 mod uri;
 
 pub use copy::digest_rows;
+pub use restore::scratch::open_scratch;
+pub use restore::scripts;
 pub use inventory::{Relation, RelationKind};
 pub use session::Session;
 
-use super::{Inventory, Level, Orphans, Server, Source, View, Wanted};
+use super::{EntryName, Inventory, Level, Orphans, Server, Source, View, Wanted};
 use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use crate::source::waiting::{Patience, in_time, or_cancelled};
 use connect::{Purpose, Settings};
 use errors::Failure;
+use schema::Schema;
 use session::quote;
 use std::future::Future;
 use std::sync::Arc;
@@ -49,6 +54,10 @@ pub struct Postgres {
     ddl: config::Ddl,
     cancel: Cancel,
     patience: Arc<Patience>,
+    /// Of a restore.
+    restore: restore::State,
+    /// Of a scratch database: where it was made from.
+    scratch_of: Option<Box<Self>>,
 }
 
 impl Postgres {
@@ -57,7 +66,7 @@ impl Postgres {
     /// # Errors
     /// [`Kind::Connect`] when it does not, [`Kind::Config`] when the URI cannot be used.
     pub fn open(name: &str, source: &config::Postgres, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
-        let postgres = Self::connect(name, source, Purpose::Read, timeouts, cancel)?;
+        let postgres = Self::connect(name, Settings::of(name, source, Purpose::Read, timeouts.connect)?, source, timeouts, cancel)?;
         postgres.require_schema()?;
         Ok(postgres)
     }
@@ -67,17 +76,23 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::open`].
     pub fn open_target(name: &str, source: &config::Postgres, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
-        Self::connect(name, source, Purpose::Write, timeouts, cancel)
+        Self::connect(name, Settings::of(name, source, Purpose::Write, timeouts.connect)?, source, timeouts, cancel)
+    }
+
+    /// Connects to another database of the same server, to restore.
+    fn at_database(&self, source: &config::Postgres, database: &str, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
+        let mut settings = Settings::of(&self.name, source, Purpose::Write, timeouts.connect)?;
+        settings.name_database(database);
+        Self::connect(&self.name, settings, source, timeouts, cancel)
     }
 
     fn connect(
         name: &str,
+        settings: Settings,
         source: &config::Postgres,
-        purpose: Purpose,
         timeouts: Timeouts,
         cancel: Cancel,
     ) -> Result<Self> {
-        let settings = Settings::of(name, source, purpose, timeouts.connect)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("postgres")
@@ -88,7 +103,9 @@ impl Postgres {
         let server =
             Server { version: String::new(), address: settings.address.clone(), database: settings.database.clone() };
         let (name, schema, ddl) = (name.to_owned(), source.schema.clone(), source.ddl);
-        let mut postgres = Self { name, runtime, settings, server, schema, ddl, cancel, patience };
+        let restore = restore::State::default();
+        let mut postgres =
+            Self { name, runtime, settings, server, schema, ddl, cancel, patience, restore, scratch_of: None };
         postgres.server.version = postgres.session().and_then(|session| {
             postgres.block(async {
                 let asked = session.query("SELECT pg_catalog.current_setting('server_version')", &[]).await;
@@ -132,9 +149,9 @@ impl Postgres {
         format!("{}.{}", quote(&self.schema), quote(table))
     }
 
-    /// The folder of an archive that rows are in.
-    fn folder(&self) -> String {
-        format!("{}/data", self.server.database)
+    /// The entry that a table's rows are stored in.
+    fn rows_of(&self, table: &str) -> EntryName {
+        rows_of(&self.server.database, &self.schema, table)
     }
 
     /// Runs a future of the driver to its end, unless the run is cancelled first.
@@ -175,6 +192,17 @@ impl Postgres {
         self.ddl
     }
 
+    /// The definitions of all that is in the schema now.
+    fn all_definitions(&self) -> Result<Schema> {
+        let session = self.session()?;
+        let snapshot = self.block(read::begin_and_export(&session, self))?;
+        let relations = self.block(inventory::relations(&session, &self.schema))?;
+        let mut schema = self.definitions(&session, &snapshot, &relations.iter().map(|r| r.oid).collect(), true)?;
+        let stored = |r: Relation| (r.name, schema::StoredRelation { oid: r.oid, columns: Vec::new() });
+        schema.relations = relations.into_iter().map(stored).collect();
+        Ok(schema)
+    }
+
     /// Every relation of the schema.
     ///
     /// # Errors
@@ -196,6 +224,11 @@ impl Postgres {
         let user = self.block(catalog::current_user(&session))?;
         inventory::readable(&self.schema, &user, wanted)
     }
+}
+
+/// The entry that the rows of a table of `database` are stored in.
+fn rows_of(database: &str, schema: &str, table: &str) -> EntryName {
+    EntryName::new(&format!("{database}/data"), &format!("{schema}.{table}"), ".copy")
 }
 
 /// Whether two sources share a server, database and schema.

@@ -62,19 +62,24 @@ UNION ALL SELECT p.class, p.oid, 'pg_catalog.pg_class'::regclass, p.relation, NU
     Ok(ask(session, sql, &[&schemas], "the parts of tables").await?.iter().map(part).collect())
 }
 
-/// Where sequences stand. That is in no snapshot: it may be later than the rows, which is safe.
-pub async fn sequences(session: &Session, entries: &[TocEntry]) -> Result<Vec<SequenceValue>> {
+/// Where sequences stand: those among `entries`, and those that number the rows of `tables`. That is in no snapshot: it
+/// may be later than the rows, which is safe.
+pub async fn sequences(session: &Session, entries: &[TocEntry], tables: &BTreeSet<u32>) -> Result<Vec<SequenceValue>> {
     let oids: Vec<u32> = entries.iter().filter(|entry| entry.kind == "SEQUENCE").map(|entry| entry.oid).collect();
-    let sql = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[]) ORDER BY n.nspname, c.relname";
+    let tables: Vec<u32> = tables.iter().copied().collect();
+    let sql = "SELECT c.oid, n.nspname::text, c.relname::text, d.refobjid FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+WHERE c.relkind = 'S' AND (c.oid = ANY ($1::oid[]) OR d.refobjid = ANY ($2::oid[])) ORDER BY n.nspname, c.relname";
     let mut values = Vec::new();
-    for row in ask(session, sql, &[&oids], "the sequences").await? {
+    for row in ask(session, sql, &[&oids, &tables], "the sequences").await? {
         let name = format!("{}.{}", quote(row.get(1)), quote(row.get(2)));
         let sql = format!("SELECT last_value, is_called FROM {name}");
         let failed = |e| errors::relation(&e, "read the sequence", &name);
         if let Some(value) = session.query(&sql, &[]).await.map_err(failed)?.first() {
             let (last, is_called) = (value.get(0), value.get(1));
-            values.push(SequenceValue { oid: row.get(0), name, last, is_called });
+            values.push(SequenceValue { oid: row.get(0), name, of: row.get(3), last, is_called });
         }
     }
     Ok(values)

@@ -2,11 +2,14 @@
 
 use super::Postgres;
 use super::catalog::{self, Column};
-use super::copy::{self, Rows};
+use super::copy;
 use super::errors::{self, Failure};
 use super::inventory::{self, Relation, RelationKind};
 use super::reader::Reader;
+use super::needs;
+use super::schema::{self, Schema, StoredColumn, StoredRelation};
 use super::session::{Session, quote};
+use super::tools::Tools;
 use crate::config::{Consistency, Ddl, IdType, Relationship};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Records;
@@ -49,6 +52,10 @@ pub fn open_view<'a>(
     let user = source.block(catalog::current_user(&keeper))?;
     inventory::readable(&source.schema, &user, tables.iter().copied())?;
 
+    if source.ddl() == Ddl::Dump {
+        // Needed only when the rows are read, but it is better to know now.
+        Tools::find(keeper.version / 10_000)?;
+    }
     // The locks come before the snapshot: a table that is truncated or dropped in between would read as empty.
     source.block(async { keeper.run(BEGIN).await.map_err(|e| source.failed(&e)) })?;
     let mut locked_out = BTreeMap::new();
@@ -96,6 +103,12 @@ async fn lock(keeper: &Session, source: &Postgres, relation: &Relation) -> Resul
     }
 }
 
+/// Begins a transaction, and exports its moment.
+pub async fn begin_and_export(session: &Session, source: &Postgres) -> Result<String> {
+    session.run(BEGIN).await.map_err(|e| source.failed(&e))?;
+    export(session).await
+}
+
 async fn export(keeper: &Session) -> Result<String> {
     let rows = keeper.query("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
     let rows = rows.map_err(|e| errors::relation(&e, "export", "a snapshot"))?;
@@ -108,23 +121,14 @@ impl View for PgView<'_> {
     }
 
     fn describe(&self, wanted: &[Wanted], output: &dyn Output) -> Result<Vec<String>> {
-        if self.source.ddl() == Ddl::None {
-            return Ok(vec!["no definitions are stored (`ddl: none`): a restore needs the tables to be there".into()]);
-        }
-        let none = || {
-            Error::new(Kind::Source, "the definitions cannot be had at one moment with the rows")
-                .hint("read the primary, or store the rows alone with `ddl: none`")
-        };
-        let snapshot = self.snapshot.as_deref().ok_or_else(none)?;
-        let oids = wanted.iter().filter_map(|wanted| Some(self.relations.get(&wanted.name)?.oid)).collect();
-        let schema = self.source.definitions(&self.keeper, snapshot, &oids)?;
+        let schema = self.schema(wanted)?;
         let json = serde_json::to_vec(&schema)
             .map_err(|e| Error::new(Kind::Internal, "the definitions cannot be written").cause(e))?;
         let database = &self.source.server.database;
-        let document = |stem, suffix, body: &[u8]| output.document(&EntryName::new(database, stem, suffix), body);
-        document("pre-data", ".sql", schema.pre_data().as_bytes())?;
-        document("post-data", ".sql", schema.post_data().as_bytes())?;
-        document("schema", ".json", &json)?;
+        for (stem, script) in schema.scripts(&|table| output.path(&self.source.rows_of(table))) {
+            output.document(&EntryName::new(database, stem, ".sql"), script.as_bytes())?;
+        }
+        output.document(&EntryName::new(database, schema::STEM, ".json"), &json)?;
         Ok(schema.warnings)
     }
 
@@ -134,6 +138,40 @@ impl View for PgView<'_> {
 }
 
 impl PgView<'_> {
+    /// What is stored of these beside their rows.
+    fn schema(&self, wanted: &[Wanted]) -> Result<Schema> {
+        let source = self.source;
+        let relations: Vec<_> = wanted.iter().filter_map(|wanted| self.relations.get(&wanted.name)).collect();
+        let oids: BTreeSet<u32> = relations.iter().map(|relation| relation.oid).collect();
+        let is_whole = self.relations.values().filter(|r| r.is_item()).all(|relation| oids.contains(&relation.oid));
+        let mut schema = match source.ddl() {
+            Ddl::Dump => {
+                let none = || {
+                    Error::new(Kind::Source, "the definitions cannot be had at one moment with the rows")
+                        .hint("read the primary, or store the rows alone with `ddl: none`")
+                };
+                source.definitions(&self.keeper, self.snapshot.as_deref().ok_or_else(none)?, &oids, is_whole)?
+            }
+            Ddl::None => Schema {
+                sequences: source.block(needs::sequences(&self.keeper, &[], &oids))?,
+                warnings: vec!["no definitions are stored (`ddl: none`): a restore needs the tables to be there".into()],
+                ..Schema::default()
+            },
+        };
+        schema.name.clone_from(&source.schema);
+        schema.defined = source.ddl() == Ddl::Dump;
+        for relation in relations {
+            let columns = match holds_rows(relation.kind) {
+                true => source.block(catalog::columns(&self.keeper, relation.oid))?,
+                false => Vec::new(),
+            };
+            let stored = columns.into_iter().filter(|column| !column.generated);
+            let columns = stored.map(|c| StoredColumn { name: c.name, type_name: c.type_name }).collect();
+            schema.relations.insert(relation.name.clone(), StoredRelation { oid: relation.oid, columns });
+        }
+        Ok(schema)
+    }
+
     fn read_one(&self, wanted: &Wanted, output: &dyn Output) -> Result<ReadCollection> {
         if wanted.kind == ItemKind::View {
             return Ok(read(wanted, StreamTotals::default(), 0));
@@ -185,46 +223,13 @@ impl PgView<'_> {
             None => 0,
         };
         let sql = statement(source, relation, &columns, owner.as_ref());
-        let failed = |e: &Failure| errors::relation(e, "read table", &source.place(&wanted.name));
-
-        let begun = source.block(async {
-            let answer = async {
-                // Prepared first: that has an answer of its own, which is no COPY's.
-                let statement = reader.session.client.prepare(&sql).await?;
-                reader.tap.open();
-                Ok(reader.session.client.copy_out(&statement).await?)
-            };
-            source.patience.answer(answer).await.map_err(|e| failed(&e))
-        })?;
-        // The driver sees the end of it, or an error; the rows do not pass there.
-        let end = source.runtime.spawn(async move {
-            let mut begun = Box::pin(begun);
-            while let Some(piece) = futures_util::StreamExt::next(&mut begun).await {
-                piece?;
-            }
-            Ok::<(), tokio_postgres::Error>(())
-        });
-        let name = EntryName::new(&source.folder(), &format!("{}.{}", source.schema, wanted.name), ".copy");
+        let name = source.rows_of(&wanted.name);
         let mut stream = output.stream(&name)?;
-        let mut rows = Rows::default();
-        loop {
-            let next = source.block(async {
-                let next = async { Ok::<_, Failure>(reader.tap.next().await) };
-                source.patience.answer(next).await.map_err(|e| failed(&e))
-            })?;
-            let Some(bytes) = next else { break };
-            let check = |row: &[u8]| owner.as_ref().map_or(Ok(()), |owner| owner.check(row, &wanted.name));
-            stream.write(rows.cut(bytes, check)?)?;
-        }
-        let ended = source
-            .block(async { end.await.map_err(|e| Error::new(Kind::Internal, "the driver's task died").cause(e)) })?;
-        ended.map_err(|e| failed(&e.into()))?;
-        rows.finish()?;
+        let check = |row: &[u8]| owner.as_ref().map_or(Ok(()), |owner| owner.check(row, &wanted.name));
+        let told = reader.copy(source, &sql, &source.place(&wanted.name), check, |block| stream.write(block))?;
         let totals = stream.finish()?;
-        let said = reader.tap.tag().and_then(|tag| tag.strip_prefix("COPY ")?.parse::<u64>().ok());
-        if said != Some(totals.records) {
-            let said = said.map_or_else(|| "no end".to_owned(), |said| format!("{said} rows"));
-            let what = format!("{} rows of table {} arrived, the server says {said}", totals.records, wanted.name);
+        if told != totals.records {
+            let what = format!("{} rows of table {} arrived, the server says {told}", totals.records, wanted.name);
             return Err(Error::new(Kind::Source, what));
         }
         Ok(read(wanted, totals, without_owner))

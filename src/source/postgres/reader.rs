@@ -1,11 +1,14 @@
 //! A session that reads tables as bytes: a connection with a tap in it, opened by hand because the driver takes no
 //! other stream than its own unless it is given one.
 
+use super::Postgres;
 use super::connect::Settings;
-use super::errors::Failure;
+use super::copy::Rows;
+use super::errors::{self, Failure};
 use super::session::Session;
 use super::tap::{Tap, TapTls, Tapped};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::RecordBlock;
 use crate::source::waiting::Patience;
 use std::io;
 use std::net::IpAddr;
@@ -33,6 +36,55 @@ impl Reader {
         let tap = Tap::default();
         let session = Session::pin(settings.tapped(&tap).await, settings, patience, doing).await?;
         Ok(Self { session, tap })
+    }
+
+    /// Runs a COPY … TO STDOUT: shows each row to `check`, and gives blocks of whole rows to `take`. Returns the rows that
+    /// the server says it sent. `place` is what is read, for people. A reader that failed may be anywhere in its answer,
+    /// and is not to be asked again.
+    ///
+    /// # Errors
+    /// When the server fails or breaks off, or `check` or `take` do.
+    pub fn copy(
+        &self,
+        source: &Postgres,
+        sql: &str,
+        place: &str,
+        mut check: impl FnMut(&[u8]) -> Result<()>,
+        mut take: impl FnMut(RecordBlock) -> Result<()>,
+    ) -> Result<u64> {
+        let failed = |e: &Failure| errors::relation(e, "read table", place);
+        let begun = source.block(async {
+            let answer = async {
+                // Prepared first: that has an answer of its own, which is no COPY's.
+                let statement = self.session.client.prepare(sql).await?;
+                self.tap.open();
+                Ok(self.session.client.copy_out(&statement).await?)
+            };
+            source.patience.answer(answer).await.map_err(|e| failed(&e))
+        })?;
+        // The driver sees the end of it, or an error; the rows do not pass there.
+        let end = source.runtime.spawn(async move {
+            let mut begun = Box::pin(begun);
+            while let Some(piece) = futures_util::StreamExt::next(&mut begun).await {
+                piece?;
+            }
+            Ok::<(), tokio_postgres::Error>(())
+        });
+        let mut rows = Rows::default();
+        loop {
+            let next = source.block(async {
+                let next = async { Ok::<_, Failure>(self.tap.next().await) };
+                source.patience.answer(next).await.map_err(|e| failed(&e))
+            })?;
+            let Some(bytes) = next else { break };
+            take(rows.cut(bytes, &mut check)?)?;
+        }
+        let ended = source
+            .block(async { end.await.map_err(|e| Error::new(Kind::Internal, "the driver's task died").cause(e)) })?;
+        ended.map_err(|e| failed(&e.into()))?;
+        rows.finish()?;
+        let told = self.tap.tag().and_then(|tag| tag.strip_prefix("COPY ")?.parse().ok());
+        told.ok_or_else(|| Error::new(Kind::Source, format!("the server did not end its answer with the rows of {place}")))
     }
 }
 

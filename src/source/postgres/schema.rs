@@ -2,7 +2,8 @@
 
 use super::toc::{self, TocEntry};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use super::session::quote;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What every script begins with: names are written out, and values mean the same in any session.
 const BEGIN: &str = "SET client_encoding = 'UTF8';
@@ -13,6 +14,9 @@ SET xmloption = content;
 SET client_min_messages = warning;
 SET row_security = off;
 ";
+
+/// Name of the entry that holds them, before its `.json`.
+pub const STEM: &str = "schema";
 
 /// When a definition is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,9 @@ pub struct SequenceValue {
     pub oid: u32,
     /// Schema and name, quoted.
     pub name: String,
+    /// The table that it numbers the rows of, where it belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u32>,
     /// Its last value, or its first where it was not called yet.
     pub last: i64,
     /// Whether it was.
@@ -62,10 +69,36 @@ pub struct Extension {
     pub schema: String,
 }
 
-/// The definitions of some relations, in the order in which they are made.
+/// One of the relations that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredRelation {
+    /// Identity at the source.
+    pub oid: u32,
+    /// The columns that its rows are stored with, in that order; none of a view.
+    pub columns: Vec<StoredColumn>,
+}
+
+/// A column of stored rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredColumn {
+    /// Name.
+    pub name: String,
+    /// Type with its modifiers, as DDL writes it.
+    pub type_name: String,
+}
+
+/// The definitions of some relations of one schema, in the order in which they are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Schema {
+    /// The schema.
+    pub name: String,
+    /// Whether definitions are stored: without, `entries` is empty.
+    pub defined: bool,
+    /// The relations, by name.
+    pub relations: BTreeMap<String, StoredRelation>,
     /// All but [`Schema::outside`].
     pub entries: Vec<Definition>,
     /// Foreign keys to tables that are not selected: not made, but told.
@@ -87,6 +120,27 @@ impl Schema {
         format!("{BEGIN}{}", made.map(|definition| format!("\n{}", definition.script())).collect::<String>())
     }
 
+    /// The scripts that psql restores with, in their order, by name; `path` is where the rows of a table are.
+    pub fn scripts(&self, path: &dyn Fn(&str) -> String) -> [(&'static str, String); 3] {
+        [("pre-data", self.pre_data()), ("load", self.load(path)), ("post-data", self.post_data())]
+    }
+
+    /// What loads the rows in between; `path` is where those of a table are.
+    fn load(&self, path: &dyn Fn(&str) -> String) -> String {
+        let mut script = format!("{BEGIN}\n");
+        for (name, relation) in self.relations.iter().filter(|(_, relation)| !relation.columns.is_empty()) {
+            let file = path(name).replace('\'', "''");
+            let (table, columns) = (self.place(name), relation.list());
+            script.push_str(&format!("\\copy {table} ({columns}) FROM '{file}'\n"));
+        }
+        script
+    }
+
+    /// A relation as SQL names it.
+    pub fn place(&self, name: &str) -> String {
+        format!("{}.{}", quote(&self.name), quote(name))
+    }
+
     /// What is run after: values of sequences, indexes, constraints, triggers, policies, and what materialised views hold.
     pub fn post_data(&self) -> String {
         let mut script = format!("{BEGIN}\n");
@@ -97,17 +151,24 @@ impl Schema {
         for definition in self.entries.iter().filter(|definition| definition.section == Section::PostData) {
             script.push_str(&format!("\n{}", definition.script()));
         }
-        for view in
-            self.entries.iter().filter(|d| d.entry.class == toc::PG_CLASS && self.populated.contains(&d.entry.oid))
-        {
+        for view in self.entries.iter().filter(|definition| self.is_populated(definition)) {
             script.push_str(&view.refresh().unwrap_or_default());
         }
         script
     }
 
+    /// Whether it is a materialised view that held something.
+    pub fn is_populated(&self, definition: &Definition) -> bool {
+        definition.entry.class == toc::PG_CLASS && self.populated.contains(&definition.entry.oid)
+    }
+
     /// What the relations `wanted` (oids) of these need.
     #[must_use]
     pub fn part(&self, wanted: &BTreeSet<u32>) -> Self {
+        // Of all, also what none of them needs: an archive of a whole schema holds that too.
+        if self.relations.values().all(|relation| wanted.contains(&relation.oid)) {
+            return self.clone();
+        }
         let all: Vec<TocEntry> = self.entries.iter().chain(&self.outside).map(|d| d.entry.clone()).collect();
         let selected = toc::select(&all, wanted);
         let pick = |chosen: &[TocEntry]| -> Vec<Definition> {
@@ -115,9 +176,14 @@ impl Schema {
             self.entries.iter().chain(&self.outside).filter(|d| ids.contains(&d.entry.id)).cloned().collect()
         };
         let entries = pick(&selected.entries);
+        let own = |(name, relation): (&String, &StoredRelation)| (name.clone(), relation.clone());
+        let is_wanted = |oid: u32| wanted.contains(&oid);
         let has = |oid: u32| entries.iter().any(|definition| definition.entry.object() == (toc::PG_CLASS, oid));
         Self {
-            sequences: self.sequences.iter().filter(|sequence| has(sequence.oid)).cloned().collect(),
+            name: self.name.clone(),
+            defined: self.defined,
+            relations: self.relations.iter().filter(|(_, r)| wanted.contains(&r.oid)).map(own).collect(),
+            sequences: self.sequences.iter().filter(|s| has(s.oid) || s.of.is_some_and(is_wanted)).cloned().collect(),
             populated: self.populated.iter().copied().filter(|oid| has(*oid)).collect(),
             outside: pick(&selected.outside),
             extensions: self.extensions.clone(),
@@ -127,10 +193,17 @@ impl Schema {
     }
 }
 
+impl StoredRelation {
+    /// Its columns as SQL lists them.
+    pub fn list(&self) -> String {
+        self.columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Definition {
     /// Its statements, as they are run: of a schema, where it is not there yet. (`IF NOT EXISTS` would ask for a privilege
     /// that is not needed then.)
-    fn script(&self) -> String {
+    pub fn script(&self) -> String {
         let Some(name) = self.sql.strip_prefix("CREATE SCHEMA ").and_then(|rest| rest.trim_end().strip_suffix(';'))
         else {
             return self.sql.clone();
@@ -142,7 +215,7 @@ impl Definition {
     }
 
     /// The statement that fills a materialised view; none for what is no such.
-    fn refresh(&self) -> Option<String> {
+    pub fn refresh(&self) -> Option<String> {
         let (_, rest) = self.sql.split_once("CREATE MATERIALIZED VIEW ")?;
         Some(format!("REFRESH MATERIALIZED VIEW {};\n", name(rest)?))
     }

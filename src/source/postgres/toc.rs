@@ -129,6 +129,9 @@ fn entry(line: &str) -> Option<TocEntry> {
     })
 }
 
+/// What is said of the dump and the database, and of nothing in it.
+const SETTINGS: [&str; 5] = ["ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE", "DATABASE PROPERTIES"];
+
 /// What a selection needs of a dump, in the order of the dump.
 #[derive(Debug, Clone, Default)]
 pub struct Selected {
@@ -138,9 +141,16 @@ pub struct Selected {
     pub outside: Vec<TocEntry>,
 }
 
+/// All entries.
+pub fn all(toc: Vec<TocEntry>) -> Selected {
+    let entries = toc.into_iter().filter(|entry| !SETTINGS.contains(&entry.kind.as_str())).collect();
+    Selected { entries, outside: Vec::new() }
+}
+
 /// The entries of the relations `wanted` (oids): they, what belongs to them, and all that these need.
 pub fn select(toc: &[TocEntry], wanted: &BTreeSet<u32>) -> Selected {
     let by_id: BTreeMap<u32, &TocEntry> = toc.iter().map(|entry| (entry.id, entry)).collect();
+    let wanted = &with_partitions(toc, &by_id, wanted);
     let is_wanted = |(class, oid): ObjectId| class == PG_CLASS && wanted.contains(&oid);
     let mut taken: BTreeSet<u32> = toc.iter().filter(|entry| is_wanted(entry.object())).map(|entry| entry.id).collect();
     let mut outside = BTreeSet::new();
@@ -171,6 +181,25 @@ pub fn select(toc: &[TocEntry], wanted: &BTreeSet<u32>) -> Selected {
     }
     let pick = |ids: &BTreeSet<u32>| toc.iter().filter(|entry| ids.contains(&entry.id)).cloned().collect();
     Selected { entries: pick(&taken), outside: pick(&outside) }
+}
+
+/// These relations, and the partitions of those that have some.
+fn with_partitions(toc: &[TocEntry], by_id: &BTreeMap<u32, &TocEntry>, wanted: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut all = wanted.clone();
+    loop {
+        let before = all.len();
+        for attached in toc.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
+            let sides = || attached.needs.iter().filter_map(|id| by_id.get(id).copied()).filter(|entry| entry.kind == "TABLE");
+            // It has the partition's name.
+            let (partition, of): (Vec<&TocEntry>, Vec<&TocEntry>) = sides().partition(|entry| entry.name() == attached.name());
+            if of.iter().any(|entry| all.contains(&entry.oid)) {
+                all.extend(partition.iter().map(|entry| entry.oid));
+            }
+        }
+        if all.len() == before {
+            return all;
+        }
+    }
 }
 
 /// Whether an entry is part of something that is taken.

@@ -181,8 +181,8 @@ impl Target for Sqlite {
         restore::stage(self, stored, input, existing)
     }
 
-    fn switch(&self, staged: &Staged, input: &dyn Input) -> Result<Switched> {
-        restore::switch(self, staged, input)
+    fn switch(&self, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<Switched>> {
+        batch.iter().map(|(staged, input)| restore::switch(self, staged, *input)).collect()
     }
 
     fn resume(&self, stored: &StoredCollection, input: &dyn Input, _: Option<&str>) -> Result<Option<Switched>> {

@@ -1,0 +1,101 @@
+//! Makes stored definitions, one at a time, and leaves alone what is there already.
+
+use super::worker::Worker;
+use crate::error::Result;
+use crate::source::postgres::errors;
+use crate::source::postgres::schema::{Definition, Schema};
+use crate::source::postgres::toc::{ObjectId, TocEntry};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// SQLSTATEs of what is there already: a relation or type, another object, a function, a schema.
+const THERE: [&str; 4] = ["42P07", "42710", "42723", "42P06"];
+
+/// What was made, and what was found there, by kind and name: in archives of several backups the same thing has several
+/// numbers.
+#[derive(Debug, Default, Clone)]
+pub struct Made {
+    made: BTreeSet<String>,
+    found: BTreeSet<String>,
+}
+
+/// The definitions of one archive by their numbers.
+pub struct Numbered<'s> {
+    by_object: BTreeMap<ObjectId, &'s TocEntry>,
+    by_id: BTreeMap<u32, &'s TocEntry>,
+}
+
+impl<'s> Numbered<'s> {
+    /// Of these.
+    pub fn new(schema: &'s Schema) -> Self {
+        let entries = || schema.entries.iter().map(|definition| &definition.entry);
+        Self {
+            by_object: entries().filter(|entry| entry.class != 0).map(|entry| (entry.object(), entry)).collect(),
+            by_id: entries().map(|entry| (entry.id, entry)).collect(),
+        }
+    }
+}
+
+impl Made {
+    /// Makes one, in a transaction of the worker, unless it is there or a part of what was there before.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn make(&mut self, worker: &Worker<'_>, definition: &Definition, of: &Numbered<'_>) -> Result<()> {
+        let entry = &definition.entry;
+        if !self.is_of_made(entry, of) {
+            return Ok(());
+        }
+        let (doing, name) = (format!("make {}", entry.kind.to_lowercase()), entry.name().to_owned());
+        worker.run("SAVEPOINT made", &doing, &name)?;
+        match worker.attempt(&definition.script())? {
+            Ok(()) => {
+                worker.run("RELEASE made", &doing, &name)?;
+                self.made.insert(key(entry));
+            }
+            Err(failure) if failure.state().is_some_and(|state| THERE.contains(&state.code())) => {
+                worker.run("ROLLBACK TO made; RELEASE made", &doing, &name)?;
+                if !self.made.contains(&key(entry)) {
+                    self.found.insert(key(entry));
+                }
+            }
+            Err(failure) => return Err(errors::writing(&failure, &doing, &name)),
+        }
+        Ok(())
+    }
+
+    /// Notes that this was made by other means.
+    pub fn note(&mut self, entry: &TocEntry) {
+        self.made.insert(key(entry));
+    }
+
+    /// Whether this was made, by this restore.
+    pub fn has(&self, entry: &TocEntry) -> bool {
+        self.made.contains(&key(entry))
+    }
+
+    /// What was there already and is used as it is, for people.
+    pub fn found(&self) -> Vec<&str> {
+        self.found.iter().map(String::as_str).collect()
+    }
+
+    /// Whether what an entry is a part of was made; true of what is no part.
+    fn is_of_made(&self, entry: &TocEntry, of: &Numbered<'_>) -> bool {
+        let is_made = |entry: &&TocEntry| self.has(entry);
+        match (entry.kind.as_str(), entry.part) {
+            (
+                "CONSTRAINT" | "CHECK CONSTRAINT" | "INDEX" | "DEFAULT" | "TRIGGER" | "RULE" | "POLICY" | "STATISTICS"
+                | "FK CONSTRAINT" | "SEQUENCE",
+                Some(part),
+            ) => of.by_object.get(&part.of).is_none_or(is_made),
+            (
+                "TABLE ATTACH" | "INDEX ATTACH" | "ROW SECURITY" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL",
+                _,
+            ) => entry.needs.iter().filter_map(|id| of.by_id.get(id)).all(|needed| self.has(needed)),
+            _ => true,
+        }
+    }
+}
+
+fn key(entry: &TocEntry) -> String {
+    format!("{} {}", entry.kind.to_lowercase(), entry.name())
+}

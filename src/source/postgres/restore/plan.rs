@@ -1,0 +1,193 @@
+//! What a restore would change, and what stands in its way: all that can be known before the first write.
+
+use super::prepare::archives;
+use super::worker::Worker;
+use super::{is_view, looked_at, relation, stored_schema};
+use crate::error::{Context, Error, Kind, Result};
+use crate::source::postgres::inventory::{self, RelationKind};
+use crate::source::postgres::schema::Schema;
+use crate::source::postgres::session::quote;
+use crate::source::postgres::{Postgres, catalog, copy, rows_of};
+use crate::source::{Changes, Existing, Input, Restoring, StoredCollection};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
+
+/// A name of this session alone.
+const KEYS: &str = "pg_temp.backup_restore_keys";
+
+/// See [`crate::source::Target::compare`]: stored rows and live ones are matched by primary key.
+pub fn compare(target: &Postgres, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
+    let schema = stored_schema(target, input, &stored.directory)?;
+    let relation = relation(&schema, stored)?;
+    let worker = Worker::open(target)?;
+    let relations = target.block(inventory::relations(worker.session(), &target.schema))?;
+    let Some(live) = relations.iter().find(|relation| relation.name == stored.name) else {
+        return Ok(Changes::of(existing, stored.records, 0, 0));
+    };
+    let holds_rows = |kind| matches!(kind, RelationKind::Table | RelationKind::Inherited | RelationKind::Partitioned);
+    if holds_rows(live.kind) == relation.columns.is_empty() && (holds_rows(live.kind) != (stored.records > 0)) {
+        let what = format!("{} is {} there, and something else in the backup", stored.name, live.kind.describe());
+        return Err(Error::new(Kind::Refused, what)
+            .hint("drop or rename it by hand, or restore into another database with --into"));
+    }
+    if !holds_rows(live.kind) {
+        return Ok(Changes::default());
+    }
+    let place = target.place(&stored.name);
+    let (oid, is_partitioned) = looked_at(&worker, &place)?;
+    let only = if is_partitioned { place.clone() } else { format!("ONLY {place}") };
+    let rows = worker.count(&format!("SELECT count(*) FROM {only}"), &stored.name)?;
+    let key = target.block(catalog::primary_key(worker.session(), oid))?;
+    let at: Option<Vec<usize>> =
+        key.iter().map(|column| relation.columns.iter().position(|stored| stored.name == *column)).collect();
+    let Some(at) = at.filter(|at| !at.is_empty()) else {
+        if existing == Existing::Replace {
+            return Ok(Changes::of(existing, stored.records, 0, rows));
+        }
+        let what = format!("table {} has no primary key by which stored rows could be matched with what is there", stored.name);
+        return Err(Error::new(Kind::Refused, what).hint("replace it whole (`--existing replace`)"));
+    };
+    let columns = key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ");
+    let sql = format!("CREATE TEMPORARY TABLE backup_restore_keys AS SELECT {columns} FROM {place} WITH NO DATA");
+    worker.run(&sql, "compare the keys of", &stored.name)?;
+    let entry = rows_of(&stored.directory, &schema.name, &stored.name);
+    let mut keys = Keys { body: BufReader::with_capacity(1 << 20, input.open(&entry)?), at, row: Vec::new(), sent: 0, line: Vec::new() };
+    worker.load(&format!("COPY {KEYS} ({columns}) FROM STDIN"), &mut keys, &stored.name)?;
+    let same = key.iter().map(|column| format!("l.{0} = k.{0}", quote(column))).collect::<Vec<_>>().join(" AND ");
+    let matched = worker.count(&format!("SELECT count(*) FROM {KEYS} k JOIN {only} l ON {same}"), &stored.name)?;
+    Ok(Changes::of(existing, stored.records, matched, rows))
+}
+
+/// The keys alone of stored rows, as COPY takes them.
+struct Keys<R> {
+    body: BufReader<R>,
+    /// Where the columns of the key are in a row.
+    at: Vec<usize>,
+    line: Vec<u8>,
+    row: Vec<u8>,
+    sent: usize,
+}
+
+impl<R: Read> Read for Keys<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.sent == self.row.len() {
+            self.line.clear();
+            self.row.clear();
+            self.sent = 0;
+            if self.body.read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(0);
+            }
+            copy::pick(&self.line, &self.at, &mut self.row);
+        }
+        let n = out.len().min(self.row.len() - self.sent);
+        out[..n].copy_from_slice(&self.row[self.sent..self.sent + n]);
+        self.sent += n;
+        Ok(n)
+    }
+}
+
+/// See [`crate::source::Target::examine`].
+pub fn examine(target: &Postgres, batch: &[Restoring<'_>]) -> Result<Vec<String>> {
+    let worker = Worker::open(target)?;
+    let mut refused = Vec::new();
+    let relations = target.block(inventory::relations(worker.session(), &target.schema))?;
+    let there: BTreeMap<&str, u32> = relations.iter().map(|r| (r.name.as_str(), r.oid)).collect();
+    for (schema, of_archive) in archives(target, batch)? {
+        if schema.name != target.schema {
+            let what = format!("the backup is of schema {}, the source's is {}", schema.name, target.schema);
+            return Err(Error::new(Kind::Refused, what)
+                .hint("set `schema` of the source to that, in a configuration of its own if need be"));
+        }
+        refused.extend(lacking_extensions(target, &worker, &schema)?);
+        for restoring in of_archive {
+            let name = &restoring.stored.name;
+            match there.get(name.as_str()) {
+                None if !schema.defined => refused.push(format!(
+                    "table {name} is not there, and the backup holds its rows alone (`ddl: none`): make it first"
+                )),
+                None => {}
+                Some(oid) if !is_view(restoring.kind) => {
+                    refused.extend(unfit(target, &worker, &schema, restoring.stored, *oid)?);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    let tables: Vec<String> = batch
+        .iter()
+        .filter(|r| !is_view(r.kind) && there.contains_key(r.stored.name.as_str()))
+        .map(|r| target.place(&r.stored.name))
+        .collect();
+    refused.extend(not_ours(&worker, &tables)?);
+    refused.extend(may_not_create(&worker)?);
+    if refused.is_empty() {
+        return Ok(Vec::new());
+    }
+    Err(Error::new(Kind::Refused, "the target cannot take what is stored, and nothing was changed").details(refused))
+}
+
+fn lacking_extensions(target: &Postgres, worker: &Worker<'_>, schema: &Schema) -> Result<Vec<String>> {
+    let there: BTreeSet<String> =
+        target.block(catalog::extensions(worker.session()))?.into_iter().map(|extension| extension.name).collect();
+    let lacking = schema.extensions.iter().filter(|extension| !there.contains(&extension.name));
+    let line = |e: &crate::source::postgres::schema::Extension| {
+        let (name, schema) = (quote(&e.name), quote(&e.schema));
+        format!("extension {} ({}) is not there: CREATE EXTENSION {name} SCHEMA {schema}", e.name, e.version)
+    };
+    Ok(lacking.map(line).collect())
+}
+
+/// Why a table that is there cannot take the stored rows.
+fn unfit(
+    target: &Postgres,
+    worker: &Worker<'_>,
+    schema: &Schema,
+    stored: &StoredCollection,
+    oid: u32,
+) -> Result<Vec<String>> {
+    let name = &stored.name;
+    let live = target.block(catalog::columns(worker.session(), oid)).context(|| format!("cannot look at {name}"))?;
+    let kept = &relation(schema, stored)?.columns;
+    let mut found = Vec::new();
+    for column in kept {
+        match live.iter().find(|other| other.name == column.name) {
+            None => found.push(format!("table {name} has no column {}, which is stored", column.name)),
+            Some(other) if other.generated => {
+                found.push(format!("column {} of table {name} is computed there, and stored as a value", column.name));
+            }
+            Some(_) => {}
+        }
+    }
+    let needs = live.iter().filter(|c| c.not_null && !c.has_default && !c.generated && c.identity.is_none());
+    for column in needs.filter(|column| !kept.iter().any(|stored| stored.name == column.name)) {
+        found.push(format!("table {name} has a column {} that must have a value, and is not stored", column.name));
+    }
+    Ok(found)
+}
+
+/// Tables whose keys or triggers have to be set aside, and that are somebody else's.
+fn not_ours(worker: &Worker<'_>, tables: &[String]) -> Result<Vec<String>> {
+    let sql = "WITH own AS (SELECT place::regclass::oid AS oid FROM pg_catalog.unnest($1::text[]) t(place)),
+        touched AS (
+          SELECT k.conrelid AS oid FROM pg_catalog.pg_constraint k WHERE k.contype = 'f'
+          AND (k.conrelid IN (SELECT oid FROM own) OR k.confrelid IN (SELECT oid FROM own))
+          UNION SELECT g.tgrelid FROM pg_catalog.pg_trigger g WHERE NOT g.tgisinternal AND g.tgrelid IN (SELECT oid FROM own))
+        SELECT c.oid::regclass::text, pg_catalog.pg_get_userbyid(c.relowner)::text FROM pg_catalog.pg_class c
+        JOIN touched USING (oid) WHERE NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')";
+    let rows = worker.rows(sql, &[&tables], "look at the owners of", "the tables")?;
+    let line = |row: &tokio_postgres::Row| {
+        let (table, owner): (String, String) = (row.get(0), row.get(1));
+        format!("table {table} has foreign keys or triggers to be set aside, and belongs to {owner}: restore as that user")
+    };
+    Ok(rows.iter().map(line).collect())
+}
+
+fn may_not_create(worker: &Worker<'_>) -> Result<Option<String>> {
+    let sql = "SELECT current_user::text, pg_catalog.current_database()::text
+        WHERE NOT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')";
+    let rows = worker.rows(sql, &[], "look at the privileges of", "the user")?;
+    Ok(rows.first().map(|row| {
+        let (user, database): (String, String) = (row.get(0), row.get(1));
+        format!("a schema to stage in cannot be made: GRANT CREATE ON DATABASE {} TO {}", quote(&database), quote(&user))
+    }))
+}

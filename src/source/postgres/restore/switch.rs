@@ -1,0 +1,202 @@
+//! The transaction that puts everything in place.
+
+use super::aside;
+use super::definitions::{Made, Numbered};
+use super::prepare::archives;
+use super::worker::Worker;
+use super::write::Tables;
+use super::{Prepared, relation, staging, stored_schema};
+use crate::error::{Context, Result};
+use crate::source::postgres::Postgres;
+use crate::source::postgres::errors;
+use crate::source::postgres::schema::{Definition, Schema, Section, SequenceValue};
+use crate::source::postgres::session::quote;
+use crate::source::{Changes, Existing, Input, Restoring, Staged, StoredCollection, Switched};
+use std::collections::BTreeSet;
+
+/// See [`crate::source::Target::switch`].
+pub fn switch(target: &Postgres, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<Switched>> {
+    let prepared = target.restore.prepared()?;
+    let worker = Worker::open(target)?;
+    worker.run("BEGIN", "restore into", &target.server.database)?;
+    let mut switched = in_transaction(target, &worker, &prepared, batch)?;
+    worker.commit()?;
+    for ((staged, _), done) in batch.iter().zip(&mut switched).filter(|((staged, _), _)| staged.staging_name.is_some()) {
+        let sql = format!("ANALYZE {}", target.place(&staged.name));
+        // Plans of queries are worse without; the data is as good.
+        if let Err(error) = worker.run(&sql, "analyse table", &staged.name) {
+            done.warnings.push(format!("run ANALYZE by hand: {error}"));
+        }
+    }
+    Ok(switched)
+}
+
+fn in_transaction(
+    target: &Postgres,
+    worker: &Worker<'_>,
+    prepared: &Prepared,
+    batch: &[(&Staged, &dyn Input)],
+) -> Result<Vec<Switched>> {
+    let is_live = |staged: &Staged| prepared.is_new.get(&staged.name) == Some(&false);
+    let live: Vec<String> =
+        batch.iter().filter(|(staged, _)| is_live(staged)).map(|(staged, _)| target.place(&staged.name)).collect();
+    if !live.is_empty() {
+        // Readers go on; writers wait, until all of it is there.
+        let sql = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", live.join(", "));
+        worker.run(&sql, "lock the tables of", &target.schema)?;
+    }
+    let deletes = batch.iter().any(|(staged, _)| staged.existing == Existing::Replace);
+    let aside = aside::set_aside(worker, &live, deletes)?;
+    let mut switched = Vec::new();
+    for (staged, input) in batch {
+        let done = one(target, worker, prepared, staged, *input);
+        switched.push(done.context(|| format!("cannot put {} in place", staged.name))?);
+    }
+    let restoring: Vec<Restoring<'_>> = batch
+        .iter()
+        .map(|(staged, input)| Restoring { stored: &staged.stored, kind: None, input: *input, existing: staged.existing })
+        .collect();
+    let left_out = complete(target, worker, prepared, &restoring)?;
+    aside.put_back(worker)?;
+    if let Some(first) = switched.first_mut() {
+        first.warnings.extend(left_out);
+    }
+    staging::note_in_place(worker, &prepared.staging)?;
+    Ok(switched)
+}
+
+/// Puts one in place: a new table is moved there, one that is there gets its rows.
+fn one(
+    target: &Postgres,
+    worker: &Worker<'_>,
+    prepared: &Prepared,
+    staged: &Staged,
+    input: &dyn Input,
+) -> Result<Switched> {
+    let mut switched = Switched { records: staged.stored.records, changes: None, verified: true, warnings: Vec::new() };
+    let Some(place) = &staged.staging_name else {
+        switched.changes = Some(Changes::default());
+        return Ok(switched);
+    };
+    if prepared.is_new.get(&staged.name) == Some(&true) {
+        for place in tree_in(worker, place, &prepared.staging)? {
+            let sql = format!("ALTER TABLE {place} SET SCHEMA {}", quote(&target.schema));
+            worker.run(&sql, "put in place table", &staged.name)?;
+        }
+        return Ok(switched);
+    }
+    let schema = stored_schema(target, input, &staged.stored.directory)?;
+    let (changes, verified) = Tables::new(worker, target, &schema, staged, place)?.write(staged)?;
+    switched.changes = Some(changes);
+    switched.verified = verified;
+    worker.run(&format!("DROP TABLE {place}"), "remove the staging table of", &staged.name)?;
+    Ok(switched)
+}
+
+/// A staged table and its partitions.
+fn tree_in(worker: &Worker<'_>, place: &str, staging: &str) -> Result<Vec<String>> {
+    let sql = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $2::text::name AND (c.oid = $1::text::regclass
+        OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::text::regclass)))";
+    let rows = worker.rows(sql, &[&place, &staging], "look at the partitions of", place)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// What comes after the rows: sequences, indexes and constraints of what is new, and then, when every table has its own,
+/// foreign keys. Returns what was left out.
+fn complete(
+    target: &Postgres,
+    worker: &Worker<'_>,
+    prepared: &Prepared,
+    batch: &[Restoring<'_>],
+) -> Result<Vec<String>> {
+    let mut made = prepared.made.clone();
+    let mut left_out = Vec::new();
+    let mut parts: Vec<Schema> = Vec::new();
+    for (schema, of_archive) in archives(target, batch)? {
+        let oids = of_archive.iter().map(|r| Ok(relation(&schema, r.stored)?.oid)).collect::<Result<BTreeSet<u32>>>()?;
+        let of_new = |name: &str| prepared.is_new.get(name).copied().unwrap_or(true);
+        set_sequences(worker, &schema, &schema.part(&oids), &of_new)?;
+        let new = of_archive.iter().filter(|r| of_new(&r.stored.name));
+        let oids = new.map(|r| Ok(relation(&schema, r.stored)?.oid)).collect::<Result<BTreeSet<u32>>>()?;
+        parts.push(schema.part(&oids));
+    }
+    let is_key = |definition: &&Definition| definition.entry.kind == "FK CONSTRAINT";
+    for part in &parts {
+        let numbered = Numbered::new(part);
+        let late = part.entries.iter().filter(|definition| definition.section == Section::PostData);
+        for definition in late.filter(|definition| !is_key(definition)) {
+            made.make(worker, definition, &numbered)?;
+        }
+    }
+    for part in &parts {
+        let numbered = Numbered::new(part);
+        for definition in part.entries.iter().filter(is_key) {
+            made.make(worker, definition, &numbered)?;
+        }
+        for definition in &part.outside {
+            left_out.extend(outside(worker, definition, &mut made)?);
+        }
+    }
+    for part in &parts {
+        for view in part.entries.iter().filter(|d| part.is_populated(d) && made.has(&d.entry)) {
+            if let Some(sql) = view.refresh() {
+                worker.run(&sql, "fill the materialised view", view.entry.name())?;
+            }
+        }
+    }
+    Ok(left_out)
+}
+
+/// A foreign key to a table that is not restored here: made where that is there and has what is named; else left out, and
+/// told.
+fn outside(worker: &Worker<'_>, definition: &Definition, made: &mut Made) -> Result<Option<String>> {
+    let name = definition.entry.name();
+    worker.run("SAVEPOINT outside", "make the foreign key", name)?;
+    match worker.attempt(&definition.script())? {
+        Ok(()) => {
+            made.note(&definition.entry);
+            worker.run("RELEASE outside", "make the foreign key", name).map(|()| None)
+        }
+        Err(failure) => {
+            let why = errors::writing(&failure, "make it", "").causes.join(": ");
+            worker.run("ROLLBACK TO outside; RELEASE outside", "make the foreign key", name)?;
+            Ok(Some(format!("the foreign key {name} is left out: it points out of what is restored ({why})")))
+        }
+    }
+}
+
+/// Of what is new, a sequence stands where it stood. Where rows stay, it never goes back: a number would be given twice.
+fn set_sequences(worker: &Worker<'_>, schema: &Schema, part: &Schema, is_new: &dyn Fn(&str) -> bool) -> Result<()> {
+    let table_of = |sequence: &SequenceValue| {
+        let of = sequence.of?;
+        schema.relations.iter().find(|(_, relation)| relation.oid == of).map(|(name, _)| name.as_str())
+    };
+    for sequence in &part.sequences {
+        let SequenceValue { name, last, is_called, .. } = sequence;
+        let literal = name.replace('\'', "''");
+        let there = worker.rows("SELECT pg_catalog.to_regclass($1::text)::oid", &[name], "look for sequence", name)?;
+        if there.first().is_none_or(|row| row.get::<_, Option<u32>>(0).is_none()) {
+            continue;
+        }
+        let which = match table_of(sequence).is_some_and(is_new) {
+            true => String::new(),
+            false => format!(
+                " FROM {name} l, pg_catalog.pg_sequence s WHERE s.seqrelid = '{literal}'::regclass AND {is_called}
+                  AND (NOT l.is_called OR CASE WHEN s.seqincrement > 0 THEN l.last_value < {last} ELSE l.last_value > {last} END)"
+            ),
+        };
+        let sql = format!("SELECT pg_catalog.setval('{literal}', {last}, {is_called}){which}");
+        worker.rows(&sql, &[], "set the sequence", name)?;
+    }
+    Ok(())
+}
+
+/// See [`crate::source::Target::resume`]: the transaction leaves a note that it was committed.
+pub fn resume(target: &Postgres, stored: &StoredCollection, identity: Option<&str>) -> Result<Option<Switched>> {
+    let Some(staging) = identity else { return Ok(None) };
+    let worker = Worker::open(target)?;
+    let done = Switched { records: stored.records, changes: None, verified: true, warnings: Vec::new() };
+    Ok(staging::is_in_place(&worker, staging)?.then_some(done))
+}
