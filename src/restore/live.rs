@@ -7,9 +7,7 @@ use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::repository::{Journal, Progress, Step};
-use crate::source::{
-    self, Changes, Input, Inventory, ItemKind, Restoring, Staged, StoredCollection, Switched, Target,
-};
+use crate::source::{self, Changes, Input, Inventory, ItemKind, Restoring, Staged, StoredCollection, Switched, Target};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};

@@ -4,8 +4,8 @@
 
 pub mod catalog;
 mod connect;
-mod copy;
 mod conninfo;
+mod copy;
 pub mod dump;
 mod errors;
 mod inventory;
@@ -24,9 +24,9 @@ mod tools;
 mod uri;
 
 pub use copy::digest_rows;
+pub use inventory::{Relation, RelationKind};
 pub use restore::scratch::open_scratch;
 pub use restore::scripts;
-pub use inventory::{Relation, RelationKind};
 pub use session::Session;
 
 use super::{EntryName, Inventory, Level, Orphans, Server, Source, View, Wanted};
@@ -66,7 +66,13 @@ impl Postgres {
     /// # Errors
     /// [`Kind::Connect`] when it does not, [`Kind::Config`] when the URI cannot be used.
     pub fn open(name: &str, source: &config::Postgres, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
-        let postgres = Self::connect(name, Settings::of(name, source, Purpose::Read, timeouts.connect)?, source, timeouts, cancel)?;
+        let postgres = Self::connect(
+            name,
+            Settings::of(name, source, Purpose::Read, timeouts.connect)?,
+            source,
+            timeouts,
+            cancel,
+        )?;
         postgres.require_schema()?;
         Ok(postgres)
     }
@@ -80,7 +86,13 @@ impl Postgres {
     }
 
     /// Connects to another database of the same server, to restore.
-    fn at_database(&self, source: &config::Postgres, database: &str, timeouts: Timeouts, cancel: Cancel) -> Result<Self> {
+    fn at_database(
+        &self,
+        source: &config::Postgres,
+        database: &str,
+        timeouts: Timeouts,
+        cancel: Cancel,
+    ) -> Result<Self> {
         let mut settings = Settings::of(&self.name, source, Purpose::Write, timeouts.connect)?;
         settings.name_database(database);
         Self::connect(&self.name, settings, source, timeouts, cancel)

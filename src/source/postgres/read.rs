@@ -5,8 +5,8 @@ use super::catalog::{self, Column};
 use super::copy;
 use super::errors::{self, Failure};
 use super::inventory::{self, Relation, RelationKind};
-use super::reader::Reader;
 use super::needs;
+use super::reader::Reader;
 use super::schema::{self, Schema, StoredColumn, StoredRelation};
 use super::session::{Session, quote};
 use super::tools::Tools;
@@ -154,7 +154,9 @@ impl PgView<'_> {
             }
             Ddl::None => Schema {
                 sequences: source.block(needs::sequences(&self.keeper, &[], &oids))?,
-                warnings: vec!["no definitions are stored (`ddl: none`): a restore needs the tables to be there".into()],
+                warnings: vec![
+                    "no definitions are stored (`ddl: none`): a restore needs the tables to be there".into(),
+                ],
                 ..Schema::default()
             },
         };

@@ -84,7 +84,9 @@ impl Reader {
         ended.map_err(|e| failed(&e.into()))?;
         rows.finish()?;
         let told = self.tap.tag().and_then(|tag| tag.strip_prefix("COPY ")?.parse().ok());
-        told.ok_or_else(|| Error::new(Kind::Source, format!("the server did not end its answer with the rows of {place}")))
+        told.ok_or_else(|| {
+            Error::new(Kind::Source, format!("the server did not end its answer with the rows of {place}"))
+        })
     }
 }
 

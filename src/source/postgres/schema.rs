@@ -1,8 +1,8 @@
 //! Definitions as they are stored (`schema.json`): what was selected, as SQL, and enough to select a part of it again.
 
+use super::session::quote;
 use super::toc::{self, TocEntry};
 use serde::{Deserialize, Serialize};
-use super::session::quote;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every script begins with: names are written out, and values mean the same in any session.

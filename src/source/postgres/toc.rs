@@ -189,9 +189,11 @@ fn with_partitions(toc: &[TocEntry], by_id: &BTreeMap<u32, &TocEntry>, wanted: &
     loop {
         let before = all.len();
         for attached in toc.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
-            let sides = || attached.needs.iter().filter_map(|id| by_id.get(id).copied()).filter(|entry| entry.kind == "TABLE");
+            let sides =
+                || attached.needs.iter().filter_map(|id| by_id.get(id).copied()).filter(|entry| entry.kind == "TABLE");
             // It has the partition's name.
-            let (partition, of): (Vec<&TocEntry>, Vec<&TocEntry>) = sides().partition(|entry| entry.name() == attached.name());
+            let (partition, of): (Vec<&TocEntry>, Vec<&TocEntry>) =
+                sides().partition(|entry| entry.name() == attached.name());
             if of.iter().any(|entry| all.contains(&entry.oid)) {
                 all.extend(partition.iter().map(|entry| entry.oid));
             }

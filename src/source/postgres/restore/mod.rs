@@ -120,7 +120,8 @@ pub fn stage(target: &Postgres, stored: &StoredCollection, input: &dyn Input, ex
     let worker = Worker::open(target)?;
     let place = format!("{}.{}", quote(&prepared.staging), quote(&stored.name));
     let entry = rows_of(&stored.directory, &schema.name, &stored.name);
-    let loaded = worker.load(&format!("COPY {place}{} FROM STDIN", list(relation)), &mut input.open(&entry)?, &stored.name);
+    let loaded =
+        worker.load(&format!("COPY {place}{} FROM STDIN", list(relation)), &mut input.open(&entry)?, &stored.name);
     let loaded = loaded.context(|| format!("table {} cannot be loaded", stored.name))?;
     if loaded != stored.records {
         let what = format!("the server took {loaded} rows of table {}, {} are stored", stored.name, stored.records);

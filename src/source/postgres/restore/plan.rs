@@ -44,14 +44,23 @@ pub fn compare(target: &Postgres, stored: &StoredCollection, input: &dyn Input, 
         if existing == Existing::Replace {
             return Ok(Changes::of(existing, stored.records, 0, rows));
         }
-        let what = format!("table {} has no primary key by which stored rows could be matched with what is there", stored.name);
+        let what = format!(
+            "table {} has no primary key by which stored rows could be matched with what is there",
+            stored.name
+        );
         return Err(Error::new(Kind::Refused, what).hint("replace it whole (`--existing replace`)"));
     };
     let columns = key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ");
     let sql = format!("CREATE TEMPORARY TABLE backup_restore_keys AS SELECT {columns} FROM {place} WITH NO DATA");
     worker.run(&sql, "compare the keys of", &stored.name)?;
     let entry = rows_of(&stored.directory, &schema.name, &stored.name);
-    let mut keys = Keys { body: BufReader::with_capacity(1 << 20, input.open(&entry)?), at, row: Vec::new(), sent: 0, line: Vec::new() };
+    let mut keys = Keys {
+        body: BufReader::with_capacity(1 << 20, input.open(&entry)?),
+        at,
+        row: Vec::new(),
+        sent: 0,
+        line: Vec::new(),
+    };
     worker.load(&format!("COPY {KEYS} ({columns}) FROM STDIN"), &mut keys, &stored.name)?;
     let same = key.iter().map(|column| format!("l.{0} = k.{0}", quote(column))).collect::<Vec<_>>().join(" AND ");
     let matched = worker.count(&format!("SELECT count(*) FROM {KEYS} k JOIN {only} l ON {same}"), &stored.name)?;
@@ -177,7 +186,9 @@ fn not_ours(worker: &Worker<'_>, tables: &[String]) -> Result<Vec<String>> {
     let rows = worker.rows(sql, &[&tables], "look at the owners of", "the tables")?;
     let line = |row: &tokio_postgres::Row| {
         let (table, owner): (String, String) = (row.get(0), row.get(1));
-        format!("table {table} has foreign keys or triggers to be set aside, and belongs to {owner}: restore as that user")
+        format!(
+            "table {table} has foreign keys or triggers to be set aside, and belongs to {owner}: restore as that user"
+        )
     };
     Ok(rows.iter().map(line).collect())
 }
@@ -188,6 +199,10 @@ fn may_not_create(worker: &Worker<'_>) -> Result<Option<String>> {
     let rows = worker.rows(sql, &[], "look at the privileges of", "the user")?;
     Ok(rows.first().map(|row| {
         let (user, database): (String, String) = (row.get(0), row.get(1));
-        format!("a schema to stage in cannot be made: GRANT CREATE ON DATABASE {} TO {}", quote(&database), quote(&user))
+        format!(
+            "a schema to stage in cannot be made: GRANT CREATE ON DATABASE {} TO {}",
+            quote(&database),
+            quote(&user)
+        )
     }))
 }

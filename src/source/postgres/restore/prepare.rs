@@ -39,14 +39,17 @@ pub fn prepare(target: &Postgres, batch: &[Restoring<'_>], token: &str) -> Resul
         for definition in part.entries.iter().filter(|definition| definition.section == Section::PreData) {
             prepared.made.make(&worker, definition, &numbered)?;
         }
-        for restoring in of_archive.iter().filter(|restoring| !is_view(restoring.kind)) {
+        for restoring in of_archive {
             let name = &restoring.stored.name;
             let is_new = !there.contains_key(name.as_str());
-            match is_new {
-                true => move_away(&worker, target, &part, &prepared, name)?,
-                false => stage_beside(&worker, target, &schema, &prepared.staging, restoring)?,
+            if is_new {
+                move_away(&worker, target, &part, &prepared, name)?;
+            } else if !is_view(restoring.kind) {
+                stage_beside(&worker, target, &schema, &prepared.staging, restoring)?;
             }
-            prepared.is_new.insert(name.clone(), is_new);
+            if !is_view(restoring.kind) {
+                prepared.is_new.insert(name.clone(), is_new);
+            }
         }
     }
     staging::note_made(&worker, &prepared.staging, &before)?;
@@ -105,20 +108,23 @@ fn move_away(worker: &Worker<'_>, target: &Postgres, part: &Schema, prepared: &P
         let what = format!("the definition of table {name} is not stored, and the table is not there");
         return Err(Error::new(Kind::Refused, what).hint("make the table first, or restore with --to-directory"));
     }
-    for place in tree(worker, target, &target.place(name))? {
-        worker.run(&format!("ALTER TABLE {place} SET SCHEMA {}", quote(&prepared.staging)), "stage table", name)?;
-    }
-    Ok(())
+    let sql = "SELECT c.oid, n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $2::text::name AND (c.oid = $1::text::regclass
+        OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::text::regclass)))";
+    let rows = worker.rows(sql, &[&target.place(name), &target.schema], "look at the partitions of", name)?;
+    let oids: Vec<u32> = rows.iter().map(|row| row.get(0)).collect();
+    move_to(worker, &oids, &prepared.staging)
 }
 
-/// A table and its partitions, as far as they are in its schema.
-pub fn tree(worker: &Worker<'_>, target: &Postgres, place: &str) -> Result<Vec<String>> {
-    let sql = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), n.nspname::text
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.oid = $1::text::regclass OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::text::regclass))";
-    let rows = worker.rows(sql, &[&place], "look at the partitions of", place)?;
-    let own = rows.iter().filter(|row| row.get::<_, String>(1) == target.schema);
-    Ok(own.map(|row| row.get(0)).collect())
+/// Moves relations to a schema. What belongs to a table goes with it.
+pub fn move_to(worker: &Worker<'_>, oids: &[u32], schema: &str) -> Result<()> {
+    let sql = "SELECT c.oid::regclass::text, CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+        WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::oid[])";
+    for row in worker.rows(sql, &[&oids], "look at the tables of", schema)? {
+        let (place, kind): (String, String) = (row.get(0), row.get(1));
+        worker.run(&format!("ALTER {kind} {place} SET SCHEMA {}", quote(schema)), "move", &place)?;
+    }
+    Ok(())
 }
 
 /// Makes a table for the rows of one that is there: of the columns that are stored, without any rule.

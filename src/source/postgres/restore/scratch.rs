@@ -60,7 +60,8 @@ pub fn drop_database(beside: &Postgres, name: &str) -> Result<()> {
         return Err(Error::new(Kind::Internal, format!("{name} is no scratch database")));
     }
     let worker = Worker::open(beside)?;
-    let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1::text::name";
+    let sql =
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = $1::text::name";
     worker.rows(sql, &[&name], "end the sessions of", name)?;
     worker.run(&format!("DROP DATABASE IF EXISTS {}", quote(name)), "drop the database", name)
 }

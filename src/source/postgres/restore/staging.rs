@@ -92,7 +92,7 @@ pub fn objects(worker: &Worker<'_>) -> Result<BTreeSet<Object>> {
     });
     let sql = format!(
         "SELECT o.class, o.oid FROM ({}) o WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-         WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('i', 'a', 'P', 'S', 'e')
+         WHERE d.classid = o.class AND d.objid = o.oid AND d.refobjid <> o.oid AND d.deptype IN ('i', 'a', 'P', 'S', 'e')
          AND (d.deptype <> 'a' OR d.refclassid = 'pg_catalog.pg_class'::regclass))",
         each.join(" UNION ALL ")
     );
@@ -118,8 +118,8 @@ pub fn sweep(worker: &Worker<'_>, schema: &str) -> Result<bool> {
 fn remove(worker: &Worker<'_>, schema: &str, state: &State) -> Result<()> {
     let sql = "SELECT 'pg_catalog.pg_class'::regclass::oid, oid FROM pg_catalog.pg_class c
         WHERE relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1::text::name)
-        AND relkind IN ('r', 'p', 'S') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i', 'P', 'S'))";
+        AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.refobjid <> c.oid AND d.deptype IN ('a', 'i', 'P', 'S'))";
     let staged = worker.rows(sql, &[&schema], "list the tables of", schema)?;
     let mut left: Vec<Object> = staged.iter().map(|row| (row.get(0), row.get(1))).collect();
     if let State::Staged { made } = state {
@@ -154,7 +154,8 @@ fn remove(worker: &Worker<'_>, schema: &str, state: &State) -> Result<()> {
 
 /// Drops one; why not, where something else needs it.
 fn drop_object(worker: &Worker<'_>, class: u32, oid: u32) -> Result<Option<String>> {
-    let sql = "SELECT type, identity FROM pg_catalog.pg_identify_object($1::oid, $2::oid, 0) WHERE identity IS NOT NULL";
+    let sql =
+        "SELECT type, identity FROM pg_catalog.pg_identify_object($1::oid, $2::oid, 0) WHERE identity IS NOT NULL";
     let found = worker.rows(sql, &[&class, &oid], "look at", "what was made")?;
     let Some(row) = found.first() else { return Ok(None) };
     let (kind, identity): (String, String) = (row.get(0), row.get(1));

@@ -2,7 +2,7 @@
 
 use super::aside;
 use super::definitions::{Made, Numbered};
-use super::prepare::archives;
+use super::prepare::{archives, move_to};
 use super::worker::Worker;
 use super::write::Tables;
 use super::{Prepared, relation, staging, stored_schema};
@@ -10,7 +10,7 @@ use crate::error::{Context, Result};
 use crate::source::postgres::Postgres;
 use crate::source::postgres::errors;
 use crate::source::postgres::schema::{Definition, Schema, Section, SequenceValue};
-use crate::source::postgres::session::quote;
+use crate::source::postgres::toc::PG_CLASS;
 use crate::source::{Changes, Existing, Input, Restoring, Staged, StoredCollection, Switched};
 use std::collections::BTreeSet;
 
@@ -21,7 +21,8 @@ pub fn switch(target: &Postgres, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<
     worker.run("BEGIN", "restore into", &target.server.database)?;
     let mut switched = in_transaction(target, &worker, &prepared, batch)?;
     worker.commit()?;
-    for ((staged, _), done) in batch.iter().zip(&mut switched).filter(|((staged, _), _)| staged.staging_name.is_some()) {
+    for ((staged, _), done) in batch.iter().zip(&mut switched).filter(|((staged, _), _)| staged.staging_name.is_some())
+    {
         let sql = format!("ANALYZE {}", target.place(&staged.name));
         // Plans of queries are worse without; the data is as good.
         if let Err(error) = worker.run(&sql, "analyse table", &staged.name) {
@@ -52,9 +53,15 @@ fn in_transaction(
         let done = one(target, worker, prepared, staged, *input);
         switched.push(done.context(|| format!("cannot put {} in place", staged.name))?);
     }
+    move_back(target, worker, &prepared.staging)?;
     let restoring: Vec<Restoring<'_>> = batch
         .iter()
-        .map(|(staged, input)| Restoring { stored: &staged.stored, kind: None, input: *input, existing: staged.existing })
+        .map(|(staged, input)| Restoring {
+            stored: &staged.stored,
+            kind: None,
+            input: *input,
+            existing: staged.existing,
+        })
         .collect();
     let left_out = complete(target, worker, prepared, &restoring)?;
     aside.put_back(worker)?;
@@ -65,7 +72,7 @@ fn in_transaction(
     Ok(switched)
 }
 
-/// Puts one in place: a new table is moved there, one that is there gets its rows.
+/// Puts one in place: a table that is there gets its rows; a new one has them, and is moved with all that is new.
 fn one(
     target: &Postgres,
     worker: &Worker<'_>,
@@ -79,10 +86,6 @@ fn one(
         return Ok(switched);
     };
     if prepared.is_new.get(&staged.name) == Some(&true) {
-        for place in tree_in(worker, place, &prepared.staging)? {
-            let sql = format!("ALTER TABLE {place} SET SCHEMA {}", quote(&target.schema));
-            worker.run(&sql, "put in place table", &staged.name)?;
-        }
         return Ok(switched);
     }
     let schema = stored_schema(target, input, &staged.stored.directory)?;
@@ -93,14 +96,13 @@ fn one(
     Ok(switched)
 }
 
-/// A staged table and its partitions.
-fn tree_in(worker: &Worker<'_>, place: &str, staging: &str) -> Result<Vec<String>> {
-    let sql = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $2::text::name AND (c.oid = $1::text::regclass
-        OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::text::regclass)))";
-    let rows = worker.rows(sql, &[&place, &staging], "look at the partitions of", place)?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+/// Moves everything that is new to its schema.
+fn move_back(target: &Postgres, worker: &Worker<'_>, staging: &str) -> Result<()> {
+    let sql = "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1::text::name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+    let rows = worker.rows(sql, &[&staging], "list the tables of", staging)?;
+    let oids: Vec<u32> = rows.iter().map(|row| row.get(0)).collect();
+    move_to(worker, &oids, &target.schema)
 }
 
 /// What comes after the rows: sequences, indexes and constraints of what is new, and then, when every table has its own,
@@ -113,11 +115,17 @@ fn complete(
 ) -> Result<Vec<String>> {
     let mut made = prepared.made.clone();
     let mut left_out = Vec::new();
-    let mut parts: Vec<Schema> = Vec::new();
+    let (mut parts, mut views) = (Vec::new(), Vec::new());
     for (schema, of_archive) in archives(target, batch)? {
-        let oids = of_archive.iter().map(|r| Ok(relation(&schema, r.stored)?.oid)).collect::<Result<BTreeSet<u32>>>()?;
+        let oids =
+            of_archive.iter().map(|r| Ok(relation(&schema, r.stored)?.oid)).collect::<Result<BTreeSet<u32>>>()?;
         let of_new = |name: &str| prepared.is_new.get(name).copied().unwrap_or(true);
-        set_sequences(worker, &schema, &schema.part(&oids), &of_new)?;
+        let whole = schema.part(&oids);
+        set_sequences(worker, &schema, &whole, &of_new)?;
+        for view in of_archive.iter().filter(|r| r.existing == Existing::Replace) {
+            redefine(worker, &whole, view.stored, &made)?;
+        }
+        views.push((whole, oids));
         let new = of_archive.iter().filter(|r| of_new(&r.stored.name));
         let oids = new.map(|r| Ok(relation(&schema, r.stored)?.oid)).collect::<Result<BTreeSet<u32>>>()?;
         parts.push(schema.part(&oids));
@@ -139,14 +147,25 @@ fn complete(
             left_out.extend(outside(worker, definition, &mut made)?);
         }
     }
-    for part in &parts {
-        for view in part.entries.iter().filter(|d| part.is_populated(d) && made.has(&d.entry)) {
+    // Of what was made, and of what was asked for: they show rows that were restored just now.
+    for (whole, asked) in &views {
+        let shown = |d: &&Definition| whole.is_populated(d) && (asked.contains(&d.entry.oid) || made.has(&d.entry));
+        for view in whole.entries.iter().filter(shown) {
             if let Some(sql) = view.refresh() {
                 worker.run(&sql, "fill the materialised view", view.entry.name())?;
             }
         }
     }
     Ok(left_out)
+}
+
+/// Gives a view that was there its stored definition. A materialised one keeps its own.
+fn redefine(worker: &Worker<'_>, schema: &Schema, stored: &StoredCollection, made: &Made) -> Result<()> {
+    let Some(relation) = schema.relations.get(&stored.name) else { return Ok(()) };
+    let is_it = |d: &&Definition| d.entry.object() == (PG_CLASS, relation.oid) && d.entry.kind == "VIEW";
+    let Some(view) = schema.entries.iter().find(is_it).filter(|view| !made.has(&view.entry)) else { return Ok(()) };
+    let Some(rest) = view.sql.strip_prefix("CREATE VIEW ") else { return Ok(()) };
+    worker.run(&format!("CREATE OR REPLACE VIEW {rest}"), "redefine the view", &stored.name)
 }
 
 /// A foreign key to a table that is not restored here: made where that is there and has what is named; else left out, and

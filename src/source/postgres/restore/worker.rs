@@ -6,7 +6,7 @@ use crate::pipeline::RecordBlock;
 use crate::source::postgres::errors::{self, Failure};
 use crate::source::postgres::reader::Reader;
 use crate::source::postgres::{Postgres, Session};
-use crate::source::{StreamTotals, StoredCollection};
+use crate::source::{StoredCollection, StreamTotals};
 use bytes::Bytes;
 use futures_util::SinkExt;
 use std::future::IntoFuture;
@@ -141,7 +141,9 @@ impl<'a> Worker<'a> {
         }
         let what = format!("{}: the target holds something else than was stored", stored.name);
         let why = format!("{} rows are there, {} are stored", found.records, stored.records);
-        Err(Error::new(Kind::Source, what).cause(why).hint("a column of another type than before may round or cut values"))
+        Err(Error::new(Kind::Source, what)
+            .cause(why)
+            .hint("a column of another type than before may round or cut values"))
     }
 
     /// Ends the transaction; also after a signal, for whether it was must be known.
@@ -159,14 +161,16 @@ impl<'a> Worker<'a> {
             })
         };
         let done = target.runtime.block_on(target.patience.to_the_end(&target.cancel, ended));
-        done.map_err(|error| if matches!(error.kind, Kind::Signal(_)) { error.kind(Kind::TargetChanged) } else { error })
+        done.map_err(
+            |error| if matches!(error.kind, Kind::Signal(_)) { error.kind(Kind::TargetChanged) } else { error },
+        )
     }
 
     fn wait<T>(&self, asked: impl IntoFuture<Output = Result<T, Failure>>) -> Result<T, Outcome> {
         let patience = &self.target.patience;
-        let answered = self.target.block(async {
-            Ok(patience.outcome(asked, async || self.beside.query("SELECT", &[]).await).await)
-        });
+        let answered = self
+            .target
+            .block(async { Ok(patience.outcome(asked, async || self.beside.query("SELECT", &[]).await).await) });
         answered.map_err(Outcome::Cancelled)?.map_err(Outcome::Failed)
     }
 }
@@ -192,4 +196,3 @@ fn damaged(error: std::io::Error) -> Error {
         Err(other) => Error::new(Kind::Damaged, "stored rows cannot be read").cause(other),
     }
 }
-

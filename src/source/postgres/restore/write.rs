@@ -88,9 +88,8 @@ impl<'a> Tables<'a> {
             return self.execute(&format!("INSERT INTO {live} SELECT FROM {staging} s{which}"), "write table");
         }
         let columns = self.relation.list();
-        let sql = format!(
-            "INSERT INTO {live} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {staging} s{which}"
-        );
+        let sql =
+            format!("INSERT INTO {live} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {staging} s{which}");
         self.execute(&sql, "write table")
     }
 
