@@ -222,11 +222,24 @@ pub struct Postgres {
 /// What is stored of the definitions of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ddl {
-    /// All of them, by `pg_dump`.
+    /// All of them, by `pg_dump`, but not who may do what.
     #[default]
     Dump,
+    /// With the privileges that were granted on them, to roles that must be there when they are restored.
+    WithGrants,
     /// None: data alone, which needs tables to be restored into.
     None,
+}
+
+impl Ddl {
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dump => "dump",
+            Self::WithGrants => "withGrants",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Whether all collections of a source must be read at one moment.

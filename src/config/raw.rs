@@ -134,6 +134,7 @@ pub(super) enum RawEngine {
 #[serde(rename_all = "camelCase")]
 pub(super) enum RawDdl {
     Dump,
+    WithGrants,
     None,
 }
 
@@ -157,7 +158,7 @@ RawSource {
     database: Option<String>,
     /// PostgreSQL: name of the schema; default `public`.
     schema: Option<String>,
-    /// PostgreSQL: `dump` (default) stores definitions by `pg_dump`; `none` stores data alone.
+    /// PostgreSQL: `dump` (default) stores definitions by `pg_dump`; `withGrants` also who may do what; `none` stores data alone.
     ddl: Option<RawDdl>,
     /// MongoDB, PostgreSQL: `required` fails where one snapshot of all collections cannot be had.
     consistency: Option<RawConsistency>,

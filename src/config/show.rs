@@ -23,7 +23,7 @@ pub fn show(config: &Config) -> Value {
             }),
             Engine::Postgres(Postgres { uri, schema, ddl, consistency, .. }) => json!({
                 "engine": "postgres", "uri": mask_uri(uri.reveal()), "schema": schema,
-                "ddl": format!("{ddl:?}").to_lowercase(), "consistency": format!("{consistency:?}").to_lowercase(),
+                "ddl": ddl.word(), "consistency": format!("{consistency:?}").to_lowercase(),
                 "wholeDatabase": source.whole_database, "timeouts": timeouts, "protected": source.protected,
                 "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
             }),

@@ -397,7 +397,7 @@ fn mistakes_of_a_postgres_source_are_told_at_their_place() {
         ("postgres, uri: 'postgres://h/d', path: p", "belongs to engine sqlite, not postgres"),
         ("postgres, uri: 'postgres://h/d', schema: ''", "sources.p.schema: is no name PostgreSQL allows"),
         ("postgres, uri: 'postgres://h/d', schema: pg_catalog", "sources.p.schema: is no name PostgreSQL allows"),
-        ("postgres, uri: 'postgres://h/d', ddl: full", "'full' is none of dump, none"),
+        ("postgres, uri: 'postgres://h/d', ddl: full", "'full' is none of dump, withGrants, none"),
         ("sqlite, path: p, schema: s", "belongs to engine postgres, not sqlite"),
         ("mongodb, uri: 'mongodb://h', database: d, ddl: none", "belongs to engine postgres, not mongodb"),
     ] {

@@ -98,6 +98,7 @@ impl Resolver<'_> {
             schema,
             ddl: match source.ddl {
                 Some(RawDdl::None) => Ddl::None,
+                Some(RawDdl::WithGrants) => Ddl::WithGrants,
                 Some(RawDdl::Dump) | None => Ddl::Dump,
             },
             consistency: consistency(source.consistency),

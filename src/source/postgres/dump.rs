@@ -6,7 +6,8 @@
 //! ```
 //!
 //! What the body of a function names is known to nobody before it runs, and does not come with it (PostgreSQL, "Dependency
-//! Tracking"). Owners, privileges and tablespaces are those of the server that is restored to. Extensions are listed, and
+//! Tracking"). Owners and tablespaces are those of the server that is restored
+//! to; privileges too, unless they are asked for. Extensions are listed, and
 //! not made: that is for its administrator.
 
 use super::Postgres;
@@ -18,6 +19,7 @@ pub use super::schema::{Definition, Extension, Schema, SequenceValue};
 use super::session::Session;
 use super::toc::{self, ObjectId, PG_CLASS, Part, Selected, TocEntry};
 use super::tools::{PasswordFile, Tools, run};
+use crate::config::Ddl;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +54,7 @@ impl Postgres {
             lock: self.settings.limit,
             snapshot: snapshot.to_owned(),
             is_whole,
+            grants: self.ddl == Ddl::WithGrants,
             cancel: self.cancel.child(),
         };
         let (schemas, wanted) = (scope.schemas.clone(), scope.relations.clone());
@@ -103,6 +106,8 @@ struct Dump {
     lock: Duration,
     snapshot: String,
     is_whole: bool,
+    /// Who may do what is wanted too.
+    grants: bool,
     cancel: Cancel,
 }
 
@@ -141,7 +146,10 @@ impl Dump {
         let passwords = self.conninfo.password.as_deref().map(PasswordFile::new).transpose()?;
         let passfile = passwords.as_ref().map_or(NO_FILE.into(), PasswordFile::path);
         let mut command = self.tools.command("pg_dump");
-        command.args(["--format=custom", "--schema-only", "--no-owner", "--no-privileges", "--no-password"]);
+        command.args(["--format=custom", "--schema-only", "--no-owner", "--no-password"]);
+        if !self.grants {
+            command.arg("--no-privileges");
+        }
         command.args(["--encoding=UTF8", "--strict-names"]);
         command.arg(format!("--lock-wait-timeout={}", self.lock.as_millis()));
         command.arg(format!("--snapshot={}", self.snapshot));
@@ -183,7 +191,7 @@ impl Dump {
         let mut list = tempfile::NamedTempFile::new().map_err(failed)?;
         list.write_all(lines.as_bytes()).map_err(failed)?;
         let mut command = self.tools.command("pg_restore");
-        command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--file=-", "--use-list"]).arg(list.path());
+        command.args(["--no-owner", "--no-tablespaces", "--file=-", "--use-list"]).arg(list.path());
         text(run(&mut command, dump, &self.cancel)?)
     }
 }

@@ -52,7 +52,7 @@ pub fn open_view<'a>(
     let user = source.block(catalog::current_user(&keeper))?;
     inventory::readable(&source.schema, &user, tables.iter().copied())?;
 
-    if source.ddl() == Ddl::Dump {
+    if source.ddl() != Ddl::None {
         // Needed only when the rows are read, but it is better to know now.
         Tools::find(keeper.version / 10_000)?;
     }
@@ -145,7 +145,7 @@ impl PgView<'_> {
         let oids: BTreeSet<u32> = relations.iter().map(|relation| relation.oid).collect();
         let is_whole = self.relations.values().filter(|r| r.is_item()).all(|relation| oids.contains(&relation.oid));
         let mut schema = match source.ddl() {
-            Ddl::Dump => {
+            Ddl::Dump | Ddl::WithGrants => {
                 let none = || {
                     Error::new(Kind::Source, "the definitions cannot be had at one moment with the rows")
                         .hint("read the primary, or store the rows alone with `ddl: none`")
@@ -161,7 +161,7 @@ impl PgView<'_> {
             },
         };
         schema.name.clone_from(&source.schema);
-        schema.defined = source.ddl() == Ddl::Dump;
+        schema.defined = source.ddl() != Ddl::None;
         for relation in relations {
             let columns = match holds_rows(relation.kind) {
                 true => source.block(catalog::columns(&self.keeper, relation.oid))?,

@@ -16,6 +16,7 @@ const THERE: [&str; 4] = ["42P07", "42710", "42723", "42P06"];
 pub struct Made {
     made: BTreeSet<String>,
     found: BTreeSet<String>,
+    left_out: Vec<String>,
 }
 
 /// The definitions of one archive by their numbers.
@@ -58,6 +59,12 @@ impl Made {
                     self.found.insert(key(entry));
                 }
             }
+            // Of a role that is not there; the data is as good without.
+            Err(failure) if entry.kind == "ACL" => {
+                worker.run("ROLLBACK TO made; RELEASE made", &doing, &name)?;
+                let why = errors::writing(&failure, "grant", &name).causes.join(": ");
+                self.left_out.push(format!("privileges on {name} are left out: {why}"));
+            }
             Err(failure) => return Err(errors::writing(&failure, &doing, &name)),
         }
         Ok(())
@@ -73,9 +80,11 @@ impl Made {
         self.made.contains(&key(entry))
     }
 
-    /// What was there already and is used as it is, for people.
-    pub fn found(&self) -> Vec<&str> {
-        self.found.iter().map(String::as_str).collect()
+    /// What the operator should know: what was there already, and what could not be made.
+    pub fn warnings(&self) -> Vec<String> {
+        let found: Vec<&str> = self.found.iter().map(String::as_str).collect();
+        let there = format!("these were there already, and are used as they are: {}", found.join(", "));
+        self.left_out.iter().cloned().chain((!found.is_empty()).then_some(there)).collect()
     }
 
     /// Whether what an entry is a part of was made; true of what is no part.
@@ -88,7 +97,7 @@ impl Made {
                 Some(part),
             ) => of.by_object.get(&part.of).is_none_or(is_made),
             (
-                "TABLE ATTACH" | "INDEX ATTACH" | "ROW SECURITY" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL",
+                "TABLE ATTACH" | "INDEX ATTACH" | "ROW SECURITY" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL" | "ACL",
                 _,
             ) => entry.needs.iter().filter_map(|id| of.by_id.get(id)).all(|needed| self.has(needed)),
             _ => true,

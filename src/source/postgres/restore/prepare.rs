@@ -54,11 +54,7 @@ pub fn prepare(target: &Postgres, batch: &[Restoring<'_>], token: &str) -> Resul
     }
     staging::note_made(&worker, &prepared.staging, &before)?;
     worker.commit()?;
-    let found = prepared.made.found();
-    let warnings = match found.is_empty() {
-        true => Vec::new(),
-        false => vec![format!("these were there already, and are used as they are: {}", found.join(", "))],
-    };
+    let warnings = prepared.made.warnings();
     *target.restore.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(prepared));
     Ok(warnings)
 }
