@@ -2,7 +2,7 @@
 //! is never rewritten. Field names are a contract.
 
 use crate::config::{BackupType, Only};
-use crate::modules::Excluded;
+use crate::modules::{Excluded, Records};
 use crate::names::BackupId;
 use crate::pipeline::RecordDigest;
 use crate::source::{ItemKind, Level, StoredCollection};
@@ -280,6 +280,7 @@ impl Collection {
             directory: directory.to_owned(),
             records: self.documents,
             digest: self.record_digest.unwrap_or_default(),
+            scope: Records::All { shared: false },
         }
     }
 }

@@ -215,7 +215,7 @@ fn database_item(spec: &CollectionSpec, inventory: &Inventory, source: Option<&d
         bytes: found.map_or(0, |item| item.bytes),
         identity: found.and_then(|item| item.identity.clone()),
     };
-    if let (Records::OwnedBy { .. }, Some(source), Some(wanted)) = (&spec.records, source, item.wanted())
+    if let (Records::Owned(_), Some(source), Some(wanted)) = (&spec.records, source, item.wanted())
         && let Some(exact) = source.count(&wanted)?
     {
         // The share of the records is the best estimate of the share of the bytes.

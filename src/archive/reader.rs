@@ -167,6 +167,11 @@ impl Input for ArchiveReader {
         let parts = self.parts(name)?;
         Ok(Box::new(Joined { parts: parts.into_iter().map(|entry| self.entry(entry)).collect(), at: 0 }))
     }
+
+    fn holding(&self, _collection: &str) -> Option<&dyn Input> {
+        // Alone, it is all there is.
+        Some(self)
+    }
 }
 
 /// Reads gzip members one after the other, by the size each says of itself.

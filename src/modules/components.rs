@@ -1,6 +1,6 @@
 //! The archives of a run: what goes into which, in the order they are made.
 
-use super::{CollectionSpec, Component, Content, Records};
+use super::{CollectionSpec, Component, Content, Hop, Ownership, Records};
 use crate::config::{Collection, Config, Module, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::names::{Scope, TenantId};
@@ -111,7 +111,6 @@ impl<'a> Components<'a> {
         };
         let Collection { name, source, .. } = collection;
         match owner {
-            Owner::Field(field) => Ok(Some(self.owned_by(field, tenant))),
             Owner::Shared => Ok(Some(Records::All { shared: true })),
             Owner::Excluded => {
                 self.notes
@@ -122,18 +121,48 @@ impl<'a> Components<'a> {
                 "collection '{source}.{name}' has no owner rule: write `{{name: {name}, tenant: {{field: …}}}}`, \
                  `tenant: shared` or `tenant: excluded`, or set `tenancy.field`"
             )),
-            Owner::Via { parent, foreign_key } => Err(format!(
-                "collection '{source}.{name}' is owned via '{parent}' ({foreign_key}), which tenant backups do not \
-                 support yet: store the owner in its records and write `tenant: {{field: …}}`, or `tenant: excluded`"
-            )),
+            Owner::Field(_) | Owner::Via { .. } => self.owned(source, name, owner, tenant).map(Some),
         }
     }
 
-    fn owned_by(&self, field: &str, tenant: &TenantId) -> Records {
-        Records::OwnedBy {
-            field: field.to_owned(),
-            tenant: tenant.as_str().to_owned(),
-            id_type: self.config.tenancy.id_type,
+    /// Follows the way to the collection whose records name their owner. That it ends is checked with the configuration.
+    fn owned(
+        &self,
+        source: &str,
+        name: &str,
+        owner: &Owner,
+        tenant: &TenantId,
+    ) -> std::result::Result<Records, String> {
+        let mut via = Vec::new();
+        let mut rule = owner;
+        loop {
+            match rule {
+                Owner::Field(field) => {
+                    let (tenant, field) = (tenant.as_str().to_owned(), field.clone());
+                    let id_type = self.config.tenancy.id_type;
+                    return Ok(Records::Owned(Ownership { tenant, id_type, via, field }));
+                }
+                Owner::Via { parent, foreign_key } => {
+                    via.push(Hop { foreign_key: foreign_key.clone(), parent: parent.clone() });
+                    let mut all = self.config.modules.values().flat_map(|module| &module.collections);
+                    let found = all.find(|other| other.source == source && other.name == *parent);
+                    rule = &found
+                        .ok_or_else(|| {
+                            format!(
+                                "collection '{source}.{name}' is owned via '{parent}', which is in another source: \
+                                 records of several sources cannot be told to belong together"
+                            )
+                        })?
+                        .owner;
+                }
+                Owner::Shared | Owner::Excluded | Owner::Unknown => {
+                    let parent = via.last().map(|hop| hop.parent.as_str()).unwrap_or_default();
+                    return Err(format!(
+                        "collection '{source}.{name}' is owned via '{parent}', whose records name no tenant: \
+                         give '{parent}' an owner field, or declare '{name}' shared or excluded too"
+                    ));
+                }
+            }
         }
     }
 

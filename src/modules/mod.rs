@@ -118,24 +118,51 @@ pub enum Records {
         /// Declared `tenant: shared`.
         shared: bool,
     },
-    /// Those whose owner field equals the tenant.
-    OwnedBy {
-        /// Field; dots reach into sub-documents.
-        field: String,
-        /// Tenant id as text.
-        tenant: String,
-        /// Its type inside the records.
-        id_type: IdType,
-    },
+    /// One tenant's.
+    Owned(Ownership),
+}
+
+/// Which records of a collection are one tenant's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ownership {
+    /// Tenant id as text.
+    pub tenant: String,
+    /// Its type inside the records.
+    pub id_type: IdType,
+    /// The way to the collection whose records name their owner, from parent to parent; empty: it is this one.
+    pub via: Vec<Hop>,
+    /// The field of that collection which names the owner; dots reach into sub-documents.
+    pub field: String,
+}
+
+/// One step from a record to the record that owns it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// Field of the child that holds the parent's `_id`, or primary key.
+    pub foreign_key: String,
+    /// Collection of the parent, in the same source.
+    pub parent: String,
 }
 
 impl Records {
-    /// How the manifest and the plan describe it: `all`, `shared`, `tenantId = acme`.
+    /// How the manifest and the plan describe it: `all`, `shared`, `tenantId = acme`,
+    /// `policyId in policies where tenantId = acme`.
     pub fn describe(&self) -> String {
         match self {
             Records::All { shared: false } => "all".into(),
             Records::All { shared: true } => "shared".into(),
-            Records::OwnedBy { field, tenant, .. } => format!("{field} = {tenant}"),
+            Records::Owned(Ownership { tenant, via, field, .. }) => {
+                let hops = via.iter().map(|hop| format!("{} in {} where ", hop.foreign_key, hop.parent));
+                format!("{}{field} = {tenant}", hops.collect::<String>())
+            }
+        }
+    }
+
+    /// Whose they are, where they are one tenant's.
+    pub fn ownership(&self) -> Option<&Ownership> {
+        match self {
+            Records::All { .. } => None,
+            Records::Owned(ownership) => Some(ownership),
         }
     }
 }

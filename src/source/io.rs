@@ -93,6 +93,10 @@ pub trait Input: Sync {
     /// # Errors
     /// [`crate::error::Kind::Damaged`] when there is no such entry.
     fn open(&self, name: &EntryName) -> Result<Box<dyn Read + Send + '_>>;
+
+    /// What holds another collection of the same source, of the same backup: this, or another archive of it. To find out
+    /// whose a record is, when its parent says so. None where it is not stored.
+    fn holding(&self, collection: &str) -> Option<&dyn Input>;
 }
 
 /// Where the files engine puts what it reads. Entries are stored in the order of the calls.

@@ -159,6 +159,27 @@ pub fn digest_records(
     }
 }
 
+/// Counts and digests the stored records of a collection that are in its scope, as a restore would put them back.
+///
+/// # Errors
+/// [`crate::error::Kind::Damaged`] when what is stored is, or cannot be told whose it is.
+pub fn scope_totals(engine: &str, stored: &StoredCollection, input: &dyn Input) -> Result<StreamTotals> {
+    match engine {
+        "mongodb" => mongodb::scope_totals(stored, input),
+        "postgres" => postgres::scope_totals(stored, input),
+        "sqlite" => sqlite::scope_totals(stored, input),
+        other => Err(crate::error::Error::new(crate::error::Kind::Internal, format!("{other} has no records"))),
+    }
+}
+
+/// Refuses a way that an engine cannot go yet.
+pub fn not_yet(via: &[crate::modules::Hop], name: &str) -> Result<()> {
+    match via {
+        [] => Ok(()),
+        _ => Err(crate::error::Error::new(crate::error::Kind::Config, format!("{name}: `via` is not supported yet"))),
+    }
+}
+
 /// What the name of every scratch database begins with (see [`scratch`]). Only such a one is ever dropped.
 pub const SCRATCH_PREFIX: &str = "backup-verify-";
 
@@ -494,6 +515,9 @@ pub struct StoredCollection {
     pub records: u64,
     /// Digest of the records.
     pub digest: RecordDigest,
+    /// Which records the restore is about, of those that are stored and of those that are there: all, or one tenant's. Count
+    /// and digest are of these alone; what is nobody's business of theirs is neither read into the target nor changed in it.
+    pub scope: Records,
 }
 
 /// A collection ready to be put in place.

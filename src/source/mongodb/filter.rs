@@ -6,7 +6,7 @@ use super::metadata::Listed;
 use super::records::elements;
 use crate::config::IdType;
 use crate::error::{Error, Kind, Result};
-use crate::modules::Records;
+use crate::modules::{Ownership, Records};
 use bson::{Binary, Bson, Document, doc, oid::ObjectId, spec::BinarySubtype};
 
 /// The owner rule of one collection in one tenant's run.
@@ -22,7 +22,8 @@ pub struct OwnerCheck {
 impl OwnerCheck {
     /// The check for `records`; none where all are covered.
     pub fn of(records: &Records) -> Result<Option<Self>> {
-        let Records::OwnedBy { field, tenant, id_type } = records else { return Ok(None) };
+        let Some(Ownership { tenant, id_type, via, field }) = records.ownership() else { return Ok(None) };
+        crate::source::not_yet(via, "a collection")?;
         let wrong =
             |what: &str| Error::new(Kind::Config, format!("tenant id '{tenant}' is no {what} (tenancy.idType)"));
         let value = match id_type {
@@ -122,7 +123,8 @@ mod tests {
     use super::*;
 
     fn check(id_type: IdType, field: &str, tenant: &str) -> OwnerCheck {
-        let records = Records::OwnedBy { field: field.into(), tenant: tenant.into(), id_type };
+        let (field, tenant) = (field.into(), tenant.into());
+        let records = Records::Owned(Ownership { field, tenant, id_type, via: Vec::new() });
         OwnerCheck::of(&records).unwrap().unwrap()
     }
 

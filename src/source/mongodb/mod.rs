@@ -14,7 +14,9 @@ mod raw;
 mod read;
 mod records;
 mod restore;
+mod scope;
 
+pub use scope::scope_totals;
 pub use records::digest_records;
 
 use super::{

@@ -14,6 +14,7 @@ mod passfile;
 mod read;
 mod reader;
 mod restore;
+mod scope;
 pub mod schema;
 mod session;
 mod tap;
@@ -23,6 +24,7 @@ pub mod toc;
 mod tools;
 mod uri;
 
+pub use scope::scope_totals;
 pub use copy::digest_rows;
 pub use inventory::{Relation, RelationKind};
 pub use restore::scratch::open_scratch;

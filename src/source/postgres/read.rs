@@ -12,7 +12,8 @@ use super::session::{Session, quote};
 use super::tools::Tools;
 use crate::config::{Consistency, Ddl, IdType, Relationship};
 use crate::error::{Error, Kind, Result};
-use crate::modules::Records;
+use crate::modules::{Ownership, Records};
+use crate::source::not_yet;
 use crate::source::{
     ConsistencyStamp, EntryName, ItemKind, Level, Orphans, Output, ReadCollection, StreamTotals, View, Wanted,
 };
@@ -316,7 +317,8 @@ struct Owner {
 
 impl Owner {
     fn of(records: &Records, columns: &[Column], table: &str) -> Result<Option<Self>> {
-        let Records::OwnedBy { field, tenant, id_type } = records else { return Ok(None) };
+        let Some(Ownership { tenant, id_type, via, field }) = records.ownership() else { return Ok(None) };
+        not_yet(via, table)?;
         let index = columns.iter().position(|column| column.name == *field).ok_or_else(|| {
             Error::new(Kind::Source, format!("table {table} has no column {field}, which would say who owns a row"))
                 .hint("name its own with `tenant: {field: …}`, or declare it shared or excluded")
@@ -348,7 +350,8 @@ async fn without_owner(session: &Session, source: &Postgres, table: &str, field:
 
 /// How many rows are covered.
 pub fn count(source: &Postgres, wanted: &Wanted) -> Result<Option<u64>> {
-    let Records::OwnedBy { field, tenant, .. } = &wanted.records else { return Ok(None) };
+    let Some(Ownership { tenant, via, field, .. }) = wanted.records.ownership() else { return Ok(None) };
+    not_yet(via, &wanted.name)?;
     let session = source.session()?;
     let (table, field, tenant) = (source.place(&wanted.name), quote(field), tenant.replace('\'', "''"));
     let sql = format!("SELECT count(*) FROM {table} WHERE {field} = '{tenant}'");

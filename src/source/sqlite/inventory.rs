@@ -3,7 +3,7 @@
 use super::{Sqlite, schema};
 use crate::config::{IdType, Relationship};
 use crate::error::{Error, Kind, Result};
-use crate::modules::Records;
+use crate::modules::{Ownership, Records};
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -42,7 +42,8 @@ fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
 
 /// The owner column and the typed id of a tenant's rows; none where all rows are covered.
 pub fn owner(records: &Records) -> Result<Option<(String, Value)>> {
-    let Records::OwnedBy { field, tenant, id_type } = records else { return Ok(None) };
+    let Some(Ownership { tenant, id_type, via, field }) = records.ownership() else { return Ok(None) };
+    crate::source::not_yet(via, "a table")?;
     let value = match id_type {
         IdType::Int => {
             let wrong =

@@ -10,6 +10,7 @@ mod merge;
 mod others;
 mod read;
 mod restore;
+mod scope;
 mod schema;
 mod scratch;
 
@@ -27,6 +28,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
+pub use scope::scope_totals;
 pub use digest::digest_database;
 
 /// A SQLite database file.

@@ -199,6 +199,7 @@ pub fn stored(from: &Lab, read: &ReadCollection) -> StoredCollection {
         directory: from.name.clone(),
         records: read.records,
         digest: read.digest,
+        scope: backup::modules::Records::All { shared: false },
     }
 }
 
@@ -302,6 +303,10 @@ impl Input for Memory {
         let body = self.entries.lock().unwrap().get(name).cloned();
         let body = body.ok_or_else(|| Error::new(Kind::Damaged, format!("there is no {name:?}")))?;
         Ok(Box::new(std::io::Cursor::new(body)))
+    }
+
+    fn holding(&self, _: &str) -> Option<&dyn Input> {
+        Some(self)
     }
 }
 

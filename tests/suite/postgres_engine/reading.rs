@@ -5,7 +5,7 @@ use crate::mongodb_engine::laboratory::Memory;
 use crate::support::postgres::{Database, Postgres as Server, Version};
 use backup::config::{Consistency, IdType};
 use backup::error::{Kind, Result};
-use backup::modules::Records;
+use backup::modules::{Ownership, Records};
 use backup::source::postgres::Postgres;
 use backup::source::{ItemKind, Level, ReadCollection, Source, View, Wanted};
 
@@ -29,7 +29,7 @@ fn wanted(postgres: &Postgres, names: &[&str], records: &Records) -> Vec<Wanted>
 const ALL: Records = Records::All { shared: false };
 
 fn of_tenant(tenant: &str, id_type: IdType) -> Records {
-    Records::OwnedBy { field: "tenant".into(), tenant: tenant.into(), id_type }
+    Records::Owned(Ownership { field: "tenant".into(), tenant: tenant.into(), id_type, via: Vec::new() })
 }
 
 /// Reads every table; one result each.
