@@ -2,6 +2,7 @@
 
 mod connecting;
 mod definitions;
+mod dumping;
 mod inventory;
 mod reading;
 

@@ -7,6 +7,7 @@ mod examples;
 mod existing;
 mod guards;
 mod mistakes;
+mod postgres;
 mod prune;
 mod round_trip;
 mod secrets;

@@ -16,8 +16,8 @@ mod records;
 mod restore;
 mod scope;
 
-pub use scope::scope_totals;
 pub use records::digest_records;
+pub use scope::scope_totals;
 
 use super::{
     Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,

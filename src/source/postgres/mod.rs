@@ -14,8 +14,8 @@ mod passfile;
 mod read;
 mod reader;
 mod restore;
-mod scope;
 pub mod schema;
+mod scope;
 mod session;
 mod tap;
 mod target;
@@ -24,11 +24,11 @@ pub mod toc;
 mod tools;
 mod uri;
 
-pub use scope::scope_totals;
 pub use copy::digest_rows;
 pub use inventory::{Relation, RelationKind};
 pub use restore::scratch::open_scratch;
 pub use restore::scripts;
+pub use scope::scope_totals;
 pub use session::Session;
 
 use super::{EntryName, Inventory, Level, Orphans, Server, Source, View, Wanted};

@@ -219,10 +219,11 @@ fn belongs(
             Some(part),
         ) => objects.contains(&part.of),
         // They need nothing but what they are of; an attachment, both its sides.
-        ("ROW SECURITY" | "TABLE ATTACH" | "INDEX ATTACH" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL"
-            | "ACL", _) => {
-            needs.peek().is_some() && needs.all(|id| taken.contains(id))
-        }
+        (
+            "ROW SECURITY" | "TABLE ATTACH" | "INDEX ATTACH" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL"
+            | "ACL",
+            _,
+        ) => needs.peek().is_some() && needs.all(|id| taken.contains(id)),
         _ => false,
     }
 }

@@ -10,8 +10,8 @@ mod merge;
 mod others;
 mod read;
 mod restore;
-mod scope;
 mod schema;
+mod scope;
 mod scratch;
 
 use super::{
@@ -28,8 +28,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
-pub use scope::scope_totals;
 pub use digest::digest_database;
+pub use scope::scope_totals;
 
 /// A SQLite database file.
 #[derive(Debug)]

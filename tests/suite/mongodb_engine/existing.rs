@@ -76,7 +76,7 @@ fn what_is_staged_for_a_replacement_changes_nothing_until_the_switch_and_is_foun
     assert_eq!(target.sweep("another-token").unwrap(), Vec::<String>::new());
     assert_eq!(target.sweep("some-token").unwrap(), [staged.staging_name.clone().unwrap()]);
     let staged = target.stage(&stored(&lab, &read), &memory, Existing::Replace, "some-token").unwrap();
-    target.switch(&staged, &memory).unwrap();
+    target.switch(&[(&staged, &memory)]).unwrap();
     let resumed = target.resume(&stored(&lab, &read), &memory, staged.identity.as_deref()).unwrap();
     assert!(resumed.is_some_and(|resumed| resumed.verified));
 }

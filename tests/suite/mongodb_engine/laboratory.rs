@@ -155,7 +155,7 @@ impl Lab {
     pub fn restore_over(&self, from: &Lab, memory: &Memory, read: &ReadCollection, how: Existing) -> Result<Switched> {
         let target = self.open();
         let staged = target.stage(&stored(from, read), memory, how, "test")?;
-        target.switch(&staged, memory)
+        Ok(target.switch(&[(&staged, memory)])?.remove(0))
     }
 
     pub fn stage(&self, target: &MongoDb, memory: &Memory, read: &ReadCollection) -> Result<Staged> {
@@ -199,7 +199,7 @@ pub fn stored(from: &Lab, read: &ReadCollection) -> StoredCollection {
         directory: from.name.clone(),
         records: read.records,
         digest: read.digest,
-        scope: backup::modules::Records::All { shared: false },
+        scope: Records::All { shared: false },
     }
 }
 
@@ -251,6 +251,10 @@ struct MemoryStream<'m> {
 }
 
 impl Output for Memory {
+    fn path(&self, name: &EntryName) -> String {
+        format!("{}/{}{}", name.directory, name.stem, name.suffix)
+    }
+
     fn is_sealed(&self) -> bool {
         false
     }

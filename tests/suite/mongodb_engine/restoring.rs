@@ -245,7 +245,7 @@ fn a_target_that_was_filled_meanwhile_is_never_overwritten() {
         let staged = target.stage(&stored(&lab, read), &memory, Existing::Refuse, "test").unwrap();
         copy.insert(&read.name, &[doc! {"_id": "precious"}]);
         let before = copy.raw(&read.name);
-        let refused = target.switch(&staged, &memory).unwrap_err();
+        let refused = target.switch(&[(&staged, &memory)]).unwrap_err();
         assert_eq!(refused.kind, Kind::Refused, "{refused:?}");
         target.discard(&staged).unwrap();
         assert!(copy.raw(&read.name) == before);

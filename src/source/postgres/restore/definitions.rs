@@ -97,7 +97,8 @@ impl Made {
                 Some(part),
             ) => of.by_object.get(&part.of).is_none_or(is_made),
             (
-                "TABLE ATTACH" | "INDEX ATTACH" | "ROW SECURITY" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL" | "ACL",
+                "TABLE ATTACH" | "INDEX ATTACH" | "ROW SECURITY" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL"
+                | "ACL",
                 _,
             ) => entry.needs.iter().filter_map(|id| of.by_id.get(id)).all(|needed| self.has(needed)),
             _ => true,
