@@ -22,6 +22,7 @@ pub mod forget;
 pub mod hold;
 pub mod keyring;
 pub mod keys;
+pub mod license;
 pub mod manifest;
 pub mod modules;
 pub mod names;

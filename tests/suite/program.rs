@@ -6,6 +6,7 @@ mod encryption;
 mod examples;
 mod existing;
 mod guards;
+mod license;
 mod mistakes;
 mod prune;
 mod round_trip;
