@@ -1,8 +1,8 @@
 //! The resolved configuration: what every other part of the program works with. Values here are checked, defaults are
 //! filled in, paths are absolute, secrets are wrapped. `config::load` is the only maker.
 
-pub use super::secret::SecretSource;
-use crate::keys::{Recipients, TokenAlgorithm, VerifyingKey};
+use super::license::License;
+use crate::keys::{Recipients, VerifyingKey};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +36,8 @@ impl fmt::Debug for Secret {
 pub struct Config {
     /// The file this came from.
     pub file: PathBuf,
+    /// Further files with modules, in the order of their names.
+    pub module_files: Vec<PathBuf>,
     /// The name of the installation.
     pub installation: String,
     /// Calendar of types, retention and schedules.
@@ -232,62 +234,6 @@ pub struct ExtraFiles {
     pub optional: bool,
     /// How the archive is encrypted.
     pub sealing: Sealing,
-}
-
-/// A licence, as it is configured. Nothing of it is read until a run asks what it grants.
-#[derive(Debug, Clone)]
-pub struct License {
-    /// Where what it grants is written.
-    pub origin: LicenseOrigin,
-    /// What has signed the token: text or file of a PEM public key.
-    pub public_key: Option<SecretSource>,
-    /// The only algorithm that is accepted; none: the one of the key.
-    pub algorithm: Option<TokenAlgorithm>,
-    /// The issuer that the claims must name.
-    pub issuer: Option<String>,
-    /// Claim that holds the features; dots reach into it.
-    pub features_claim: String,
-    /// What one that is not valid leads to.
-    pub on_invalid: OnInvalid,
-    /// For how many days the last valid one counts on.
-    pub grace_days: u32,
-}
-
-/// Where what a licence grants is written.
-#[derive(Debug, Clone)]
-pub enum LicenseOrigin {
-    /// In the configuration.
-    Features(Vec<String>),
-    /// In a signed token.
-    Token(SecretSource),
-    /// In a JSON file.
-    File(PathBuf),
-}
-
-impl License {
-    /// One that grants these, as they are written in the configuration.
-    pub fn plain(features: Vec<String>) -> Self {
-        Self {
-            origin: LicenseOrigin::Features(features),
-            public_key: None,
-            algorithm: None,
-            issuer: None,
-            features_claim: "features".into(),
-            on_invalid: OnInvalid::Keep,
-            grace_days: 30,
-        }
-    }
-}
-
-/// What a licence that is not valid leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnInvalid {
-    /// The features of the last valid one stay for the days of grace.
-    Keep,
-    /// What needs a licence is left out.
-    Exclude,
-    /// Nothing is backed up.
-    Fail,
 }
 
 /// The `tenancy` section.

@@ -1,7 +1,7 @@
 //! The file as it may be written. What is required is said to the schema; the structures themselves are lenient, so
 //! that checks of meaning still run over a file in which a part is missing.
 
-use super::either::{Either, RawRetention, Size};
+use super::either::{Either, Patterns, RawRetention, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -46,6 +46,9 @@ RawConfig {
     /// Modules, by name.
     #[serde(default)]
     modules: BTreeMap<String, RawModule>,
+    /// Files with further modules, each beside its code: a glob relative to this file, or several.
+    #[expect(dead_code, reason = "read from the tree, before it takes this form")]
+    modules_from: Option<Patterns>,
     /// What `verify-collections` checks beyond existence.
     verification: Option<RawVerification>,
     /// What `create` does when a collection or upload directory holds much less than in the previous good backup.
@@ -55,6 +58,16 @@ RawConfig {
     /// Named, scheduled requests.
     #[serde(default)]
     jobs: BTreeMap<String, RawJob>,
+}}
+
+section! {
+/// A file that `modulesFrom` names: modules, written as in the main file. Sources, upload roots and all else are those
+/// of the main file.
+RawModuleFile {
+    /// Modules, by name.
+    #[schemars(required)]
+    #[expect(dead_code, reason = "read by the schema check only: the modules join those of the main file")]
+    modules: Option<BTreeMap<String, RawModule>>,
 }}
 
 section! {

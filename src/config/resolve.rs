@@ -7,7 +7,8 @@ mod modules;
 mod schedule;
 mod sources;
 
-use super::model::{Compression, Config, License, Timeouts};
+use super::license::License;
+use super::model::{Compression, Config, Timeouts};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};
 use super::raw::RawConfig;
@@ -102,6 +103,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
     Config {
         file: file.to_owned(),
+        module_files: Vec::new(),
         installation,
         timezone,
         repository,

@@ -2,11 +2,10 @@
 
 use super::duration::show_duration;
 use super::model::{
-    AnomalyAction, Config, Encryption, Engine, IdType, JobAction, License, LicenseOrigin, OnInvalid, Owner, Repository,
-    Retention, Sealing, SecretSource, Timeouts,
+    AnomalyAction, Config, Encryption, Engine, IdType, JobAction, Owner, Repository, Retention, Sealing, Timeouts,
 };
 use super::secret::mask_uri;
-use crate::config::Only;
+use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
 use crate::error::{Error, Kind, Result};
 use serde_json::{Map, Value, json};
 

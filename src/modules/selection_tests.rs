@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
     Config {
         file: std::path::PathBuf::from("backup.yaml"),
+        module_files: Vec::new(),
         installation: "test".into(),
         timezone: chrono_tz::UTC,
         repository: Repository::at("/backups"),

@@ -8,6 +8,7 @@ mod existing;
 mod guards;
 mod license;
 mod mistakes;
+mod module_files;
 mod prune;
 mod round_trip;
 mod secrets;

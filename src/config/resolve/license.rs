@@ -2,9 +2,10 @@
 
 use super::Resolver;
 use crate::config::either::Either;
-use crate::config::model::{License, LicenseOrigin, OnInvalid, Secret, SecretSource};
+use crate::config::model::Secret;
 use crate::config::node::At;
-use crate::config::raw::{RawLicense, RawOnInvalid, RawTokenAlgorithm};
+use crate::config::raw::{RawLicense, RawOnInvalid, RawSecret, RawTokenAlgorithm};
+use crate::config::{License, LicenseOrigin, OnInvalid, SecretSource};
 use crate::keys::TokenAlgorithm;
 
 /// Ten years.
@@ -59,7 +60,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn token(&mut self, at: &At, given: Either<String, crate::config::raw::RawSecret>) -> Option<LicenseOrigin> {
+    fn token(&mut self, at: &At, given: Either<String, RawSecret>) -> Option<LicenseOrigin> {
         let source = match given {
             Either::Word(text) => Ok(SecretSource::Text(Secret::new(text))),
             Either::Map(kept) => SecretSource::kept(&kept, self.base),

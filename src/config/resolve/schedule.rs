@@ -1,16 +1,16 @@
 //! Tenants, anomalies, retention and jobs.
 
 use super::Resolver;
-use crate::config::Only;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
-    Anomaly, AnomalyAction, BackupType, CreateJob, IdType, Job, JobAction, License, Module, Retention, RetentionClass,
+    Anomaly, AnomalyAction, BackupType, CreateJob, IdType, Job, JobAction, Module, Retention, RetentionClass,
     RetentionPolicy, Tenancy, Tenant,
 };
 use crate::config::node::At;
 use crate::config::raw::{
     RawAnomaly, RawAnomalyAction, RawBackupType, RawIdType, RawJob, RawOnly, RawPolicyName, RawTenancy,
 };
+use crate::config::{License, Only};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 
