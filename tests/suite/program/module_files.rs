@@ -31,7 +31,7 @@ fn names(document: &Value) -> Vec<String> {
 #[test]
 fn modules_of_all_files_are_one_configuration() {
     let app = app(
-        "modules: {core: {required: true, collections: [users]}}\nmodulesFrom: [modules/*/backup.yaml, ./extra.yaml, 'modules/[ab]/backup.yaml']\nverification: {criticalCollections: [bills]}\n",
+        "modules: {core: {required: true, collections: [users]}}\nmodulesFrom: [modules/*/backup.yaml, ./extra.yaml, 'modules/[ab]/backup.yaml', '{modules/*,none}/backup.yaml']\nverification: {criticalCollections: [bills]}\n",
         &[
             ("modules/b/backup.yaml", "modules: {b: {dependencies: [core, a], collections: [bills]}}\n"),
             ("modules/a/backup.yaml", "modules:\n  a: {collections: ['${TABLE:-ants}']}\n  aa: {}\n"),
