@@ -40,6 +40,7 @@ complete -c backup -n "__fish_backup_needs_command" -s V -l version -d 'Print ve
 complete -c backup -n "__fish_backup_needs_command" -f -a "create" -d 'Back up the installation, one tenant, or some modules'
 complete -c backup -n "__fish_backup_needs_command" -f -a "verify-collections" -d 'Compare expected with existing collections, and check their relationships'
 complete -c backup -n "__fish_backup_needs_command" -f -a "list-modules" -d 'List the modules: enabled, licensed, or excluded with the reason'
+complete -c backup -n "__fish_backup_needs_command" -f -a "license" -d 'Show what is licensed, until when, and which modules that enables'
 complete -c backup -n "__fish_backup_needs_command" -f -a "restore" -d 'Restore a backup, or some modules, collections or files of it'
 complete -c backup -n "__fish_backup_needs_command" -f -a "list" -d 'List the backups, newest first'
 complete -c backup -n "__fish_backup_needs_command" -f -a "show" -d 'Show one backup\'s manifest'
@@ -106,6 +107,20 @@ complete -c backup -n "__fish_backup_using_subcommand list-modules" -s q -l quie
 complete -c backup -n "__fish_backup_using_subcommand list-modules" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand list-modules" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand list-modules" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand license" -l tenant -d 'Also this tenant\'s own licence, and the modules it has' -r
+complete -c backup -n "__fish_backup_using_subcommand license" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand license" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand license" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand license" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand license" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand license" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand license" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand license" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand license" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand license" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand restore" -l before -d 'With `latest`: the newest one at or before this moment' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -l tenant -d 'A backup of this tenant' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -s m -l module -d 'Only this module; may be repeated' -r
@@ -373,6 +388,7 @@ never\t''"
 complete -c backup -n "__fish_backup_using_subcommand config; and __fish_seen_subcommand_from schema" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
 json\t''"
 complete -c backup -n "__fish_backup_using_subcommand config; and __fish_seen_subcommand_from schema" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand config; and __fish_seen_subcommand_from schema" -l module-file -d 'Of a file that `modulesFrom` names'
 complete -c backup -n "__fish_backup_using_subcommand config; and __fish_seen_subcommand_from schema" -l json -d 'Print one JSON document on stdout, errors included'
 complete -c backup -n "__fish_backup_using_subcommand config; and __fish_seen_subcommand_from schema" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand config; and __fish_seen_subcommand_from schema" -s q -l quiet -d 'Print nothing when all goes well'

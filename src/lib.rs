@@ -4,12 +4,12 @@
 //! How data flows (each arrow is a call downwards; nothing below knows what is above it):
 //!
 //! ```text
-//!  cli ── config ──► modules ──► plan ──► create / restore / verify / …          (use cases, one file each)
-//!                   Selection    Plan      │
-//!                                          ├─► source    MongoDB, SQLite, files: records and files, as raw bytes
-//!                                          ├─► pipeline  1 MiB blocks ► digests ► compress workers
-//!                                          ├─► archive   tar entries ► gzip members ► index
-//!                                          └─► repository staging ► fsync ► re-read ► manifest ► rename
+//!  cli ── config ──► license ──► modules ──► plan ──► create / restore / verify / …   (use cases, one file each)
+//!                    Grants      Selection   Plan      │
+//!                                                      ├─► source    MongoDB, SQLite, files: records and files, as raw bytes
+//!                                                      ├─► pipeline  1 MiB blocks ► digests ► compress workers
+//!                                                      ├─► archive   tar entries ► gzip members ► index
+//!                                                      └─► repository staging ► fsync ► re-read ► manifest ► rename
 //! ```
 
 pub mod archive;
@@ -22,6 +22,7 @@ pub mod forget;
 pub mod hold;
 pub mod keyring;
 pub mod keys;
+pub mod license;
 pub mod manifest;
 pub mod modules;
 pub mod names;

@@ -2,7 +2,7 @@
 //! is never rewritten. Field names are a contract.
 
 use crate::config::{BackupType, Only};
-use crate::modules::{Excluded, Records};
+use crate::modules::{Excluded, Grant, Records};
 use crate::names::BackupId;
 use crate::pipeline::RecordDigest;
 use crate::source::{ItemKind, Level, StoredCollection};
@@ -55,8 +55,11 @@ pub struct Manifest {
     pub enabled_modules: Vec<String>,
     /// Modules that are out, with the reason.
     pub excluded_modules: Vec<Excluded>,
-    /// The licence that decided.
-    pub license: License,
+    /// What the installation's licence granted, and on what that rests.
+    pub license: Grant,
+    /// The same of the tenant's own licence, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_license: Option<Grant>,
     /// One per archive.
     pub components: Vec<Component>,
     /// Sums over the components.
@@ -157,14 +160,6 @@ impl ComponentStatus {
             (Absent, Absent) => Absent,
         }
     }
-}
-
-/// The licence as it was when the backup was made.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct License {
-    /// Features granted to this run's scope.
-    pub features: Vec<String>,
 }
 
 /// One archive.

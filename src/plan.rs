@@ -3,7 +3,7 @@
 use crate::config::{Config, Sealing, UploadRoot};
 use crate::error::{Context, Error, Kind, Result};
 use crate::keys::Recipients;
-use crate::modules::{self, CollectionSpec, Content, Excluded, Records, Selection};
+use crate::modules::{self, CollectionSpec, Content, Excluded, Grant, Records, Selection};
 use crate::names::Scope;
 use crate::pipeline::Cancel;
 use crate::source::files::{self, Trees};
@@ -21,6 +21,10 @@ pub struct Plan {
     pub modules: Vec<String>,
     /// Modules that are out.
     pub excluded: Vec<Excluded>,
+    /// What the installation's licence grants.
+    pub license: Grant,
+    /// What the tenant's own grants, where it has one.
+    pub tenant_license: Option<Grant>,
     /// One per archive.
     pub components: Vec<PlannedComponent>,
     /// Estimated bytes before compression.
@@ -128,6 +132,8 @@ pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel
         scope: selection.scope.clone(),
         modules: selection.modules.clone(),
         excluded: selection.excluded.clone(),
+        license: selection.grants.installation.clone(),
+        tenant_license: selection.grants.tenant.clone(),
         components: Vec::new(),
         bytes: 0,
         free_space: None,

@@ -2,8 +2,8 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    completions, config, create, exit, forget, hold, key, list, list_modules, man, prune, restore, show, stats, verify,
-    verify_collections,
+    completions, config, create, exit, forget, hold, key, license, list, list_modules, man, prune, restore, show,
+    stats, verify, verify_collections,
 };
 use crate::config::{BackupType, parse_duration};
 use crate::error::{Error, Kind, Result};
@@ -74,6 +74,7 @@ pub enum Command {
     Create(create::Args),
     VerifyCollections(verify_collections::Args),
     ListModules(list_modules::Args),
+    License(license::Args),
     Restore(restore::Args),
     List(list::Args),
     Show(show::Args),

@@ -28,8 +28,13 @@ enum Action {
     #[command(after_long_help = exit::help("backup config show\nbackup --json config show", &[]))]
     Show,
     /// Print a JSON Schema of the configuration for editors
-    #[command(after_long_help = exit::help("backup config schema > backup.schema.json", &[]))]
-    Schema,
+    #[command(after_long_help = exit::help(
+        "backup config schema > backup.schema.json\nbackup config schema --module-file > module.schema.json", &[]))]
+    Schema {
+        /// Of a file that `modulesFrom` names
+        #[arg(long)]
+        module_file: bool,
+    },
     /// Write an annotated sample configuration
     #[command(after_long_help = exit::help("backup config init\nbackup config init -", &[Exit::Refused]))]
     Init {
@@ -46,8 +51,8 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
             let config = settings.load()?;
             Report::new(config::show_yaml(&config)?, &config::show(&config))
         }
-        Action::Schema => {
-            let schema = config::schema();
+        Action::Schema { module_file } => {
+            let schema = if *module_file { config::module_file_schema() } else { config::schema() };
             let mut text = format!("{schema:#}");
             text.push('\n');
             Ok(Report::document(text))
@@ -58,8 +63,12 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
 
 fn check(settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
+    let files = match config.module_files.len() as u64 {
+        0 => String::new(),
+        number => format!(" with {}", text::count(number, "module file", "module files")),
+    };
     let text = format!(
-        "{} is valid: {}, {}, {}\n",
+        "{}{files} is valid: {}, {}, {}\n",
         config.file.display(),
         text::count(config.modules.len() as u64, "module", "modules"),
         text::count(config.sources.len() as u64, "source", "sources"),
@@ -67,6 +76,7 @@ fn check(settings: &Settings) -> Result<Report> {
     );
     let json = serde_json::json!({
         "file": config.file,
+        "moduleFiles": config.module_files,
         "valid": true,
         "installation": config.installation,
         "modules": config.modules.len(),

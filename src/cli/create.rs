@@ -9,7 +9,7 @@ use crate::config::{BackupType, Config, CreateJob, JobAction};
 use crate::create::{self, Created, Options};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::Status;
-use crate::modules::Request;
+use crate::modules::{Grants, Request};
 use crate::names::Scope;
 
 /// Back up the installation, one tenant, or some modules
@@ -68,7 +68,9 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         return Report::new(plan::render(&plan, output::width()), &plan);
     }
     let created = create::run(&options)?;
-    if created.shrank {
+    let licenses =
+        Grants { installation: created.manifest.license.clone(), tenant: created.manifest.tenant_license.clone() };
+    if created.shrank || !licenses.are_valid() {
         // Under `--quiet` too: the run went well, but whoever reads cron's mail must hear of it.
         settings.log.release();
     }

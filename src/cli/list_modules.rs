@@ -3,8 +3,9 @@
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
-use crate::cli::text;
+use crate::cli::{text, time};
 use crate::error::Result;
+use crate::license;
 use crate::modules::{self, ListedModule, State};
 use serde::Serialize;
 
@@ -28,7 +29,11 @@ struct Document<'a> {
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
-    let modules = modules::list(&config, scope.tenant())?;
+    let grants = license::grants(&config, &scope, time::now());
+    for warning in grants.warnings() {
+        settings.events.warn(warning);
+    }
+    let modules = modules::list(&config, &grants, scope.tenant())?;
     let document = Document { tenant_id: args.tenant.as_deref(), modules: &modules };
     Report::new(render(&modules, settings.verbose, output::width()), &document)
 }

@@ -10,6 +10,7 @@ mod failure;
 mod forget;
 mod hold;
 mod key;
+mod license;
 mod list;
 mod list_modules;
 mod log;
@@ -88,6 +89,7 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::Create(args) => create::run(args, settings),
         Command::VerifyCollections(args) => verify_collections::run(args, settings),
         Command::ListModules(args) => list_modules::run(args, settings),
+        Command::License(args) => license::run(args, settings),
         Command::Restore(args) => restore::run(args, settings),
         Command::List(args) => list::run(args, settings),
         Command::Show(args) => show::run(args, settings),

@@ -7,7 +7,7 @@ use crate::cli::settings::{self, Settings};
 use crate::cli::text;
 use crate::error::Result;
 use crate::manifest::{Collection, Component, ComponentStatus, Manifest, Status};
-use crate::modules::Excluded;
+use crate::modules::{Excluded, Grant, GrantState};
 use crate::repository::{Entry, VerifyLevel};
 use crate::source::Level;
 
@@ -54,6 +54,9 @@ pub fn render(manifest: &Manifest, width: Option<u16>) -> String {
     for (label, value) in facts.into_iter().chain(safety) {
         out.push_str(&format!("{:<14}{}\n", format!("{label}:"), text::printable(&value)));
     }
+    for (label, grant) in [("Licence", Some(&manifest.license)), ("Tenant's", manifest.tenant_license.as_ref())] {
+        out.push_str(&grant.map(|grant| license(label, grant)).unwrap_or_default());
+    }
     out.push_str(&excluded(&manifest.excluded_modules));
     out.push('\n');
     out.push_str(&components(&manifest.components, width));
@@ -70,6 +73,18 @@ pub fn render(manifest: &Manifest, width: Option<u16>) -> String {
     out.push_str(&text::list("Errors", &manifest.errors));
     out.push_str(&text::list("Warnings", &manifest.warnings));
     out
+}
+
+/// A licence that was not valid; nothing of one that was.
+fn license(label: &str, grant: &Grant) -> String {
+    let problem = text::printable(grant.problem.as_deref().unwrap_or_default());
+    let state = match (grant.state, grant.grace_until) {
+        (GrantState::Valid, _) => return String::new(),
+        (GrantState::Grace, Some(until)) => format!("on grace until {}", text::time(until)),
+        (GrantState::Grace, None) => "on grace".to_owned(),
+        (GrantState::Invalid, _) => "not valid".to_owned(),
+    };
+    format!("{:<14}{state}: {problem}\n", format!("{label}:"))
 }
 
 /// The modules that are left out, with their reasons.

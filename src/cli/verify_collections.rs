@@ -3,8 +3,9 @@
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
-use crate::cli::text;
+use crate::cli::{text, time};
 use crate::error::Result;
+use crate::license;
 use crate::verify_collections::{self, VerificationStatus};
 
 /// Compare expected with existing collections, and check their relationships
@@ -24,7 +25,11 @@ pub struct Args {
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
-    let report = verify_collections::run(&config, scope.tenant(), &args.module, &settings.cancel()?)?;
+    let grants = license::required(&config, &scope, time::now())?;
+    for warning in grants.warnings() {
+        settings.events.warn(warning);
+    }
+    let report = verify_collections::run(&config, &grants, scope.tenant(), &args.module, &settings.cancel()?)?;
     let exit = match report.verification_status {
         VerificationStatus::Failed => Exit::Damaged,
         VerificationStatus::Passed | VerificationStatus::Warning => Exit::Success,

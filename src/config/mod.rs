@@ -1,7 +1,8 @@
 //! The configuration: loading, validation, secrets, schema. Knows no engine and opens no connection.
 //!
 //! A file passes through these steps, each of which collects mistakes instead of stopping at the first:
-//! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `resolve` (meaning).
+//! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `module_files`
+//! (the same steps for each, then all in one tree) → `resolve` (meaning).
 
 mod check;
 mod conninfo;
@@ -9,7 +10,9 @@ mod duration;
 mod either;
 mod environment;
 mod interpolate;
+mod license;
 mod model;
+mod module_files;
 mod node;
 mod problems;
 mod raw;
@@ -23,45 +26,51 @@ mod tests;
 pub use conninfo::key_values;
 pub use duration::{parse_duration, show_duration};
 pub use environment::{Environment, find};
+pub use license::{License, LicenseOrigin, OnInvalid};
 pub use model::*;
-pub use schema::schema;
-pub use secret::mask_uri;
+pub use schema::{module_file_schema, schema};
+pub use secret::{SecretSource, mask_uri};
 pub use show::{show, show_yaml};
 
 use crate::error::{Error, Kind, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The annotated sample that `backup config init` writes.
 pub const SAMPLE: &str = include_str!("sample.yaml");
 
-/// Loads and checks the configuration at `path`.
+/// Loads and checks the configuration at `path`, with the module files it names.
 ///
 /// # Errors
-/// [`Kind::Config`] with every mistake of the file in `details`.
+/// [`Kind::Config`] with every mistake of the files in `details`.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config> {
     let file = std::path::absolute(path).map_err(|error| Error::io("find", path, &error).kind(Kind::Config))?;
     let text = std::fs::read_to_string(&file).map_err(|error| Error::io("read", &file, &error).kind(Kind::Config))?;
-    let mut root = node::parse(&text).map_err(|(place, message)| {
-        let mut problems = problems::Problems::default();
-        problems.add(place, "", message);
-        failure(&file, problems)
-    })?;
+    let mut files = vec![file.clone()];
     let mut problems = problems::Problems::default();
+    let mut root = match node::parse(&text, 0) {
+        Ok(root) => root,
+        Err((place, message)) => {
+            problems.add(place, "", message);
+            return Err(failure(&files, problems));
+        }
+    };
     let literal = holds_literal_secret(&root);
     interpolate::substitute(&mut root, "", environment, &mut problems);
     check::check(&mut root, &schema(), &mut problems);
+    module_files::merge(&mut root, environment, &mut files, &mut problems);
     let base = file.parent().unwrap_or(Path::new("/")).to_owned();
     let raw: raw::RawConfig = match serde_json::from_value(root.to_json()) {
         Ok(raw) => raw,
-        Err(_) if problems.len() > 0 => return Err(failure(&file, problems)),
+        Err(_) if problems.len() > 0 => return Err(failure(&files, problems)),
         // What serde says may quote a value, so it is not passed on.
         Err(_) => return Err(Error::new(Kind::Internal, "a checked configuration does not fit its own schema")),
     };
     let mut resolver = resolve::Resolver { root: &root, base: &base, environment, problems, warnings: Vec::new() };
     let mut config = resolve::resolve(raw, &file, &mut resolver);
     if resolver.problems.len() > 0 {
-        return Err(failure(&file, resolver.problems));
+        return Err(failure(&files, resolver.problems));
     }
+    config.module_files = files.split_off(1);
     if literal && world_readable(&file) {
         let file = file.display();
         config.warnings.push(format!("{file} holds a password and everyone may read it; run `chmod 600 {file}`"));
@@ -69,10 +78,12 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Config> {
     Ok(config)
 }
 
-fn failure(file: &Path, problems: problems::Problems) -> Error {
-    let details = problems.lines(file);
+fn failure(files: &[PathBuf], problems: problems::Problems) -> Error {
+    let details = problems.lines(files);
     let count = if details.len() == 1 { "1 mistake".into() } else { format!("{} mistakes", details.len()) };
-    Error::new(Kind::Config, format!("{count} in {}", file.display()))
+    let and = if files.len() > 1 { " and its module files" } else { "" };
+    let place = files.first().map(|file| file.display().to_string()).unwrap_or_default();
+    Error::new(Kind::Config, format!("{count} in {place}{and}"))
         .details(details)
         .hint("`backup config schema` prints the schema for editors; `backup config init` writes an annotated sample")
 }

@@ -1,6 +1,7 @@
 //! The resolved configuration: what every other part of the program works with. Values here are checked, defaults are
 //! filled in, paths are absolute, secrets are wrapped. `config::load` is the only maker.
 
+use super::license::License;
 use crate::keys::{Recipients, VerifyingKey};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ impl fmt::Debug for Secret {
 pub struct Config {
     /// The file this came from.
     pub file: PathBuf,
+    /// Further files with modules, in the order of their names.
+    pub module_files: Vec<PathBuf>,
     /// The name of the installation.
     pub installation: String,
     /// Calendar of types, retention and schedules.
@@ -284,13 +287,6 @@ pub struct ExtraFiles {
     pub sealing: Sealing,
 }
 
-/// What a licence grants.
-#[derive(Debug, Clone, Default)]
-pub struct License {
-    /// Granted features.
-    pub features: Vec<String>,
-}
-
 /// The `tenancy` section.
 #[derive(Debug, Clone)]
 pub struct Tenancy {
@@ -321,8 +317,8 @@ pub enum IdType {
 pub struct Tenant {
     /// Modules this tenant uses; none: every module that is enabled.
     pub modules: Option<Vec<String>>,
-    /// Features this tenant's own licence grants; none: the installation's licence decides.
-    pub features: Option<Vec<String>>,
+    /// This tenant's own licence; none: the installation's decides.
+    pub license: Option<License>,
 }
 
 /// One module.

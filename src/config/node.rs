@@ -4,16 +4,18 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_saphyr::Spanned;
 use std::fmt;
 
-/// A place in the file, counted from 1.
+/// A place in a file, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
+    /// Number of the file in the order of reading; the main file is 0.
+    pub file: usize,
     pub line: u64,
     pub column: u64,
 }
 
 impl From<serde_saphyr::Location> for Place {
     fn from(location: serde_saphyr::Location) -> Self {
-        Self { line: location.line(), column: location.column() }
+        Self { file: 0, line: location.line(), column: location.column() }
     }
 }
 
@@ -105,6 +107,20 @@ impl Node {
         (node, path)
     }
 
+    fn set_file(&mut self, number: usize) {
+        self.at.file = number;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|(_, item)| item.set_file(number)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.key_at.file = number;
+                    entry.node.set_file(number);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+
     /// The same content without places.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
@@ -121,13 +137,19 @@ impl Node {
     }
 }
 
-/// Reads YAML. The error is a message without any text of the file beyond keys, and a place.
-pub(super) fn parse(text: &str) -> Result<Node, (Place, String)> {
+/// Reads YAML, the text of file `number`. The error is a message without any text of the file beyond keys, and a place.
+pub(super) fn parse(text: &str, number: usize) -> Result<Node, (Place, String)> {
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
-        let place = error.location().map(Place::from).unwrap_or_default();
-        (place, error.without_snippet().to_string())
-    })
+    match serde_saphyr::from_str_with_options::<Node>(text, options) {
+        Ok(mut node) => {
+            node.set_file(number);
+            Ok(node)
+        }
+        Err(error) => {
+            let place = error.location().map(Place::from).unwrap_or_default();
+            Err((Place { file: number, ..place }, error.without_snippet().to_string()))
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -1,7 +1,7 @@
-//! Collects every mistake of a file, to show them all at once.
+//! Collects every mistake of the files, to show them all at once.
 
 use super::node::{At, Node, Place};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Mistakes found so far.
 #[derive(Default)]
@@ -24,12 +24,15 @@ impl Problems {
         self.0.len()
     }
 
-    /// One line for each mistake, in the order of the file.
-    pub fn lines(mut self, file: &Path) -> Vec<String> {
+    /// One line for each mistake, in the order of the files.
+    pub fn lines(mut self, files: &[PathBuf]) -> Vec<String> {
         self.0.sort();
         self.0.dedup();
-        let file = file.display();
-        self.0.into_iter().map(|(at, text)| format!("{file}:{}:{}: {text}", at.line, at.column)).collect()
+        let line = |(at, text): (Place, String)| {
+            let file = files.get(at.file).map(|file| file.display().to_string()).unwrap_or_default();
+            format!("{file}:{}:{}: {text}", at.line, at.column)
+        };
+        self.0.into_iter().map(line).collect()
     }
 }
 

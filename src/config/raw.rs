@@ -1,7 +1,7 @@
 //! The file as it may be written. What is required is said to the schema; the structures themselves are lenient, so
 //! that checks of meaning still run over a file in which a part is missing.
 
-use super::either::{Either, RawRetention, Size};
+use super::either::{Either, Patterns, RawRetention, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -46,6 +46,9 @@ RawConfig {
     /// Modules, by name.
     #[serde(default)]
     modules: BTreeMap<String, RawModule>,
+    /// Files with further modules, each beside its code: a glob relative to this file, or several.
+    #[expect(dead_code, reason = "read from the tree, before it takes this form")]
+    modules_from: Option<Patterns>,
     /// What `verify-collections` checks beyond existence.
     verification: Option<RawVerification>,
     /// What `create` does when a collection or upload directory holds much less than in the previous good backup.
@@ -55,6 +58,16 @@ RawConfig {
     /// Named, scheduled requests.
     #[serde(default)]
     jobs: BTreeMap<String, RawJob>,
+}}
+
+section! {
+/// A file that `modulesFrom` names: modules, written as in the main file. Sources, upload roots and all else are those
+/// of the main file.
+RawModuleFile {
+    /// Modules, by name.
+    #[schemars(required)]
+    #[expect(dead_code, reason = "read by the schema check only: the modules join those of the main file")]
+    modules: Option<BTreeMap<String, RawModule>>,
 }}
 
 section! {
@@ -240,12 +253,47 @@ RawExtraFiles {
 }}
 
 section! {
-/// What the installation is licensed for.
+/// What is licensed: exactly one of `features`, `token` and `file`, and how the latter two are checked. A tenant's own
+/// licence takes what it does not say itself from the installation's, except for those three.
 RawLicense {
-    /// Granted features.
-    #[serde(default)]
-    features: Vec<String>,
+    /// Granted features, as a plain list.
+    features: Option<Vec<String>>,
+    /// A signed token (JWT), whose claims say what is granted and until when.
+    token: Option<Either<String, RawSecret>>,
+    /// A licence file: JSON with the same claims, believed as it is.
+    file: Option<String>,
+    /// Public key that has signed the token: a PEM file, or its text.
+    public_key: Option<String>,
+    /// The only algorithm that is accepted; default: the one of the key (RSA: RS256, Ed25519: EdDSA).
+    algorithm: Option<RawTokenAlgorithm>,
+    /// The issuer (`iss`) that the claims must name.
+    issuer: Option<String>,
+    /// Claim that holds the features, a list of names or a map of switches; dots reach into it. Default `features`.
+    features_claim: Option<String>,
+    /// What a token or file that is not valid leads to: `keep` (default) the features of the last valid one for
+    /// `graceDays`, with a warning each run; `exclude` what needs a licence at once; `fail`, and back nothing up.
+    on_invalid: Option<RawOnInvalid>,
+    /// With `keep`: how many days; default 30.
+    grace_days: Option<u32>,
 }}
+
+/// How a token is signed.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+pub(super) enum RawTokenAlgorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+/// What a licence that is not valid leads to.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawOnInvalid {
+    Keep,
+    Exclude,
+    Fail,
+}
 
 /// The type of tenant ids inside records.
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
@@ -276,6 +324,8 @@ RawTenant {
     modules: Option<Vec<String>>,
     /// Features the tenant's own licence grants; default: the installation's licence decides.
     features: Option<Vec<String>>,
+    /// The tenant's own licence, instead of `features`; its subject (`sub`) must be the tenant.
+    license: Option<RawLicense>,
 }}
 
 section! {

@@ -2,12 +2,14 @@
 //! check of meaning. Findings are collected, never returned one by one.
 
 mod keys;
+mod license;
 mod modules;
 mod schedule;
 mod sources;
 
 use super::environment::Environment;
-use super::model::{Compression, Config, License, Timeouts};
+use super::license::License;
+use super::model::{Compression, Config, Timeouts};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};
 use super::raw::RawConfig;
@@ -91,13 +93,19 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let field = raw.tenancy.as_ref().and_then(|tenancy| tenancy.field.clone());
     let modules = resolver.modules(raw.modules, &sources, field.as_deref());
     resolver.archive_names(&sources, &extra_files, &modules);
-    let tenancy = resolver.tenancy(raw.tenancy, &modules);
+    let license = License::plain(Vec::new());
+    let license = match raw.license {
+        Some(raw) => resolver.license(&At::root("license"), raw, &license),
+        None => license,
+    };
+    let tenancy = resolver.tenancy(raw.tenancy, &modules, &license);
     let verification = resolver.verification(raw.verification, &modules);
     let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);
     let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
     Config {
         file: file.to_owned(),
+        module_files: Vec::new(),
         installation,
         timezone,
         repository,
@@ -105,7 +113,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         sources,
         uploads,
         extra_files,
-        license: License { features: raw.license.map(|license| license.features).unwrap_or_default() },
+        license,
         tenancy,
         modules,
         verification,

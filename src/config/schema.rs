@@ -1,14 +1,24 @@
 //! The JSON Schema of the configuration, for editors and for [`super::check`].
 
-use super::raw::RawConfig;
+use super::raw::{RawConfig, RawModuleFile};
+use schemars::JsonSchema;
 use serde_json::Value;
 
 /// The JSON Schema of `backup.yaml`.
 pub fn schema() -> Value {
-    let mut schema = schemars::schema_for!(RawConfig).to_value();
+    titled::<RawConfig>("backup.yaml")
+}
+
+/// The JSON Schema of a file that `modulesFrom` names.
+pub fn module_file_schema() -> Value {
+    titled::<RawModuleFile>("a module file of backup.yaml")
+}
+
+fn titled<T: JsonSchema>(title: &str) -> Value {
+    let mut schema = schemars::schema_for!(T).to_value();
     without_null(&mut schema);
     if let Some(top) = schema.as_object_mut() {
-        top.insert("title".into(), "backup.yaml".into());
+        top.insert("title".into(), title.into());
     }
     schema
 }

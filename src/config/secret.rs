@@ -2,34 +2,71 @@
 
 use super::conninfo;
 use super::duration::{parse_duration, show_duration};
+use super::model::Secret;
 use super::raw::RawSecret;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Reads the secret. The message of a failure holds nothing the file or the command's output holds.
+/// Reads a secret at once. The message of a failure holds nothing the file or the command's output holds.
 pub(super) fn read(secret: &RawSecret, base: &Path) -> Result<String, String> {
-    let text = match (&secret.file, &secret.command) {
-        (Some(file), None) => {
-            let path = base.join(file);
-            std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-        }
-        (None, Some(command)) => {
-            let limit = secret.timeout.as_deref().map(parse_duration).transpose()?.unwrap_or(TIMEOUT);
-            run(command, base, limit)?
-        }
-        _ => return Err("give either text, or exactly one of `file` and `command`".into()),
-    };
-    let mut text = String::from_utf8(text).map_err(|_| "the secret is not UTF-8 text")?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
+    SecretSource::kept(secret, base)?.read().map(|secret| secret.reveal().to_owned())
+}
+
+/// Where a value is that is read only when it is needed.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// In the configuration itself.
+    Text(Secret),
+    /// In this file.
+    File(PathBuf),
+    /// Printed by a program.
+    Command {
+        /// The program and its arguments.
+        line: Vec<String>,
+        /// Where it runs.
+        directory: PathBuf,
+        /// How long it may take.
+        limit: Duration,
+    },
+}
+
+impl SecretSource {
+    /// What a `{file: …}` or `{command: …}` means, of which nothing is read yet.
+    pub(super) fn kept(secret: &RawSecret, base: &Path) -> Result<Self, String> {
+        match (&secret.file, &secret.command) {
+            (Some(file), None) => Ok(Self::File(base.join(file))),
+            (None, Some(line)) => {
+                let limit = secret.timeout.as_deref().map(parse_duration).transpose()?.unwrap_or(TIMEOUT);
+                Ok(Self::Command { line: line.clone(), directory: base.to_owned(), limit })
+            }
+            _ => Err("give either text, or exactly one of `file` and `command`".into()),
         }
     }
-    if text.is_empty() { Err("the secret is empty".into()) } else { Ok(text) }
+
+    /// Reads it, without the line break at its end.
+    ///
+    /// # Errors
+    /// Why it cannot be had, in words that hold nothing of it.
+    pub fn read(&self) -> Result<Secret, String> {
+        let bytes = match self {
+            Self::Text(text) => return Ok(text.clone()),
+            Self::File(path) => {
+                std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+            }
+            Self::Command { line, directory, limit } => run(line, directory, *limit)?,
+        };
+        let mut text = String::from_utf8(bytes).map_err(|_| "the secret is not UTF-8 text")?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        if text.is_empty() { Err("the secret is empty".into()) } else { Ok(Secret::new(text)) }
+    }
 }
 
 /// How long a program that prints a secret may take.

@@ -6,7 +6,7 @@ use super::model::{
     Timeouts,
 };
 use super::secret::mask_uri;
-use crate::config::Only;
+use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
 use crate::error::{Error, Kind, Result};
 use serde_json::{Map, Value, json};
 
@@ -70,11 +70,12 @@ pub fn show(config: &Config) -> Value {
         IdType::Int => "int",
         IdType::Uuid => "uuid",
     };
-    let tenants = config
-        .tenancy
-        .tenants
-        .iter()
-        .map(|(id, tenant)| (id.to_string(), json!({ "modules": tenant.modules, "features": tenant.features })));
+    let tenants = config.tenancy.tenants.iter().map(|(id, tenant)| {
+        (id.to_string(), {
+            let license = tenant.license.as_ref().map(license);
+            json!({ "modules": tenant.modules, "license": license })
+        })
+    });
     let mut shown = json!({
         "installation": config.installation,
         "timezone": config.timezone.name(),
@@ -83,7 +84,7 @@ pub fn show(config: &Config) -> Value {
         "sources": sources,
         "uploads": uploads.collect::<Vec<_>>(),
         "extraFiles": extra_files,
-        "license": { "features": config.license.features },
+        "license": license(&config.license),
         "tenancy": {
             "field": config.tenancy.field, "idType": id_type, "tenants": tenants.collect::<Map<_, _>>(),
         },
@@ -133,6 +134,35 @@ fn repository(repository: &Repository) -> Value {
             "privateKey": signing.private_key,
             "publicKeys": signing.public_keys.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })),
+    })
+}
+
+fn license(license: &License) -> Value {
+    // What it grants is shown by `backup license`; here is what was written, and of a secret only that it is there.
+    let source = |source: &SecretSource| match source {
+        SecretSource::File(path) => json!({ "file": path }),
+        SecretSource::Text(_) | SecretSource::Command { .. } => "***".into(),
+    };
+    let (key, value) = match &license.origin {
+        LicenseOrigin::Features(features) => return json!({ "features": features }),
+        LicenseOrigin::Token(token) => ("token", source(token)),
+        LicenseOrigin::File(path) => ("file", json!(path)),
+    };
+    let public_key = license.public_key.as_ref().map(|key| match key {
+        SecretSource::File(path) => json!(path),
+        // Public, and what makes the output a configuration again.
+        SecretSource::Text(text) => text.reveal().into(),
+        SecretSource::Command { .. } => Value::Null,
+    });
+    let on_invalid = match license.on_invalid {
+        OnInvalid::Keep => "keep",
+        OnInvalid::Exclude => "exclude",
+        OnInvalid::Fail => "fail",
+    };
+    json!({
+        key: value, "publicKey": public_key, "algorithm": license.algorithm.map(|algorithm| algorithm.to_string()),
+        "issuer": license.issuer, "featuresClaim": license.features_claim, "onInvalid": on_invalid,
+        "graceDays": license.grace_days,
     })
 }
 

@@ -152,12 +152,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
     for (text, name) in [
         ("metrics: {textfile: a}", "`metrics`"),
         ("notifications: [{webhook: a}]", "`notifications`"),
-        ("license: {token: a}", "`license.token`"),
-        ("license: {publicKey: a}", "`license.publicKey`"),
-        ("license: {issuer: a}", "`license.issuer`"),
-        ("license: {featuresClaim: a}", "`license.featuresClaim`"),
-        ("license: {onInvalid: keep}", "`license.onInvalid`"),
-        ("license: {graceDays: 3}", "`license.graceDays`"),
         ("tenancy: {discover: {source: a}}", "`tenancy.discover`"),
         ("compression: {algorithm: zstd}", "`zstd`"),
         ("sources: {p: {engine: postgres, uri: 'postgres://h/d', schema: 't_{tenant}'}}", "`{tenant}`"),

@@ -8,6 +8,7 @@ mod record;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
+use crate::license;
 use crate::manifest::{Manifest, Status};
 use crate::modules::{self, Request, Selection};
 use crate::names::{BackupId, Scope};
@@ -57,7 +58,7 @@ pub struct Created {
 /// When the request is wrong or a source cannot be reached.
 pub fn plan(options: &Options<'_>) -> Result<Plan> {
     let config = options.config;
-    let selection = modules::select(config, &options.request)?;
+    let selection = select(options)?;
     let repository = existing_repository(config)?;
     let sources = plan::connect(config, &selection, &options.cancel)?;
     let mut plan = plan::resolve(config, &selection, &sources, &options.cancel)?;
@@ -72,7 +73,12 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
 /// When the request, the repository or a lock is in the way, a source cannot be reached, the disk fails, a signal
 /// came, or nothing usable was stored.
 pub fn run(options: &Options<'_>) -> Result<Created> {
-    selected(options, &modules::select(options.config, &options.request)?)
+    selected(options, &select(options)?)
+}
+
+fn select(options: &Options<'_>) -> Result<Selection> {
+    let grants = license::required(options.config, &options.request.scope, (options.now)())?;
+    modules::select(options.config, &grants, &options.request)
 }
 
 /// Makes a backup of what is already selected.

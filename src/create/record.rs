@@ -1,7 +1,7 @@
 //! Makes the manifest out of what was stored.
 
 use super::Options;
-use crate::manifest::{Component, ComponentStatus, FORMAT_VERSION, License, Manifest, Status, Tool, Totals};
+use crate::manifest::{Component, ComponentStatus, FORMAT_VERSION, Manifest, Status, Tool, Totals};
 use crate::names::BackupId;
 use crate::plan::Plan;
 use chrono::{DateTime, Utc};
@@ -34,7 +34,8 @@ pub fn manifest(
         module_aware: true,
         enabled_modules: plan.modules.clone(),
         excluded_modules: plan.excluded.clone(),
-        license: License { features: options.config.license.features.clone() },
+        license: plan.license.clone(),
+        tenant_license: plan.tenant_license.clone(),
         totals: totals(&components),
         errors: errors(&components),
         components,

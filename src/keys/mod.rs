@@ -1,10 +1,13 @@
-//! Keys: age recipients and identities, which encrypt and open archives, and Ed25519 keys, which sign manifests and
-//! check them. Knows neither archives nor repositories; both formats are the public ones of age and PKCS#8.
+//! Keys: age recipients and identities, which encrypt and open archives, Ed25519 keys, which sign manifests and check
+//! them, and public keys that check licence tokens. Knows neither archives, repositories nor licences; the formats are
+//! the public ones of age, PKCS#8 and X.509.
 
 mod encryption;
 mod file;
 mod signing;
+mod token;
 
 pub use encryption::{Identities, PublicKey, Recipients, generate};
 pub use file::{is_private, write_new, write_over};
 pub use signing::{SigningKey, VerifyingKey};
+pub use token::{TokenAlgorithm, TokenKey};

@@ -1,6 +1,7 @@
 //! Which modules are in, and why the others are out: required, licence, tenant, dependencies, `--module`.
 
-use super::{Excluded, State, close_names, tenants};
+use super::grant::day;
+use super::{Excluded, Grant, GrantState, Grants, State, close_names, tenants};
 use crate::config::{Config, Module, Tenant};
 use crate::error::{Error, Kind, Result};
 use crate::names::TenantId;
@@ -11,11 +12,13 @@ use std::collections::BTreeMap;
 pub(super) struct Standing {
     pub state: State,
     pub reason: String,
+    /// It is out because a licence is not valid, not because one says so.
+    pub lapsed: bool,
 }
 
 impl Standing {
     fn new(state: State, reason: impl Into<String>) -> Self {
-        Self { state, reason: reason.into() }
+        Self { state, reason: reason.into(), lapsed: false }
     }
 
     pub fn is_in(&self) -> bool {
@@ -30,19 +33,22 @@ pub struct Chosen {
     pub modules: Vec<String>,
     /// By name.
     pub excluded: Vec<Excluded>,
+    /// What the operator should know of licences.
+    pub notes: Vec<String>,
 }
 
 /// Decides which modules a run covers. `asked` (from `--module`) narrows the enabled ones and pulls nothing in.
 ///
 /// # Errors
 /// [`Kind::NotFound`] for an unknown tenant or module, [`Kind::Config`] when a module asked for is excluded, or a
-/// dependency of a module that is in is out.
-pub fn choose(config: &Config, tenant: Option<&TenantId>, asked: &[String]) -> Result<Chosen> {
-    let standings = standings(config, tenant)?;
+/// dependency of a module that is in is out. Where that is for a licence that is not valid, it is a note: whoever
+/// forgot to renew one must not lose the backup of everything else.
+pub fn choose(config: &Config, grants: &Grants, tenant: Option<&TenantId>, asked: &[String]) -> Result<Chosen> {
+    let standings = standings(config, grants, tenant)?;
     for name in asked {
         check_asked(config, &standings, name)?;
     }
-    let mut chosen = Chosen { modules: Vec::new(), excluded: Vec::new() };
+    let mut chosen = Chosen { modules: Vec::new(), excluded: Vec::new(), notes: grants.warnings() };
     for (name, standing) in &standings {
         let left_out = if !standing.is_in() {
             Some(standing.reason.clone())
@@ -56,20 +62,25 @@ pub fn choose(config: &Config, tenant: Option<&TenantId>, asked: &[String]) -> R
             None => chosen.modules.push(name.clone()),
         }
     }
-    check_dependencies(config, &standings, &chosen.modules)?;
+    chosen.notes.extend(check_dependencies(config, &standings, &chosen.modules)?);
     let priority = |name: &String| config.modules.get(name).map_or(i64::MAX, |module| module.priority);
     chosen.modules.sort_by_key(priority); // stable: names of one priority stay in order
     Ok(chosen)
 }
 
 /// Every configured module's standing for the installation or a tenant.
-pub(super) fn standings(config: &Config, tenant: Option<&TenantId>) -> Result<BTreeMap<String, Standing>> {
+pub(super) fn standings(
+    config: &Config,
+    grants: &Grants,
+    tenant: Option<&TenantId>,
+) -> Result<BTreeMap<String, Standing>> {
     let settings = tenant.map(|id| Ok((id, tenants::find(config, id)?))).transpose()?;
     let settings = settings.as_ref().map(|(id, settings)| (*id, settings));
-    Ok(config.modules.iter().map(|(name, module)| (name.clone(), standing(config, name, module, settings))).collect())
+    let standing = |(name, module): (&String, &Module)| (name.clone(), standing(name, module, grants, settings));
+    Ok(config.modules.iter().map(standing).collect())
 }
 
-fn standing(config: &Config, name: &str, module: &Module, tenant: Option<(&TenantId, &Tenant)>) -> Standing {
+fn standing(name: &str, module: &Module, grants: &Grants, tenant: Option<(&TenantId, &Tenant)>) -> Standing {
     if module.required {
         return Standing::new(State::Required, "always enabled");
     }
@@ -81,15 +92,30 @@ fn standing(config: &Config, name: &str, module: &Module, tenant: Option<(&Tenan
     let Some(feature) = &module.license_feature else {
         return Standing::new(State::Enabled, "needs no licence");
     };
-    if !config.license.features.contains(feature) {
-        return Standing::new(State::Excluded, format!("feature '{feature}' is not licensed"));
+    let installation = licensed(&grants.installation, feature, "");
+    match (tenant, &grants.tenant) {
+        (Some((id, _)), Some(own)) if installation.is_in() => {
+            let own_standing = licensed(own, feature, &format!(" for tenant '{id}'"));
+            // Of two that are in, the one on grace is worth telling of.
+            if own_standing.is_in() && own.state == GrantState::Valid { installation } else { own_standing }
+        }
+        _ => installation,
     }
-    if let Some((id, features)) = tenant.and_then(|(id, t)| Some((id, t.features.as_ref()?)))
-        && !features.contains(feature)
-    {
-        return Standing::new(State::Excluded, format!("feature '{feature}' is not licensed for tenant '{id}'"));
+}
+
+/// What one licence says of a feature. `whom` follows the word "licensed".
+fn licensed(grant: &Grant, feature: &str, whom: &str) -> Standing {
+    let lapsed = grant.state != GrantState::Valid;
+    if grant.features.iter().any(|granted| granted == feature) {
+        let reason = match grant.grace_until.filter(|_| lapsed) {
+            Some(until) => format!("feature '{feature}' is kept until {}: {}", day(until), grant.why()),
+            None => format!("feature '{feature}' is licensed"),
+        };
+        return Standing::new(State::Enabled, reason);
     }
-    Standing::new(State::Enabled, format!("feature '{feature}' is licensed"))
+    let why = if lapsed { format!(": {}", grant.why()) } else { String::new() };
+    let reason = format!("feature '{feature}' is not licensed{whom}{why}");
+    Standing { lapsed, ..Standing::new(State::Excluded, reason) }
 }
 
 fn check_asked(config: &Config, standings: &BTreeMap<String, Standing>, name: &str) -> Result<()> {
@@ -104,26 +130,32 @@ fn check_asked(config: &Config, standings: &BTreeMap<String, Standing>, name: &s
     }
 }
 
-/// The dependencies of `module` that are out, each with the reason.
+/// The dependencies of `module` that are out, each with the reason, and whether a licence that is not valid is it.
 pub(super) fn missing_dependencies<'a>(
     module: &'a Module,
     standings: &'a BTreeMap<String, Standing>,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
+) -> impl Iterator<Item = (&'a str, &'a str, bool)> {
     module.dependencies.iter().filter_map(|name| match standings.get(name) {
-        None => Some((name.as_str(), "no such module is configured")),
-        Some(standing) if !standing.is_in() => Some((name.as_str(), standing.reason.as_str())),
+        None => Some((name.as_str(), "no such module is configured", false)),
+        Some(standing) if !standing.is_in() => Some((name.as_str(), standing.reason.as_str(), standing.lapsed)),
         Some(_) => None,
     })
 }
 
-fn check_dependencies(config: &Config, standings: &BTreeMap<String, Standing>, selected: &[String]) -> Result<()> {
-    let mut findings = Vec::new();
+/// Notes of what a licence that is not valid takes from the selected modules.
+fn check_dependencies(
+    config: &Config,
+    standings: &BTreeMap<String, Standing>,
+    selected: &[String],
+) -> Result<Vec<String>> {
+    let (mut findings, mut notes) = (Vec::new(), Vec::new());
     for (name, module) in config.modules.iter().filter(|(name, _)| selected.contains(name)) {
-        for (dependency, reason) in missing_dependencies(module, standings) {
-            findings.push(format!("module '{name}' depends on '{dependency}', which is excluded: {reason}"));
+        for (dependency, reason, lapsed) in missing_dependencies(module, standings) {
+            let finding = format!("module '{name}' depends on '{dependency}', which is excluded: {reason}");
+            if lapsed { notes.push(finding) } else { findings.push(finding) }
         }
     }
-    let Some(first) = findings.first().cloned() else { return Ok(()) };
+    let Some(first) = findings.first().cloned() else { return Ok(notes) };
     let details = if findings.len() > 1 { findings } else { Vec::new() };
     Err(Error::new(Kind::Config, first)
         .details(details)

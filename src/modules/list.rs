@@ -1,7 +1,7 @@
 //! Every module with its state, for `list-modules`.
 
 use super::enablement::{missing_dependencies, standings};
-use super::{ListedCollection, ListedModule};
+use super::{Grants, ListedCollection, ListedModule};
 use crate::config::{Config, Owner};
 use crate::error::Result;
 use crate::names::TenantId;
@@ -11,14 +11,14 @@ use crate::names::TenantId;
 ///
 /// # Errors
 /// [`crate::error::Kind::NotFound`] for an unknown tenant.
-pub fn list(config: &Config, tenant: Option<&TenantId>) -> Result<Vec<ListedModule>> {
-    let standings = standings(config, tenant)?;
+pub fn list(config: &Config, grants: &Grants, tenant: Option<&TenantId>) -> Result<Vec<ListedModule>> {
+    let standings = standings(config, grants, tenant)?;
     let mut listed = Vec::with_capacity(config.modules.len());
     for (name, module) in &config.modules {
         let Some(standing) = standings.get(name) else { continue };
         let mut reason = standing.reason.clone();
         if standing.is_in() {
-            for (dependency, why) in missing_dependencies(module, &standings) {
+            for (dependency, why, _) in missing_dependencies(module, &standings) {
                 reason += &format!("; but its dependency '{dependency}' is excluded: {why}");
             }
         }

@@ -4,11 +4,13 @@
 mod close_names;
 mod components;
 mod enablement;
+mod grant;
 mod list;
 mod selection;
 mod tenants;
 
 pub use enablement::{Chosen, choose};
+pub use grant::{Grant, GrantState, Grants};
 pub use list::list;
 pub use selection::select;
 
@@ -41,6 +43,8 @@ pub struct Selection {
     pub modules: Vec<String>,
     /// Modules that are out, by name, with the reason.
     pub excluded: Vec<Excluded>,
+    /// What the licences granted.
+    pub grants: Grants,
     /// One per archive, in the order they are made.
     pub components: Vec<Component>,
     /// Things the operator should know (a collection left out of a tenant's backup by its own rule, say).

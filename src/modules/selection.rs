@@ -2,7 +2,7 @@
 
 use super::components::Components;
 use super::enablement::choose;
-use super::{Only, Request, Selection};
+use super::{Grants, Only, Request, Selection};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 
@@ -12,8 +12,8 @@ use crate::error::{Error, Kind, Result};
 /// [`Kind::NotFound`] for an unknown tenant or module (with close names as hint), and when nothing at all is
 /// selected; [`Kind::Config`] when a module asked for by name is excluded, a dependency is out, or an owner rule is
 /// missing.
-pub fn select(config: &Config, request: &Request) -> Result<Selection> {
-    let chosen = choose(config, request.scope.tenant(), &request.modules)?;
+pub fn select(config: &Config, grants: &Grants, request: &Request) -> Result<Selection> {
+    let chosen = choose(config, grants, request.scope.tenant(), &request.modules)?;
     let mut components = Components::new(config, &request.scope, &chosen.modules);
     // Databases before files, so that every file a record names is there.
     if request.only != Some(Only::Files) {
@@ -28,7 +28,9 @@ pub fn select(config: &Config, request: &Request) -> Result<Selection> {
             components.add_extra_files();
         }
     }
-    let (components, notes) = components.finish()?;
+    let (components, more) = components.finish()?;
+    let mut notes = chosen.notes;
+    notes.extend(more);
     if components.is_empty() {
         return Err(Error::new(Kind::NotFound, format!("nothing is selected ({})", request.scope))
             .details(notes)
@@ -38,6 +40,7 @@ pub fn select(config: &Config, request: &Request) -> Result<Selection> {
         scope: request.scope.clone(),
         modules: chosen.modules,
         excluded: chosen.excluded,
+        grants: grants.clone(),
         components,
         notes,
     })

@@ -1,4 +1,4 @@
-use super::super::{Content, Records, Selection};
+use super::super::{Content, Grant, GrantState, Records, Selection};
 use super::*;
 use crate::config::*;
 use crate::names::{Scope, TenantId};
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
     Config {
         file: std::path::PathBuf::from("backup.yaml"),
+        module_files: Vec::new(),
         installation: "test".into(),
         timezone: chrono_tz::UTC,
         repository: Repository::at("/backups"),
@@ -15,7 +16,7 @@ fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
         sources: BTreeMap::new(),
         uploads: Vec::new(),
         extra_files: BTreeMap::new(),
-        license: License { features },
+        license: License::plain(features),
         tenancy: Tenancy { field: Some("tenantId".into()), id_type: IdType::String, tenants: BTreeMap::new() },
         modules,
         verification: Verification::default(),
@@ -24,6 +25,29 @@ fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
         jobs: BTreeMap::new(),
         warnings: Vec::new(),
     }
+}
+
+fn features(config: &Config) -> Vec<String> {
+    match &config.license.origin {
+        LicenseOrigin::Features(features) => features.clone(),
+        LicenseOrigin::Token(_) | LicenseOrigin::File(_) => Vec::new(),
+    }
+}
+
+/// What the configuration's plain features grant.
+fn plain(config: &Config) -> Grants {
+    grants(GrantState::Valid, &features(config), None)
+}
+
+fn grants(state: GrantState, features: &[String], tenant: Option<(GrantState, &[String])>) -> Grants {
+    let grant = |state, features: &[String]| Grant {
+        features: features.to_vec(),
+        state,
+        problem: (state != GrantState::Valid).then(|| "it expired".to_owned()),
+        grace_until: (state == GrantState::Grace).then(chrono::DateTime::default),
+        ..Grant::default()
+    };
+    Grants { installation: grant(state, features), tenant: tenant.map(|(state, features)| grant(state, features)) }
 }
 
 fn collection(number: u8) -> Collection {
@@ -88,7 +112,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn every_module_is_selected_or_excluded_with_a_reason_and_every_collection_is_covered_once(config in configs()) {
-        let Ok(selection) = select(&config, &request(None, &[])) else { return Ok(()) };
+        let Ok(selection) = select(&config, &plain(&config), &request(None, &[])) else { return Ok(()) };
         for (name, module) in &config.modules {
             let out = selection.excluded.iter().find(|e| &e.module == name);
             prop_assert!(selection.modules.contains(name) != out.is_some());
@@ -103,13 +127,13 @@ proptest! {
         }
         let order: Vec<_> = selection.modules.iter().map(|m| (config.modules[m].priority, m)).collect();
         prop_assert!(order.is_sorted());
-        let again = select(&config, &request(None, &[])).unwrap();
+        let again = select(&config, &plain(&config), &request(None, &[])).unwrap();
         prop_assert_eq!(format!("{again:?}"), format!("{selection:?}"));
     }
 
     #[test]
     fn a_tenant_run_never_covers_all_records_of_an_unshared_collection(config in configs()) {
-        let Ok(selection) = select(&config, &request(Some("acme"), &[])) else { return Ok(()) };
+        let Ok(selection) = select(&config, &plain(&config), &request(Some("acme"), &[])) else { return Ok(()) };
         for (_, spec) in covered(&selection) {
             prop_assert_ne!(spec.records, Records::All { shared: false });
         }
@@ -117,10 +141,10 @@ proptest! {
 
     #[test]
     fn another_licence_feature_never_removes_a_module(config in configs(), feature in 0u8..4) {
-        let before = choose(&config, None, &[]).unwrap();
+        let before = choose(&config, &plain(&config), None, &[]).unwrap();
         let mut config = config;
-        config.license.features.push(format!("f{feature}"));
-        let after = choose(&config, None, &[]).unwrap();
+        config.license = License::plain([features(&config), vec![format!("f{feature}")]].concat());
+        let after = choose(&config, &plain(&config), None, &[]).unwrap();
         prop_assert!(before.modules.iter().all(|m| after.modules.contains(m)));
     }
 }
@@ -135,7 +159,7 @@ fn two() -> Config {
 
 #[test]
 fn a_dependency_that_is_out_is_an_error_naming_both_and_why() {
-    let error = select(&two(), &request(None, &[])).unwrap_err();
+    let error = select(&two(), &plain(&two()), &request(None, &[])).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
     assert_eq!(error.message, "module 'life' depends on 'clinic', which is excluded: feature 'f1' is not licensed");
 }
@@ -143,9 +167,14 @@ fn a_dependency_that_is_out_is_an_error_naming_both_and_why() {
 #[test]
 fn a_collection_of_several_selected_modules_is_shared_and_of_one_is_its_own() {
     let mut config = two();
-    config.license.features.push("f1".into());
+    config.license = License::plain(vec!["f0".into(), "f1".into()]);
     let archives = |modules: &[&str]| -> Vec<String> {
-        select(&config, &request(None, modules)).unwrap().components.into_iter().map(|c| c.archive).collect()
+        select(&config, &plain(&config), &request(None, modules))
+            .unwrap()
+            .components
+            .into_iter()
+            .map(|c| c.archive)
+            .collect()
     };
     assert_eq!(archives(&[]), ["core/s1", "life/s1", "clinic/s1", "shared/s1"]);
     assert_eq!(archives(&["core"]), ["core/s1"]);
@@ -153,9 +182,9 @@ fn a_collection_of_several_selected_modules_is_shared_and_of_one_is_its_own() {
 
 #[test]
 fn unknown_and_excluded_modules_are_told_apart() {
-    let unknown = select(&two(), &request(None, &["cor"])).unwrap_err();
+    let unknown = select(&two(), &plain(&two()), &request(None, &["cor"])).unwrap_err();
     assert_eq!((unknown.kind, unknown.hint.as_deref()), (Kind::NotFound, Some("did you mean 'core'?")));
-    let excluded = select(&two(), &request(None, &["clinic"])).unwrap_err();
+    let excluded = select(&two(), &plain(&two()), &request(None, &["clinic"])).unwrap_err();
     assert_eq!(excluded.kind, Kind::Config);
     assert!(excluded.message.contains("'f1' is not licensed"));
 }
@@ -164,7 +193,48 @@ fn unknown_and_excluded_modules_are_told_apart() {
 fn a_tenant_run_refuses_a_collection_without_an_owner_rule() {
     let mut config = two();
     config.modules.get_mut("core").unwrap().collections[0].owner = Owner::Unknown;
-    let error = select(&config, &request(Some("acme"), &["core"])).unwrap_err();
+    let error = select(&config, &plain(&config), &request(Some("acme"), &["core"])).unwrap_err();
     assert_eq!(error.kind, Kind::Config);
     assert!(error.message.contains("'s1.c1' has no owner rule"), "{error}");
+}
+
+/// Every combination of what the two licences are and grant, against the rule in one line each.
+#[test]
+fn a_module_is_in_when_every_licence_that_is_asked_grants_its_feature() {
+    use GrantState::{Grace, Invalid, Valid};
+    let config = config([("m".into(), module(false, 1, Some(0), vec![3]))].into(), Vec::new());
+    let tenant = TenantId::parse("acme").unwrap();
+    // An invalid licence grants nothing: `license` makes none that does.
+    let cases: Vec<(GrantState, Vec<String>)> = [Valid, Grace, Invalid]
+        .into_iter()
+        .flat_map(|state| [(state, vec![]), (state, vec!["f0".to_owned()])])
+        .collect();
+    let cases: Vec<_> =
+        cases.into_iter().filter(|(state, features)| *state != Invalid || features.is_empty()).collect();
+    for (state, features) in &cases {
+        for own in std::iter::once(None).chain(cases.iter().map(Some)) {
+            let own = own.map(|(state, features)| (*state, features.as_slice()));
+            let granted = grants(*state, features, own);
+            let chosen = choose(&config, &granted, Some(&tenant), &[]).unwrap();
+            let is_in = !features.is_empty() && own.is_none_or(|(_, features)| !features.is_empty());
+            assert_eq!(chosen.modules.len() == 1, is_in, "{granted:?}");
+            let lapsed = usize::from(*state != Valid) + usize::from(own.is_some_and(|(state, _)| state != Valid));
+            assert_eq!(chosen.notes.len(), lapsed, "one warning for each licence that is not valid: {granted:?}");
+            // Whoever is out for a licence that is not valid is told that, not that it was never bought.
+            let decisive = if features.is_empty() { Some(*state) } else { own.map(|(state, _)| state) };
+            if let Some(out) = chosen.excluded.first() {
+                assert_eq!(out.reason.contains("it expired"), decisive != Some(Valid), "{granted:?}: {}", out.reason);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dependency_that_only_a_lapsed_licence_takes_away_costs_nothing_else() {
+    let granted = grants(GrantState::Invalid, &[], None);
+    let mut config = two();
+    config.modules.get_mut("life").unwrap().license_feature = None;
+    let chosen = choose(&config, &granted, None, &[]).unwrap();
+    assert_eq!(chosen.modules, ["core", "life"]);
+    assert!(chosen.notes.iter().any(|note| note.contains("'life' depends on 'clinic'")), "{:?}", chosen.notes);
 }

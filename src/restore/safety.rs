@@ -8,7 +8,7 @@ use crate::config::{BackupType, Config};
 use crate::create;
 use crate::error::{Context, Error, Kind, Result};
 use crate::manifest::Status;
-use crate::modules::{CollectionSpec, Component, Content, Records, Request, Selection};
+use crate::modules::{CollectionSpec, Component, Content, Grants, Records, Request, Selection};
 use crate::names::Scope;
 use crate::plan;
 use std::collections::BTreeSet;
@@ -52,6 +52,8 @@ pub fn take(options: &Options<'_>, config: &Config, components: Vec<Component>, 
         scope: Scope::SystemWide,
         modules: modules.into_iter().collect(),
         excluded: Vec::new(),
+        // What a restore changes is put aside whatever is licensed.
+        grants: Grants::default(),
         components,
         notes: vec![format!("made before a restore of {restored} (--existing {})", super::word(options.existing))],
     };

@@ -4,7 +4,7 @@ mod compare;
 
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
-use crate::modules::{self, Records};
+use crate::modules::{self, Grants, Records};
 use crate::names::TenantId;
 use crate::pipeline::Cancel;
 use crate::source::{self, Wanted};
@@ -66,8 +66,14 @@ pub enum VerificationStatus {
 ///
 /// # Errors
 /// When a source cannot be reached, or a name is unknown.
-pub fn run(config: &Config, tenant: Option<&TenantId>, modules: &[String], cancel: &Cancel) -> Result<Report> {
-    let chosen = modules::choose(config, tenant, modules)?;
+pub fn run(
+    config: &Config,
+    grants: &Grants,
+    tenant: Option<&TenantId>,
+    modules: &[String],
+    cancel: &Cancel,
+) -> Result<Report> {
+    let chosen = modules::choose(config, grants, tenant, modules)?;
     let expectation = Expectation::new(config, tenant, &chosen.modules, modules.is_empty());
     let mut observed = Observed::default();
     for name in expectation.sources() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 const USE_CASES: &[&str] = &[
     "config",
+    "license",
     "modules",
     "names",
     "plan",
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("forget", USE_CASES),
     ("keyring", USE_CASES),
     ("plan", USE_CASES),
+    ("license", &["config", "error", "keys", "manifest", "modules", "names", "repository"]),
     ("modules", &["config", "names", "error"]),
     ("config", &["keys", "names", "error"]),
     ("manifest", &["config", "modules", "names", "source", "pipeline", "error"]),

@@ -1,7 +1,6 @@
 //! Tenants, anomalies, retention and jobs.
 
 use super::Resolver;
-use crate::config::Only;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
     Anomaly, AnomalyAction, BackupType, CreateJob, IdType, Job, JobAction, Module, Retention, RetentionClass,
@@ -11,13 +10,14 @@ use crate::config::node::At;
 use crate::config::raw::{
     RawAnomaly, RawAnomalyAction, RawBackupType, RawIdType, RawJob, RawOnly, RawPolicyName, RawTenancy,
 };
+use crate::config::{License, Only};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 
 type Modules = BTreeMap<String, Module>;
 
 impl Resolver<'_> {
-    pub(super) fn tenancy(&mut self, raw: Option<RawTenancy>, modules: &Modules) -> Tenancy {
+    pub(super) fn tenancy(&mut self, raw: Option<RawTenancy>, modules: &Modules, license: &License) -> Tenancy {
         let (field, id_type, listed) =
             raw.map_or((None, None, BTreeMap::new()), |tenancy| (tenancy.field, tenancy.id_type, tenancy.tenants));
         let id_type = match id_type {
@@ -33,9 +33,17 @@ impl Resolver<'_> {
         for (id, tenant) in listed {
             let at = At::root("tenancy").key("tenants").key(&id);
             self.module_names(&at.key("modules"), tenant.modules.as_deref().unwrap_or_default(), modules);
+            let license = match (tenant.license, tenant.features) {
+                (Some(_), Some(_)) => {
+                    self.problem(&at, "must have one of `license` and `features`, not both");
+                    None
+                }
+                (Some(raw), None) => Some(self.license(&at.key("license"), raw, license)),
+                (None, features) => features.map(License::plain),
+            };
             match TenantId::parse(&id) {
                 Ok(id) => {
-                    tenants.insert(id, Tenant { modules: tenant.modules, features: tenant.features });
+                    tenants.insert(id, Tenant { modules: tenant.modules, license });
                 }
                 Err(error) => self.problem(&at, error.message),
             }

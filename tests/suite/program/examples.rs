@@ -144,9 +144,15 @@ fn every_field_of_every_document_is_in_the_reference() {
     run(&["restore", "latest"], 5);
     let id = app.ids()[0].clone();
     run(&["hold", &id], 0);
-    for command in
-        [&["list"][..], &["list-modules"], &["verify-collections"], &["stats"], &["prune"], &["show", "latest"]]
-    {
+    for command in [
+        &["list"][..],
+        &["list-modules"],
+        &["license"],
+        &["verify-collections"],
+        &["stats"],
+        &["prune"],
+        &["show", "latest"],
+    ] {
         run(command, 0);
     }
     run(&["release", &id], 0);
@@ -166,7 +172,7 @@ fn the_configuration_schema_takes_every_example_and_refuses_what_the_program_ref
     let schema = serde_json::from_str(&schema.stdout).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let parse = |text: &str| serde_saphyr::from_str::<serde_json::Value>(text).unwrap();
-    let mut texts: Vec<_> = ["hr-sm", "quickstart"]
+    let mut texts: Vec<_> = ["hr-sm", "quickstart", "module-files"]
         .iter()
         .map(|name| std::fs::read_to_string(example(name).join("backup.yaml")).unwrap())
         .collect();

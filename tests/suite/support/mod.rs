@@ -4,5 +4,6 @@ pub mod app;
 pub mod mongod;
 pub mod postgres;
 pub mod proxy;
+pub mod tokens;
 #[cfg(target_arch = "x86_64")]
 pub mod tracer;
