@@ -110,60 +110,11 @@ impl<'a> Components<'a> {
             return Ok(Some(Records::All { shared: matches!(owner, Owner::Shared) }));
         };
         let Collection { name, source, .. } = collection;
-        match owner {
-            Owner::Shared => Ok(Some(Records::All { shared: true })),
-            Owner::Excluded => {
-                self.notes
-                    .push(format!("collection '{source}.{name}' is left out of tenant backups (tenant: excluded)"));
-                Ok(None)
-            }
-            Owner::Unknown => Err(format!(
-                "collection '{source}.{name}' has no owner rule: write `{{name: {name}, tenant: {{field: …}}}}`, \
-                 `tenant: shared` or `tenant: excluded`, or set `tenancy.field`"
-            )),
-            Owner::Field(_) | Owner::Via { .. } => self.owned(source, name, owner, tenant).map(Some),
+        let records = records_of(self.config, tenant, source, name, owner)?;
+        if records.is_none() {
+            self.notes.push(format!("collection '{source}.{name}' is left out of tenant backups (tenant: excluded)"));
         }
-    }
-
-    /// Follows the way to the collection whose records name their owner. That it ends is checked with the configuration.
-    fn owned(
-        &self,
-        source: &str,
-        name: &str,
-        owner: &Owner,
-        tenant: &TenantId,
-    ) -> std::result::Result<Records, String> {
-        let mut via = Vec::new();
-        let mut rule = owner;
-        loop {
-            match rule {
-                Owner::Field(field) => {
-                    let (tenant, field) = (tenant.as_str().to_owned(), field.clone());
-                    let id_type = self.config.tenancy.id_type;
-                    return Ok(Records::Owned(Ownership { tenant, id_type, via, field }));
-                }
-                Owner::Via { parent, foreign_key } => {
-                    via.push(Hop { foreign_key: foreign_key.clone(), parent: parent.clone() });
-                    let mut all = self.config.modules.values().flat_map(|module| &module.collections);
-                    let found = all.find(|other| other.source == source && other.name == *parent);
-                    rule = &found
-                        .ok_or_else(|| {
-                            format!(
-                                "collection '{source}.{name}' is owned via '{parent}', which is in another source: \
-                                 records of several sources cannot be told to belong together"
-                            )
-                        })?
-                        .owner;
-                }
-                Owner::Shared | Owner::Excluded | Owner::Unknown => {
-                    let parent = via.last().map(|hop| hop.parent.as_str()).unwrap_or_default();
-                    return Err(format!(
-                        "collection '{source}.{name}' is owned via '{parent}', whose records name no tenant: \
-                         give '{parent}' an owner field, or declare '{name}' shared or excluded too"
-                    ));
-                }
-            }
-        }
+        Ok(records)
     }
 
     /// Databases outside the modules. They belong to no tenant.
@@ -234,6 +185,84 @@ impl<'a> Components<'a> {
 
 fn key(collection: &Collection) -> Key<'_> {
     (&collection.source, &collection.name)
+}
+
+/// Which records of a collection are a tenant's; none when it is in no tenant's backup.
+///
+/// # Errors
+/// Why that cannot be told, for people.
+pub fn tenant_records(
+    config: &Config,
+    tenant: &TenantId,
+    source: &str,
+    name: &str,
+) -> std::result::Result<Option<Records>, String> {
+    match find(config, source, name) {
+        Some(collection) => records_of(config, tenant, source, name, &collection.owner),
+        None => {
+            Err(format!("collection '{source}.{name}' is in no module of the configuration, so it has no owner rule"))
+        }
+    }
+}
+
+fn find<'c>(config: &'c Config, source: &str, name: &str) -> Option<&'c Collection> {
+    let mut all = config.modules.values().flat_map(|module| &module.collections);
+    all.find(|collection| collection.source == source && collection.name == name)
+}
+
+fn records_of(
+    config: &Config,
+    tenant: &TenantId,
+    source: &str,
+    name: &str,
+    owner: &Owner,
+) -> std::result::Result<Option<Records>, String> {
+    match owner {
+        Owner::Shared => Ok(Some(Records::All { shared: true })),
+        Owner::Excluded => Ok(None),
+        Owner::Unknown => Err(format!(
+            "collection '{source}.{name}' has no owner rule: write `{{name: {name}, tenant: {{field: …}}}}`, \
+             `tenant: shared` or `tenant: excluded`, or set `tenancy.field`"
+        )),
+        Owner::Field(_) | Owner::Via { .. } => owned(config, tenant, source, name, owner).map(Some),
+    }
+}
+
+/// Follows the way to the collection whose records name their owner. That it ends is checked with the configuration.
+fn owned(
+    config: &Config,
+    tenant: &TenantId,
+    source: &str,
+    name: &str,
+    owner: &Owner,
+) -> std::result::Result<Records, String> {
+    let mut via: Vec<Hop> = Vec::new();
+    let mut rule = owner;
+    loop {
+        match rule {
+            Owner::Field(field) => {
+                let (tenant, field, id_type) = (tenant.as_str().to_owned(), field.clone(), config.tenancy.id_type);
+                return Ok(Records::Owned(Ownership { tenant, id_type, via, field }));
+            }
+            Owner::Via { parent, foreign_key } => {
+                via.push(Hop { foreign_key: foreign_key.clone(), parent: parent.clone() });
+                let elsewhere = || {
+                    format!(
+                        "collection '{source}.{name}' is owned via '{parent}', which is not in source '{source}': \
+                         records of several sources cannot be told to belong together"
+                    )
+                };
+                rule = &find(config, source, parent).ok_or_else(elsewhere)?.owner;
+            }
+            Owner::Shared | Owner::Excluded | Owner::Unknown => {
+                let parent = via.last().map(|hop| hop.parent.as_str()).unwrap_or_default();
+                return Err(format!(
+                    "collection '{source}.{name}' is owned via '{parent}', whose records name no tenant: \
+                     give '{parent}' an owner field, or declare '{name}' shared or excluded too"
+                ));
+            }
+        }
+    }
 }
 
 /// Two modules must say the same of a collection's owner, also when one of them is excluded: a licence change must

@@ -9,10 +9,12 @@ mod list;
 mod selection;
 mod tenants;
 
+pub use components::tenant_records;
 pub use enablement::{Chosen, choose};
 pub use grant::{Grant, GrantState, Grants};
 pub use list::list;
 pub use selection::select;
+pub use tenants::require as require_tenant;
 
 pub use crate::config::Only;
 use crate::config::{BackupType, ExtraFiles, IdType};

@@ -25,6 +25,14 @@ pub(super) fn find(config: &Config, tenant: &TenantId) -> Result<Tenant> {
     Ok(settings)
 }
 
+/// Makes sure that `tenant` can be one.
+///
+/// # Errors
+/// As [`find`].
+pub fn require(config: &Config, tenant: &TenantId) -> Result<()> {
+    find(config, tenant).map(drop)
+}
+
 fn check_type(tenant: &TenantId, id_type: IdType) -> Result<()> {
     let text = tenant.as_str();
     let (fits, wanted) = match id_type {

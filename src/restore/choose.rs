@@ -1,12 +1,13 @@
 //! Which archives of which backups a restore reads, and which of their collections.
 
+use super::tenant::{self, Share};
 use super::{Options, Which};
 use crate::archive::{ArchiveReader, IndexAt};
 use crate::error::{Error, Kind, Result};
 use crate::keys::Identities;
 use crate::manifest::{Collection, Component, ComponentStatus, FORMAT_VERSION, Manifest};
 use crate::modules::{NOT_ASKED_FOR, Only};
-use crate::names::Scope;
+use crate::names::{BackupId, Scope, TenantId};
 use crate::repository::{Entry, Repository};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub struct Piece {
     pub component: Component,
     /// The collections to restore (databases), or the directories (files).
     pub collections: Vec<Collection>,
+    /// What of it is restored, where that is one tenant's.
+    pub share: Option<Share>,
     /// What opens it, where it is encrypted.
     identities: Arc<Identities>,
 }
@@ -68,6 +71,18 @@ impl Piece {
         file.split(".tar.gz").next().unwrap_or(file)
     }
 
+    /// The archive of the same backup that holds another collection of the same source whole.
+    pub fn beside(&self, options: &Options<'_>, repository: &Repository, collection: &str) -> Result<Option<Self>> {
+        let manifest = repository.manifest(&BackupId::parse(&self.backup)?)?;
+        let holds = |component: &&Component| {
+            let mut whole = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete);
+            component.name == self.component.name
+                && component.engine == self.component.engine
+                && whole.any(|other| other.name == collection)
+        };
+        manifest.components.iter().find(holds).map_or(Ok(None), |found| piece(options, repository, &manifest, found))
+    }
+
     /// It holds files, not records.
     pub fn is_files(&self) -> bool {
         self.component.engine == "files"
@@ -83,8 +98,15 @@ pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> 
             let manifest = readable(repository.manifest(id)?)?;
             by_id(options, repository, &manifest)?
         }
-        Which::Latest { before } => latest(options, repository, *before)?,
+        Which::Latest { before } => latest_of(options, repository, *before)?,
     };
+    let of = options
+        .tenant
+        .clone()
+        .map_or_else(|| choice.tenant.as_deref().map(TenantId::parse).transpose(), |t| Ok(Some(t)));
+    if let Some(tenant) = of? {
+        tenant::cut(options, &mut choice, &tenant)?;
+    }
     for piece in &mut choice.pieces {
         narrow(options, piece);
     }
@@ -105,7 +127,30 @@ fn readable(manifest: Manifest) -> Result<Manifest> {
     Err(Error::new(Kind::Repository, what).hint("use the version of `backup` that made it, or a newer one"))
 }
 
+/// Of a tenant that has no backup of its own, what system-wide ones hold of it.
+fn latest_of(
+    options: &Options<'_>,
+    repository: &Repository,
+    before: Option<chrono::DateTime<chrono::Utc>>,
+) -> Result<Choice> {
+    let Some(tenant) = &options.tenant else { return latest(options, repository, &Scope::SystemWide, before) };
+    match latest(options, repository, &Scope::Tenant(tenant.clone()), before) {
+        Err(error) if error.kind == Kind::NotFound => {
+            let Ok(mut choice) = latest(options, repository, &Scope::SystemWide, before) else { return Err(error) };
+            choice.warnings.push(format!("there is no backup of tenant {tenant}: it is taken out of system-wide ones"));
+            Ok(choice)
+        }
+        chosen => chosen,
+    }
+}
+
 fn by_id(options: &Options<'_>, repository: &Repository, manifest: &Manifest) -> Result<Choice> {
+    if let (Some(asked), Some(of)) = (&options.tenant, &manifest.tenant_id)
+        && asked.as_str() != of
+    {
+        let what = format!("{} is a backup of tenant {of}, not of {asked}", manifest.id);
+        return Err(Error::new(Kind::NotFound, what).hint(format!("`backup list --tenant {asked}` shows its backups")));
+    }
     let known = manifest.module_states();
     for module in &options.modules {
         if !known.contains_key(module) {
@@ -129,11 +174,11 @@ fn by_id(options: &Options<'_>, repository: &Repository, manifest: &Manifest) ->
 fn latest(
     options: &Options<'_>,
     repository: &Repository,
+    scope: &Scope,
     before: Option<chrono::DateTime<chrono::Utc>>,
 ) -> Result<Choice> {
-    let scope = options.tenant.clone().map_or(Scope::SystemWide, Scope::Tenant);
     let catalog = repository.catalog()?;
-    let entries = catalog.candidates(&scope, before);
+    let entries = catalog.candidates(scope, before);
     let mut settled: BTreeMap<String, String> = BTreeMap::new();
     let mut waiting: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut known = BTreeSet::new();
@@ -306,6 +351,7 @@ fn piece(
         path: repository.archive(&manifest.backup_id()?, manifest.backup_type, archive)?,
         component: component.clone(),
         collections: whole.cloned().collect(),
+        share: None,
         identities: options.identities.clone(),
     }))
 }

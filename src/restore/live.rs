@@ -1,13 +1,17 @@
 //! Restores collections into live databases: guards, staging, then the switch, collection by collection.
 
 use super::choose::Piece;
+use super::tenant::{Held, Share};
 use super::{Existing, Options, Report, RestoredCollection, proof, safety};
-use crate::archive::ArchiveReader;
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
-use crate::repository::{Journal, Progress, Step};
-use crate::source::{self, Changes, Input, Inventory, ItemKind, Restoring, Staged, StoredCollection, Switched, Target};
+use crate::modules::Records;
+use crate::repository::{Journal, Progress, Repository, Step};
+use crate::source::{
+    self, Changes, Input, Inventory, Item, ItemKind, Restoring, Staged, StoredCollection, Switched, Target,
+};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +23,7 @@ const WRITERS: usize = 2;
 pub struct Live {
     targets: BTreeMap<String, Box<dyn Target>>,
     inventories: BTreeMap<String, Inventory>,
-    archives: Vec<ArchiveReader>,
+    archives: Vec<Held>,
     work: Vec<Work>,
 }
 
@@ -31,6 +35,8 @@ struct Work {
     archive: usize,
     kind: Option<ItemKind>,
     stored: StoredCollection,
+    /// All of the collection that is stored, where that is more than what is restored.
+    whole: StoredCollection,
     /// What happens to what is there; nothing may be, where nothing is.
     existing: Existing,
     changes: Changes,
@@ -46,8 +52,25 @@ impl Work {
         RestoredCollection { source, name, created, overwritten, deleted, documents, verified }
     }
 
+    /// Of a tenant that may have nothing there: its records join those of the others. How many it has there already.
+    fn beside_others(&mut self, target: &dyn Target, input: &dyn Input) -> Result<u64> {
+        let found = target
+            .compare(&self.stored, input, Existing::Replace)
+            .context(|| format!("cannot restore {} into source '{}'", self.stored.name, self.source))?;
+        if found.overwritten + found.deleted == 0 {
+            self.existing = Existing::Add;
+            self.changes = Changes { created: found.created, ..Changes::default() };
+        }
+        Ok(found.overwritten + found.deleted)
+    }
+
     fn is_view(&self) -> bool {
         self.kind == Some(ItemKind::View)
+    }
+
+    /// Steps from its records to those that name their owner.
+    fn depth(&self) -> usize {
+        self.stored.scope.ownership().map_or(0, |ownership| ownership.via.len())
     }
 
     fn title(&self) -> String {
@@ -57,7 +80,12 @@ impl Work {
 
 impl Live {
     /// Connects.
-    pub fn open(options: &Options<'_>, config: &Config, pieces: &[Piece], report: &mut Report) -> Result<Self> {
+    pub fn open(
+        options: &Options<'_>,
+        (config, repository): (&Config, &Repository),
+        pieces: &[Piece],
+        report: &mut Report,
+    ) -> Result<Self> {
         let mut live =
             Self { targets: BTreeMap::new(), inventories: BTreeMap::new(), archives: Vec::new(), work: Vec::new() };
         unknown_sources(options, pieces)?;
@@ -72,30 +100,51 @@ impl Live {
                 live.inventories.insert(name.clone(), inventory);
                 live.targets.insert(name.clone(), target);
             }
-            live.archives.push(piece.open()?);
-            let archive = live.archives.len() - 1;
+            let held = Held::open(options, repository, piece)?;
+            let archive = live.archives.len();
             let directory = piece.component.database.clone().unwrap_or_default();
-            let works = piece.collections.iter().map(|collection| Work {
-                source: name.clone(),
-                from: piece.place(),
-                archive,
-                kind: collection.kind,
-                stored: collection.stored_in(&directory),
-                existing: Existing::Refuse,
-                changes: Changes { created: collection.documents, ..Changes::default() },
-                staged: None,
-                done: None,
-            });
-            live.work.extend(works);
+            for collection in &piece.collections {
+                let whole = collection.stored_in(&directory);
+                let title = format!("{name}.{}", whole.name);
+                let there = live.inventories.get(name).and_then(|inventory| inventory.items.get(&whole.name));
+                if let Some(why) = there.and_then(|item| keeps_its_own(piece, &whole.name, item)) {
+                    report.warnings.push(format!("{title} stays as it is: {why}"));
+                    continue;
+                }
+                let stored = match &piece.share {
+                    Some(share) if collection.kind != Some(ItemKind::View) => {
+                        cut(piece, share, &whole, &held).context(|| format!("cannot restore {title}"))?
+                    }
+                    _ => whole.clone(),
+                };
+                live.work.push(Work {
+                    source: name.clone(),
+                    from: piece.place(),
+                    archive,
+                    kind: collection.kind,
+                    existing: Existing::Refuse,
+                    changes: Changes { created: stored.records, ..Changes::default() },
+                    stored,
+                    whole,
+                    staged: None,
+                    done: None,
+                });
+            }
+            live.archives.push(held);
         }
         // A view may name collections of this restore: definitions go last. What is put in place at once stays together.
-        live.work.sort_by(|a, b| a.source.cmp(&b.source).then_with(|| a.is_view().cmp(&b.is_view())));
+        // Of a tenant's, children go before their parents: those that are there are found by way of these.
+        let place = |work: &Work| (work.source.clone(), work.is_view(), Reverse(work.depth()));
+        live.work.sort_by_key(place);
         Ok(live)
     }
 
     /// What is put in place, in order.
     pub fn steps(&self) -> impl Iterator<Item = String> {
-        self.work.iter().map(|work| format!("{} {} to {}", work.from, work.stored.name, work.source))
+        self.work.iter().map(|work| {
+            let of = work.stored.scope.ownership().map(|_| format!(" where {}", work.stored.scope.describe()));
+            format!("{} {} to {}{}", work.from, work.stored.name, work.source, of.unwrap_or_default())
+        })
     }
 
     /// What is put in place, for people, in order.
@@ -134,6 +183,12 @@ impl Live {
                     (existing, _) => existing,
                 };
                 match (work.existing, item.kind) {
+                    (Existing::Refuse, _) if work.stored.scope.ownership().is_some() => {
+                        match work.beside_others(target, archive)? {
+                            0 => {}
+                            n => refused.push(format!("{} holds {n} records of the tenant", work.title())),
+                        }
+                    }
                     (Existing::Refuse, ItemKind::View) => refused.push(format!("{} exists as a view", work.title())),
                     (Existing::Refuse, _) => refused.push(format!("{} holds {} records", work.title(), item.records)),
                     (existing, _) => {
@@ -143,7 +198,8 @@ impl Live {
                     }
                 }
                 let database = target.server().database;
-                if work.existing == Existing::Replace && !report.replaced_databases.contains(&database) {
+                let is_whole = work.existing == Existing::Replace && work.stored.scope.ownership().is_none();
+                if is_whole && !report.replaced_databases.contains(&database) {
                     report.replaced_databases.push(database);
                 }
             }
@@ -213,9 +269,9 @@ impl Live {
     pub fn prove(&self, options: &Options<'_>) -> Result<()> {
         for (at, archive) in self.archives.iter().enumerate() {
             let works = self.work.iter().filter(|work| work.archive == at && work.done.is_none());
-            let collections: Vec<_> = works.map(|work| (&work.stored, work.kind)).collect();
+            let collections: Vec<_> = works.map(|work| (&work.whole, work.kind)).collect();
             if !collections.is_empty() {
-                proof::prove(options, archive, &collections)?;
+                proof::prove(options, &archive.reader, &collections)?;
             }
         }
         Ok(())
@@ -348,8 +404,40 @@ fn target<'t>(targets: &'t BTreeMap<String, Box<dyn Target>>, source: &str) -> R
     targets.get(source).map(AsRef::as_ref).ok_or_else(|| Error::new(Kind::Internal, "a target is not open"))
 }
 
-fn archive<'a>(archives: &'a [ArchiveReader], work: &Work) -> Result<&'a ArchiveReader> {
+fn archive<'a>(archives: &'a [Held], work: &Work) -> Result<&'a Held> {
     archives.get(work.archive).ok_or_else(no_archive)
+}
+
+/// Why something that is there stays as it is, when one tenant is restored.
+fn keeps_its_own(piece: &Piece, name: &str, item: &Item) -> Option<&'static str> {
+    let share = piece.share.as_ref()?;
+    match share.of(name) {
+        _ if item.kind == ItemKind::View => Some("it is a view, and no tenant's"),
+        Records::All { .. } if item.records > 0 => Some("it is shared by all tenants"),
+        _ => None,
+    }
+}
+
+/// What of a stored collection is the tenant's. In a backup of its own nothing else may be.
+fn cut(piece: &Piece, share: &Share, whole: &StoredCollection, held: &Held) -> Result<StoredCollection> {
+    let stored = StoredCollection { scope: share.of(&whole.name), ..whole.clone() };
+    if stored.scope.ownership().is_none() {
+        return Ok(stored);
+    }
+    let found = source::scope_totals(&piece.component.engine, &stored, held)?;
+    if share.own && (found.records != whole.records || found.digest != whole.digest) {
+        let what = format!("{} holds {} records of {}, ", piece.place(), whole.records, whole.name);
+        let what = format!(
+            "{what}of which {} are tenant {}'s by the rule {}",
+            found.records,
+            share.tenant,
+            stored.scope.describe()
+        );
+        return Err(Error::new(Kind::Damaged, what).hint(
+            "the owner rule has changed since the backup was made, or somebody else's data is in it: look at it with --to-directory",
+        ));
+    }
+    Ok(StoredCollection { records: found.records, digest: found.digest, ..stored })
 }
 
 fn no_archive() -> Error {
@@ -359,7 +447,7 @@ fn no_archive() -> Error {
 fn stage_one(
     options: &Options<'_>,
     targets: &BTreeMap<String, Box<dyn Target>>,
-    archives: &[ArchiveReader],
+    archives: &[Held],
     token: &str,
     work: &mut Work,
 ) -> Result<()> {

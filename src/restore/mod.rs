@@ -7,14 +7,15 @@ mod live;
 mod outcome;
 mod proof;
 mod safety;
+mod tenant;
 mod uploads;
 
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::event::{Event, Events};
 use crate::keys::Identities;
 use crate::modules::Only;
-use crate::names::{BackupId, TenantId};
+use crate::names::{BackupId, Scope, TenantId};
 use crate::pipeline::Cancel;
 use crate::repository::{Journal, Repository, Undertaking, Wait};
 use crate::source;
@@ -178,11 +179,6 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         passed_over: choice.passed_over,
         warnings: choice.warnings,
     };
-    if let (Some(tenant), Existing::Add | Existing::Merge | Existing::Replace) = (&choice.tenant, options.existing) {
-        let what = format!("a backup of tenant {tenant} cannot be restored over existing data yet");
-        return Err(Error::new(Kind::Config, what)
-            .hint("restore it beside the data with --into SOURCE=URI, or to files with --to-directory DIR"));
-    }
     match &options.to_directory {
         Some(directory) => directory::extract(options, &choice.pieces, directory, &mut report)?,
         None => into_live(options, &repository, &choice.pieces, &mut report)?,
@@ -204,7 +200,7 @@ fn into_live(
     report: &mut Report,
 ) -> Result<()> {
     let config = redirected(options)?;
-    let mut live = live::Live::open(options, &config, pieces, report)?;
+    let mut live = live::Live::open(options, (&config, repository), pieces, report)?;
     let mut uploads = uploads::Uploads::open(options, &config, pieces, report)?;
     report.protected = guards::protected(options.config, &config, live.sources(), uploads.roots(&config));
     guards::allow(options, &report.protected)?;
@@ -314,7 +310,10 @@ fn take_safety_backup(
         return Ok(());
     }
     options.events.emit(Event::Phase("backing up what will be changed"));
-    let id = safety::take(options, config, components, &report.id)?;
+    // Of one tenant's restore, that tenant's data is what can be lost.
+    let share = pieces.iter().find_map(|piece| piece.share.as_ref());
+    let scope = share.map_or(Scope::SystemWide, |share| Scope::Tenant(share.tenant.clone()));
+    let id = safety::take(options, config, (scope, components), &report.id)?;
     journal.note_safety_backup(&id)?;
     report.safety_backup = Some(id);
     Ok(())

@@ -41,15 +41,21 @@ pub fn components(config: &Config, pieces: &[Piece], live: &Live, uploads: &Uplo
 }
 
 fn spec(name: &str, piece: &Piece) -> CollectionSpec {
+    let records = piece.share.as_ref().map_or(Records::All { shared: false }, |share| share.of(name));
     let modules = piece.component.module.iter().chain(&piece.component.shared_by).cloned().collect();
-    CollectionSpec { name: name.to_owned(), optional: false, records: Records::All { shared: false }, modules }
+    CollectionSpec { name: name.to_owned(), optional: false, records, modules }
 }
 
 /// Takes it; returns its id. Nothing is restored unless all of it is good.
-pub fn take(options: &Options<'_>, config: &Config, components: Vec<Component>, restored: &str) -> Result<String> {
+pub fn take(
+    options: &Options<'_>,
+    config: &Config,
+    (scope, components): (Scope, Vec<Component>),
+    restored: &str,
+) -> Result<String> {
     let modules: BTreeSet<_> = components.iter().filter_map(|component| component.module.clone()).collect();
     let selection = Selection {
-        scope: Scope::SystemWide,
+        scope: scope.clone(),
         modules: modules.into_iter().collect(),
         excluded: Vec::new(),
         // What a restore changes is put aside whatever is licensed.
@@ -57,12 +63,8 @@ pub fn take(options: &Options<'_>, config: &Config, components: Vec<Component>, 
         components,
         notes: vec![format!("made before a restore of {restored} (--existing {})", super::word(options.existing))],
     };
-    let request = Request {
-        scope: Scope::SystemWide,
-        modules: selection.modules.clone(),
-        only: options.only,
-        backup_type: BackupType::Daily,
-    };
+    let request =
+        Request { scope, modules: selection.modules.clone(), only: options.only, backup_type: BackupType::Daily };
     let made = create::selected(
         &create::Options {
             config,

@@ -69,7 +69,11 @@ impl Uploads {
             let reader = piece.open()?;
             let mut placed = Vec::new();
             for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
-                let Some((root, path)) = places.find(&entry.raw_path()?) else {
+                let stored_as = entry.raw_path()?;
+                if piece.share.as_ref().is_some_and(|share| !share.holds_path(&stored_as)) {
+                    continue;
+                }
+                let Some((root, path)) = places.find(&stored_as) else {
                     let what =
                         format!("no configured place for {} of {}", entry.path.escape_debug(), piece.component.name);
                     return Err(Error::new(Kind::Config, what).hint("say where with --files-into DIR"));
@@ -316,7 +320,8 @@ fn trees(config: &Config, piece: &Piece) -> Trees {
     match (&piece.component.module, config.extra_files.get(&piece.component.name)) {
         (Some(_), _) => {
             let directories: Vec<_> = piece.collections.iter().map(|directory| directory.name.clone()).collect();
-            files::uploads(&config.uploads, &directories, &Scope::SystemWide)
+            let scope = piece.share.as_ref().map_or(Scope::SystemWide, |share| Scope::Tenant(share.tenant.clone()));
+            files::uploads(&config.uploads, &directories, &scope)
         }
         (None, Some(extra)) => files::extra(&piece.component.name, extra),
         (None, None) => Trees { trees: Vec::new() },
