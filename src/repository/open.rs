@@ -8,6 +8,7 @@ use super::staging::{STAGING, Staging};
 use super::{Catalog, FailedRun, Held, Unreadable, Verified, audit, catalog, input};
 use crate::config::{self, BackupType, Signing};
 use crate::error::{Error, Kind, Result};
+use crate::event::Events;
 use crate::keys::SigningKey;
 use crate::manifest::{FORMAT_VERSION, Manifest};
 use crate::names::{BackupId, Scope};
@@ -390,12 +391,12 @@ impl Repository {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Appends a line to `audit.jsonl`.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn audit(&self, action: &str, subject: &str, result: &str) -> Result<()> {
-        audit::append(&self.location, action, subject, result)
+    /// Appends a line to `audit.jsonl`. What it tells of is done already, so a line that cannot be written is worth a
+    /// warning and never the command.
+    pub fn audit(&self, events: &Events, action: &str, subject: &str, result: &str) {
+        if let Err(error) = audit::append(&self.location, action, subject, result) {
+            events.warn(format!("the audit log could not be written: {error}"));
+        }
     }
 }
 
