@@ -4,7 +4,7 @@ use super::{Options, Which};
 use crate::archive::{ArchiveReader, IndexAt};
 use crate::error::{Error, Kind, Result};
 use crate::keys::Identities;
-use crate::manifest::{Collection, Component, ComponentStatus, FORMAT_VERSION, Manifest};
+use crate::manifest::{Collection, Component, ComponentStatus, Manifest};
 use crate::modules::{NOT_ASKED_FOR, Only};
 use crate::names::Scope;
 use crate::repository::{Entry, Repository};
@@ -73,8 +73,7 @@ pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> 
         Which::Id(id) => {
             let catalog = repository.catalog()?;
             catalog.find(id)?;
-            let manifest = readable(repository.manifest(id)?)?;
-            by_id(options, repository, &manifest)?
+            by_id(options, repository, &repository.manifest(id)?)?
         }
         Which::Latest { before } => latest(options, repository, *before)?,
     };
@@ -88,14 +87,6 @@ pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> 
         return Err(Error::new(Kind::NotFound, what).hint(format!("`backup show {}` lists what it holds", choice.id)));
     }
     Ok(choice)
-}
-
-fn readable(manifest: Manifest) -> Result<Manifest> {
-    if manifest.format_version <= FORMAT_VERSION {
-        return Ok(manifest);
-    }
-    let what = format!("{} has format version {}, newer than this program knows", manifest.id, manifest.format_version);
-    Err(Error::new(Kind::Repository, what).hint("use the version of `backup` that made it, or a newer one"))
 }
 
 fn by_id(options: &Options<'_>, repository: &Repository, manifest: &Manifest) -> Result<Choice> {
@@ -142,7 +133,7 @@ fn latest(
     // Modules that were taken from a run of both halves (or of the half asked for): older backups have no more of them.
     let mut whole: BTreeMap<String, String> = BTreeMap::new();
     for entry in entries {
-        let manifest = readable(repository.manifest(&entry.id)?)?;
+        let manifest = repository.manifest(&entry.id)?;
         known.extend(manifest.module_states().into_keys());
         let (enabled, narrowed) = offered(&manifest);
         if wanted.is_empty() {
