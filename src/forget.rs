@@ -94,7 +94,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         options.cancel.check()?;
         let entry = catalog.find(&line.id)?;
         done.freed += repository.remove(&line.id, entry.summary.backup_type)?;
-        repository.audit("forget", line.id.as_str(), "done")?;
+        repository.audit(&options.events, "forget", line.id.as_str(), "done");
         options.events.emit(Event::Detail(format!("removed {}", line.id)));
         done.removed.push(line);
         Ok(())
@@ -104,7 +104,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         count => error.context(format!("stopped after {count} backups were removed")),
     })?;
     if let What::Tenant(tenant) = &options.what {
-        forget_traces(&repository, &catalog, tenant)?;
+        forget_traces(options, &repository, &catalog, tenant)?;
     }
     Ok(done)
 }
@@ -169,7 +169,7 @@ fn of_tenant<'a>(catalog: &'a Catalog, tenant: &TenantId) -> Result<Vec<&'a Entr
 }
 
 /// Leftovers and records of a tenant's runs. The repository is locked, so none of them is at work.
-fn forget_traces(repository: &Repository, catalog: &Catalog, tenant: &TenantId) -> Result<()> {
+fn forget_traces(options: &Options<'_>, repository: &Repository, catalog: &Catalog, tenant: &TenantId) -> Result<()> {
     let scope = Scope::Tenant(tenant.clone());
     for leftover in catalog.interrupted.iter().filter(|leftover| leftover.scope() == scope) {
         repository.remove_leftover(leftover)?;
@@ -177,5 +177,6 @@ fn forget_traces(repository: &Repository, catalog: &Catalog, tenant: &TenantId) 
     for run in catalog.failed.iter().filter(|run| run.tenant_id.as_deref() == Some(tenant.as_str())) {
         repository.remove_failure(&run.id)?;
     }
-    repository.audit("forget", &scope.to_string(), "done")
+    repository.audit(&options.events, "forget", &scope.to_string(), "done");
+    Ok(())
 }

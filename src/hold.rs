@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Result;
+use crate::event::Events;
 use crate::names::BackupId;
 use crate::repository::{Held, Repository, Wait};
 use chrono::{DateTime, Utc};
@@ -21,6 +22,8 @@ pub struct Options<'a> {
     pub wait: Wait,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
+    /// Where events go.
+    pub events: Events,
 }
 
 /// How it is now.
@@ -58,7 +61,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     };
     if changed {
         repository.record_held(&options.id, held.as_ref())?;
-        repository.audit(word, options.id.as_str(), "done")?;
+        repository.audit(&options.events, word, options.id.as_str(), "done");
     }
     let (at, by) = held.map(|held| (held.at, held.by)).unzip();
     Ok(Report { id: options.id.clone(), held: options.hold, changed, at, by })

@@ -105,9 +105,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let swept = removed.and_then(|()| sweep(options, &repository, &dead, &mut report));
     let result = swept.as_ref().map_or_else(|error| format!("failed: {error}"), |()| "done".to_owned());
     let subject = format!("{} backups", report.removed.len());
-    if let Err(error) = repository.audit("prune", &subject, &result) {
-        options.events.warn(format!("the audit log could not be written: {error}"));
-    }
+    repository.audit(&options.events, "prune", &subject, &result);
     swept.map(|()| report)
 }
 

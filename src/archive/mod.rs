@@ -13,6 +13,7 @@ mod storage;
 mod tar_header;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod writer;
 
 pub use decode::decode_all;
@@ -20,4 +21,5 @@ pub use escape::entry_path;
 pub use index::IndexEntry;
 pub use proof::{Stored, digest_file, prove};
 pub use reader::{ArchiveReader, EntryReader, IndexAt, from_io};
-pub use writer::{ArchiveWriter, Beginning, Finished, UnitOutput};
+pub use unit::UnitOutput;
+pub use writer::{ArchiveWriter, Beginning, Finished};

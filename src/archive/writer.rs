@@ -7,26 +7,19 @@
 //!
 //! The raw tar stream is cut into members. Small entries share a member; a part of a large collection begins a member
 //! of its own, so its blocks can be compressed while it still grows. A tar header needs the size first, so a part is
-//! held, compressed, until it is whole: at most [`PART_SIZE`] per reader, which bounds memory.
+//! held, compressed, until it is whole: at most [`super::unit::PART_SIZE`] per reader, which bounds memory.
 
-use super::escape::{entry_path, part_path};
 use super::index::{IndexEntry, IndexSpool, longest};
 use super::output::{Message, OutputThread, Written};
-use super::tar_header::{data_header, file_header, padding, to_hex};
+use super::tar_header::{data_header, padding, to_hex};
+use super::unit::UnitOutput;
 use crate::error::{Error, Kind, Result};
 use crate::keys::Recipients;
-use crate::pipeline::{BLOCK_SIZE, Cancel, Pending, Pool, RecordBlock};
-use crate::source::{EntryName, FileEntry, FileKind, FileOutcome, FileOutput, Output, RecordStream, StreamTotals};
+use crate::pipeline::{BLOCK_SIZE, Cancel, Pending, Pool};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Raw bytes of a part, as near as whole blocks come to it.
-pub const PART_SIZE: u64 = 16 << 20;
-
-/// A whole stream no longer than this shares a member with its neighbours.
-const SMALL: usize = 64 << 10;
 
 /// Path of the archive's last entry.
 pub const INDEX_PATH: &str = ".index.jsonl";
@@ -38,10 +31,10 @@ pub const RESTORE_PATH: &str = "RESTORE.txt";
 /// which no manifest names.
 #[derive(Debug)]
 pub struct ArchiveWriter<'p> {
-    pool: &'p Pool,
-    cancel: Cancel,
-    mtime: i64,
-    is_sealed: bool,
+    pub(super) pool: &'p Pool,
+    pub(super) cancel: Cancel,
+    pub(super) mtime: i64,
+    pub(super) is_sealed: bool,
     state: Mutex<Assembler>,
     output: OutputThread,
 }
@@ -74,20 +67,20 @@ pub struct Finished {
 
 /// Puts the raw tar stream in order.
 #[derive(Debug)]
-struct Assembler {
+pub(super) struct Assembler {
     /// Raw bytes that are in no member yet.
     tail: Vec<u8>,
     /// Members sent so far.
     members: u64,
-    index: IndexSpool,
+    pub index: IndexSpool,
 }
 
 /// Where data begins: a member's number and the raw bytes to skip in it. The number becomes an offset at the end,
 /// when every member's size is known.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    member: u64,
-    skip: u64,
+pub(super) struct Place {
+    pub member: u64,
+    pub skip: u64,
 }
 
 impl<'p> ArchiveWriter<'p> {
@@ -109,7 +102,7 @@ impl<'p> ArchiveWriter<'p> {
 
     /// An output for one unit of work. Its entries enter the index when it is committed, and never otherwise.
     pub fn unit(&self) -> UnitOutput<'_> {
-        UnitOutput { writer: self, entries: Mutex::new(Vec::new()) }
+        UnitOutput::new(self)
     }
 
     /// Bytes written to the file so far.
@@ -159,13 +152,13 @@ impl<'p> ArchiveWriter<'p> {
         Ok(Finished { size, sha256, index_offset: offset(first), index_length, index_sha256: to_hex(&hash.finalize()) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Assembler> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Assembler> {
         // The state is plain bytes; a panic elsewhere has already failed the run.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends a whole entry that shares members with its neighbours.
-    fn append_small(&self, path: &str, body: &[u8]) -> Result<Place> {
+    pub(super) fn append_small(&self, path: &str, body: &[u8]) -> Result<Place> {
         let header = data_header(path, body.len() as u64, self.mtime)?;
         let mut state = self.lock();
         state.tail.extend_from_slice(&header);
@@ -179,7 +172,7 @@ impl<'p> ArchiveWriter<'p> {
     }
 
     /// Appends an entry whose blocks are being compressed already; it begins a member of its own.
-    fn append_packed(&self, path: &str, size: u64, blocks: Vec<Pending>) -> Result<Place> {
+    pub(super) fn append_packed(&self, path: &str, size: u64, blocks: Vec<Pending>) -> Result<Place> {
         let header = data_header(path, size, self.mtime)?;
         let mut state = self.lock();
         state.tail.extend_from_slice(&header);
@@ -194,7 +187,7 @@ impl<'p> ArchiveWriter<'p> {
 
     /// Appends `size` bytes of `body`; what `body` lacks is zeros. Holds the archive until it is done, because the
     /// header with the size is already written.
-    fn append_streamed(
+    pub(super) fn append_streamed(
         &self,
         header: &[u8],
         size: u64,
@@ -271,184 +264,9 @@ impl Assembler {
 }
 
 /// Cuts a block that a large record made too long into pieces that fit a member.
-fn split(raw: Vec<u8>) -> Vec<Vec<u8>> {
+pub(super) fn split(raw: Vec<u8>) -> Vec<Vec<u8>> {
     if raw.len() <= super::member::MAX_RAW {
         return vec![raw];
     }
     raw.chunks(BLOCK_SIZE).map(<[u8]>::to_vec).collect()
-}
-
-/// The output of one unit of work.
-#[derive(Debug)]
-pub struct UnitOutput<'w> {
-    writer: &'w ArchiveWriter<'w>,
-    entries: Mutex<Vec<IndexEntry>>,
-}
-
-impl UnitOutput<'_> {
-    /// Makes what the unit stored part of the archive.
-    ///
-    /// # Errors
-    /// When the index cannot be kept.
-    pub fn commit(self) -> Result<()> {
-        let entries = self.entries.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.writer.lock();
-        entries.iter().try_for_each(|entry| state.index.push(entry))
-    }
-
-    fn push(&self, entries: impl IntoIterator<Item = IndexEntry>) {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).extend(entries);
-    }
-}
-
-impl Output for UnitOutput<'_> {
-    fn path(&self, name: &EntryName) -> String {
-        entry_path(name)
-    }
-
-    fn is_sealed(&self) -> bool {
-        self.writer.is_sealed
-    }
-
-    fn stream(&self, name: &EntryName) -> Result<Box<dyn RecordStream + '_>> {
-        Ok(Box::new(StreamWriter {
-            unit: self,
-            name: name.clone(),
-            held: None,
-            part: Part::default(),
-            done: Vec::new(),
-            totals: StreamTotals::default(),
-        }))
-    }
-
-    fn document(&self, name: &EntryName, body: &[u8]) -> Result<()> {
-        let path = entry_path(name);
-        let place = self.writer.append_small(&path, body)?;
-        let mut entry = IndexEntry::new(&path, place.member, place.skip, body);
-        entry.name = Some(name.clone());
-        self.push([entry]);
-        Ok(())
-    }
-
-    fn sized(&self, name: &EntryName, size: u64, body: &mut dyn Read) -> Result<()> {
-        let path = entry_path(name);
-        let header = data_header(&path, size, self.writer.mtime)?;
-        let (place, sha256, torn) = self.writer.append_streamed(&header, size, body)?;
-        if let Some(reason) = torn {
-            return Err(Error::new(Kind::Source, format!("cannot store {}", name.stem)).cause(reason));
-        }
-        let mut entry = IndexEntry::new(&path, place.member, place.skip, &[]);
-        (entry.name, entry.size, entry.sha256) = (Some(name.clone()), size, sha256);
-        self.push([entry]);
-        Ok(())
-    }
-}
-
-impl FileOutput for UnitOutput<'_> {
-    fn file(&mut self, entry: &FileEntry, body: &mut dyn Read) -> Result<FileOutcome> {
-        let size = if entry.record.kind == FileKind::File { entry.size } else { 0 };
-        let header = file_header(&entry.path, size, &entry.record)?;
-        let (place, sha256, torn) = self.writer.append_streamed(&header, size, body)?;
-        let mut line = IndexEntry::new("", place.member, place.skip, &[]);
-        line.set_path(&entry.path);
-        (line.size, line.sha256) = (size, sha256);
-        let mut record = entry.record.clone();
-        record.torn = torn.is_some();
-        line.file = Some(record);
-        self.push([line]);
-        Ok(FileOutcome { torn })
-    }
-}
-
-/// A growing stream, cut into parts.
-struct StreamWriter<'u> {
-    unit: &'u UnitOutput<'u>,
-    name: EntryName,
-    /// The newest block, not yet compressed: when it stays the only one and is small it shares a member.
-    held: Option<RecordBlock>,
-    part: Part,
-    done: Vec<IndexEntry>,
-    totals: StreamTotals,
-}
-
-/// The part that is growing.
-#[derive(Default)]
-struct Part {
-    blocks: Vec<Pending>,
-    hash: Sha256,
-    totals: StreamTotals,
-}
-
-impl StreamWriter<'_> {
-    fn pack(&mut self, block: RecordBlock) -> Result<()> {
-        if self.part.totals.bytes > 0 && self.part.totals.bytes + block.bytes.len() as u64 > PART_SIZE {
-            self.end_part()?;
-        }
-        self.part.hash.update(&block.bytes);
-        self.part.totals.bytes += block.bytes.len() as u64;
-        self.part.totals.records += block.records;
-        self.part.totals.digest.merge(block.digest);
-        for piece in split(block.bytes) {
-            self.part.blocks.push(self.unit.writer.pool.submit(piece)?);
-        }
-        Ok(())
-    }
-
-    fn end_part(&mut self) -> Result<()> {
-        let number = u32::try_from(self.done.len() + 1).unwrap_or(u32::MAX);
-        let path = part_path(&self.name, number);
-        self.store(&path, Some(number))
-    }
-
-    fn store(&mut self, path: &str, part: Option<u32>) -> Result<()> {
-        let Part { blocks, hash, totals } = std::mem::take(&mut self.part);
-        let place = self.unit.writer.append_packed(path, totals.bytes, blocks)?;
-        self.add(path, part, place, totals, to_hex(&hash.finalize()));
-        Ok(())
-    }
-
-    fn add(&mut self, path: &str, part: Option<u32>, place: Place, totals: StreamTotals, sha256: String) {
-        let mut entry = IndexEntry::new(path, place.member, place.skip, &[]);
-        entry.name = Some(self.name.clone());
-        entry.part = part;
-        (entry.size, entry.sha256) = (totals.bytes, sha256);
-        (entry.records, entry.record_digest) = (Some(totals.records), Some(totals.digest));
-        self.done.push(entry);
-    }
-}
-
-impl RecordStream for StreamWriter<'_> {
-    fn write(&mut self, block: RecordBlock) -> Result<()> {
-        self.unit.writer.cancel.check()?;
-        self.totals.records += block.records;
-        self.totals.bytes += block.bytes.len() as u64;
-        self.totals.digest.merge(block.digest);
-        match self.held.replace(block) {
-            Some(earlier) => self.pack(earlier),
-            None => Ok(()),
-        }
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<StreamTotals> {
-        let last = self.held.take().unwrap_or_default();
-        let only = self.done.is_empty() && self.part.blocks.is_empty();
-        let path = entry_path(&self.name);
-        if only && last.bytes.len() <= SMALL {
-            let place = self.unit.writer.append_small(&path, &last.bytes)?;
-            let sha256 = to_hex(&Sha256::digest(&last.bytes));
-            let totals = self.totals;
-            self.add(&path, None, place, totals, sha256);
-        } else {
-            self.pack(last)?;
-            if self.done.is_empty() { self.store(&path, None)? } else { self.end_part()? }
-        }
-        let parts = u32::try_from(self.done.len()).unwrap_or(u32::MAX);
-        if let Some(last) = self.done.last_mut()
-            && last.part.is_some()
-        {
-            last.parts = Some(parts);
-        }
-        self.unit.push(std::mem::take(&mut self.done));
-        Ok(self.totals)
-    }
 }

@@ -46,6 +46,7 @@ fn run(id: &str, hold: bool, settings: &Settings) -> Result<Report> {
         by: process::user_at_host(),
         wait: settings.wait(&cancel),
         now: time::now,
+        events: settings.events.clone(),
     })?;
     Report::new(render(&report), &report)
 }

@@ -4,7 +4,7 @@ use crate::cli::exit::{self, Exit};
 use crate::cli::output::Report;
 use crate::cli::settings::{self, Settings};
 use crate::cli::{args, text, time};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::repository::VerifyLevel;
 use crate::verify::{self, Options, Which};
 use clap::ValueEnum;
@@ -97,30 +97,38 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         events: settings.events.clone(),
         cancel,
     })?;
-    let verdict = |report: &verify::Report| match level {
-        _ if !report.valid => Exit::Damaged,
-        Some(asked) if report.level < asked => Exit::Key,
-        _ => Exit::Success,
-    };
-    let exit = reports.iter().map(verdict).fold(Exit::Success, Exit::or);
+    let exit = reports.iter().map(|report| ending(report, level)).fold(Exit::Success, Exit::or);
     Ok(Report::new(render(&reports), &reports)?.exit(exit))
+}
+
+/// The worst of what was found, what could not be looked at, and what no key opened.
+fn ending(report: &verify::Report, asked: Option<VerifyLevel>) -> Exit {
+    let damaged = if report.is_damaged() { Exit::Damaged } else { Exit::Success };
+    let failed = report.errors().map(|error| Exit::from(error.kind)).fold(damaged, Exit::or);
+    match asked {
+        Some(asked) if failed == Exit::Success && report.level < asked => Exit::Key,
+        _ => failed,
+    }
 }
 
 fn render(reports: &[verify::Report]) -> String {
     let mut out = String::new();
     for report in reports {
-        out.push_str(&format!("{}: {}\n", text::printable(&report.id), verdict(report.valid, report.level)));
+        let state = verdict(report.is_damaged(), report.errors().next(), report.level);
+        out.push_str(&format!("{}: {state}\n", text::printable(&report.id)));
         for component in &report.components {
-            out.push_str(&format!(
-                "  {}: {}\n",
-                text::printable(&component.archive),
-                verdict(component.valid, component.level)
-            ));
+            let state = verdict(!component.damage.is_empty(), component.error.as_ref(), component.level);
+            out.push_str(&format!("  {}: {state}\n", text::printable(&component.archive)));
             for damage in &component.damage {
                 out.push_str(&format!("    - {}\n", text::printable(damage)));
             }
             if let Some(reason) = &component.no_key {
                 out.push_str(&format!("    not decoded: {}\n", text::printable(reason)));
+            }
+            if let Some(error) = &component.error {
+                out.push_str(&format!("    {}\n", text::printable(&error.to_string())));
+                let hint = error.hint.as_ref().map(|hint| format!("    Hint: {}\n", text::printable(hint)));
+                out.push_str(&hint.unwrap_or_default());
             }
         }
         if !report.not_expired {
@@ -128,16 +136,22 @@ fn render(reports: &[verify::Report]) -> String {
         }
     }
     let valid = reports.iter().filter(|report| report.valid).count();
-    out.push_str(&format!("{valid} of {} undamaged\n", text::count(reports.len() as u64, "backup", "backups")));
+    out.push_str(&format!("{valid} of {} undamaged", text::count(reports.len() as u64, "backup", "backups")));
+    let unknown = reports.iter().filter(|report| !report.valid && !report.is_damaged()).count();
+    if unknown > 0 {
+        out.push_str(&format!(", {unknown} could not be verified"));
+    }
+    out.push('\n');
     out
 }
 
 /// Of bytes alone nobody can say more than that they are there.
-fn verdict(valid: bool, level: VerifyLevel) -> &'static str {
-    match (valid, level) {
-        (false, _) => "DAMAGED",
-        (true, VerifyLevel::Stored) => "stored bytes intact",
-        (true, VerifyLevel::Decoded) => "valid (decoded)",
-        (true, VerifyLevel::Restored) => "valid (restored)",
+fn verdict(is_damaged: bool, error: Option<&Error>, level: VerifyLevel) -> &'static str {
+    match level {
+        _ if is_damaged => "DAMAGED",
+        _ if error.is_some() => "NOT VERIFIED",
+        VerifyLevel::Stored => "stored bytes intact",
+        VerifyLevel::Decoded => "valid (decoded)",
+        VerifyLevel::Restored => "valid (restored)",
     }
 }

@@ -214,9 +214,6 @@ fn failed(options: &Options<'_>, run: &Run, error: Error) -> Error {
     error
 }
 
-/// The audit line is worth a warning, never the backup.
 fn audit(options: &Options<'_>, run: &Run, result: &str) {
-    if let Err(error) = run.repository.audit("create", run.id.as_str(), result) {
-        options.events.warn(format!("the audit log could not be written: {error}"));
-    }
+    run.repository.audit(&options.events, "create", run.id.as_str(), result);
 }

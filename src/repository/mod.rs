@@ -8,6 +8,8 @@ mod facts;
 mod input;
 mod journal;
 mod lock;
+mod make;
+mod manifests;
 mod open;
 mod remove;
 mod signature;

@@ -6,6 +6,7 @@ mod lock;
 use super::{FailedRun, Held, Repository, Verified, VerifyLevel, Wait};
 use crate::config::{BackupType, Repository as Settings};
 use crate::error::Kind;
+use crate::event::{Event, Events, Observer};
 use crate::manifest::Manifest;
 use crate::names::{BackupId, Scope, TenantId};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 fn moment() -> DateTime<Utc> {
@@ -353,11 +355,24 @@ fn an_archive_outside_its_backups_folder_has_no_path() {
     }
 }
 
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Observer for Warnings {
+    fn observe(&self, event: &Event) {
+        if let Event::Warning(message) = event {
+            self.0.lock().unwrap().push(message.clone());
+        }
+    }
+}
+
 #[test]
 fn the_audit_log_is_only_added_to() {
     let (_folder, repository) = made();
-    repository.audit("prune", "3 backups", "done").unwrap();
-    repository.audit("forget", "line\nbreak", "failed: \"disk\"").unwrap();
+    let warnings = Arc::new(Warnings::default());
+    let events = Events::new(warnings.clone());
+    repository.audit(&events, "prune", "3 backups", "done");
+    repository.audit(&events, "forget", "line\nbreak", "failed: \"disk\"");
     let path = repository.location().join("audit.jsonl");
     assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(path).unwrap();
@@ -365,4 +380,5 @@ fn the_audit_log_is_only_added_to() {
     let said: Vec<_> = lines.iter().map(|line| [&line["action"], &line["subject"], &line["result"]]).collect();
     assert_eq!(said, [["prune", "3 backups", "done"], ["forget", "line\nbreak", "failed: \"disk\""]]);
     assert!(lines.iter().all(|line| line["uid"].is_u64() && line["host"].is_string() && line["at"].is_string()));
+    assert_eq!(*warnings.0.lock().unwrap(), Vec::<String>::new());
 }

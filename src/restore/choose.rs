@@ -5,7 +5,7 @@ use super::{Options, Which};
 use crate::archive::{ArchiveReader, IndexAt};
 use crate::error::{Error, Kind, Result};
 use crate::keys::Identities;
-use crate::manifest::{Collection, Component, ComponentStatus, FORMAT_VERSION, Manifest};
+use crate::manifest::{Collection, Component, ComponentStatus, Manifest};
 use crate::modules::{NOT_ASKED_FOR, Only};
 use crate::names::{BackupId, Scope, TenantId};
 use crate::repository::{Entry, Repository};
@@ -95,8 +95,7 @@ pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> 
         Which::Id(id) => {
             let catalog = repository.catalog()?;
             catalog.find(id)?;
-            let manifest = readable(repository.manifest(id)?)?;
-            by_id(options, repository, &manifest)?
+            by_id(options, repository, &repository.manifest(id)?)?
         }
         Which::Latest { before } => latest_of(options, repository, *before)?,
     };
@@ -117,14 +116,6 @@ pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> 
         return Err(Error::new(Kind::NotFound, what).hint(format!("`backup show {}` lists what it holds", choice.id)));
     }
     Ok(choice)
-}
-
-fn readable(manifest: Manifest) -> Result<Manifest> {
-    if manifest.format_version <= FORMAT_VERSION {
-        return Ok(manifest);
-    }
-    let what = format!("{} has format version {}, newer than this program knows", manifest.id, manifest.format_version);
-    Err(Error::new(Kind::Repository, what).hint("use the version of `backup` that made it, or a newer one"))
 }
 
 /// Of a tenant that has no backup of its own, what system-wide ones hold of it.
@@ -194,7 +185,7 @@ fn latest(
     // Modules that were taken from a run of both halves (or of the half asked for): older backups have no more of them.
     let mut whole: BTreeMap<String, String> = BTreeMap::new();
     for entry in entries {
-        let manifest = readable(repository.manifest(&entry.id)?)?;
+        let manifest = repository.manifest(&entry.id)?;
         known.extend(manifest.module_states().into_keys());
         let (enabled, narrowed) = offered(&manifest);
         if wanted.is_empty() {

@@ -184,10 +184,8 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         None => into_live(options, &repository, &choice.pieces, &mut report)?,
     }
     report.duration_seconds = ((options.now)() - began).to_std().unwrap_or_default().as_secs_f64();
-    if !options.dry_run
-        && let Err(error) = repository.audit("restore", &choice.id, "success")
-    {
-        options.events.warn(format!("the audit log could not be written: {error}"));
+    if !options.dry_run {
+        repository.audit(&options.events, "restore", &choice.id, "success");
     }
     Ok(report)
 }

@@ -106,6 +106,9 @@ pub fn open_file(engine: &str, path: &std::path::Path, cancel: &Cancel) -> Resul
     })
 }
 
+/// A document with its name.
+pub type Document = (EntryName, Vec<u8>);
+
 /// Where an engine stores documents that belong to several collections: those documents, for the collections `wanted`
 /// alone. `path` is where an entry is put. None where it stores no such, or where they are for all as they are.
 ///
@@ -117,7 +120,7 @@ pub fn documents(
     directory: &str,
     wanted: &dyn Fn(&str) -> bool,
     path: &dyn Fn(&EntryName) -> String,
-) -> Result<Option<Vec<(EntryName, Vec<u8>)>>> {
+) -> Result<Option<Vec<Document>>> {
     match engine {
         "postgres" => postgres::scripts(input, directory, wanted, path).map(Some),
         _ => Ok(None),

@@ -17,6 +17,26 @@ pub struct Verdict {
     pub level: VerifyLevel,
     /// Why it was not looked at deeper: no key opens it.
     pub no_key: Option<Error>,
+    /// Why it was not looked at deeper: something failed that is not the archive.
+    pub error: Option<Error>,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self { damage: Vec::new(), level: VerifyLevel::Stored, no_key: None, error: None }
+    }
+}
+
+impl Verdict {
+    /// The same verdict where it went no further.
+    #[must_use]
+    pub fn failed(mut self, error: Error) -> Self {
+        match error.kind {
+            Kind::Damaged => self.damage.push(error.to_string()),
+            _ => self.error = Some(error),
+        }
+        self
+    }
 }
 
 /// Verifies the archive at `path` as deep as `wanted`, or as a key allows. What differs is noted in `report` too.
@@ -26,17 +46,24 @@ pub fn verify(
     component: &Component,
     wanted: VerifyLevel,
     report: &mut Report,
-) -> Result<Verdict> {
-    let mut verdict = Verdict { damage: Vec::new(), level: VerifyLevel::Stored, no_key: None };
+) -> Verdict {
+    let mut verdict = Verdict::default();
     if let Err(e) = path.symlink_metadata() {
+        (report.size_match, report.checksum_match) = (false, false);
         if e.kind() != std::io::ErrorKind::NotFound {
-            return Err(Error::io("read", path, &e));
+            return verdict.failed(Error::io("read", path, &e));
         }
-        (report.file_exists, report.size_match, report.checksum_match) = (false, false, false);
+        report.file_exists = false;
         verdict.damage.push("the file is gone".into());
-        return Ok(verdict);
+        return verdict;
     }
-    let stored = archive::digest_file(path, &options.cancel)?;
+    let stored = match archive::digest_file(path, &options.cancel) {
+        Ok(stored) => stored,
+        Err(error) => {
+            (report.size_match, report.checksum_match) = (false, false);
+            return verdict.failed(error);
+        }
+    };
     if stored.size != component.size {
         report.size_match = false;
         verdict.damage.push(format!("it is {} bytes, the manifest says {}", stored.size, component.size));
@@ -53,10 +80,10 @@ pub fn verify(
                 verdict.level = VerifyLevel::Decoded.min(wanted);
             }
             Err(error) if error.kind == Kind::Key => verdict.no_key = Some(error),
-            Err(error) => return Err(error),
+            Err(error) => return verdict.failed(error),
         }
     }
-    Ok(verdict)
+    verdict
 }
 
 /// Opens an archive by its component.

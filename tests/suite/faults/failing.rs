@@ -128,6 +128,33 @@ fn fail_prune(at: Calls) {
 }
 
 #[test]
+fn what_is_done_stays_done_where_its_audit_line_cannot_be_written() {
+    let clinic = Clinic::backed_up(3);
+    let ids = clinic.app.ids();
+    let done = |arguments: &[&str]| {
+        let is_the_line = |call: &Call| call.name == "openat" && call.is_on("audit.jsonl");
+        let fault = |call: &Call| is_the_line(call).then_some(Fault::Fail(Errno::EIO));
+        let run = trace(&clinic.app.command(arguments), &clinic.disk(), fault);
+        assert_eq!(run.ended.code, 0, "{arguments:?}: {}", run.ended.stderr);
+        assert_eq!(run.hit.len(), 1, "{arguments:?}");
+        assert!(run.ended.stderr.contains("the audit log could not be written"), "{arguments:?}: {}", run.ended.stderr);
+    };
+    let held = || clinic.names("metadata/facts").iter().any(|name| *name == format!("{}.held.json", ids[1]));
+    done(&["hold", &ids[1]]);
+    assert!(held());
+    done(&["release", &ids[1]]);
+    assert!(!held());
+    done(&["forget", "--yes", &ids[2]]);
+    assert_eq!(clinic.app.ids(), ids[..2]);
+    done(&["prune", "--yes"]);
+    assert_eq!(clinic.app.ids(), ids[..1]);
+    done(&["create"]);
+    assert_eq!(clinic.app.ids().len(), 2);
+    done(&["restore", "latest", "--to-directory", "aside"]);
+    assert!(clinic.app.path("aside").is_dir());
+}
+
+#[test]
 #[ignore = "minutes: every call, where the others take some"]
 fn all_of_these_hold_at_every_call() {
     fail(Errno::EIO, Calls::All);

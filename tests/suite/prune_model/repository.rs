@@ -195,7 +195,8 @@ impl<'f> History<'f> {
     fn hold(&mut self, of: usize, hold: bool) {
         let Some(made) = self.model.backups.get_mut(of) else { return };
         let (id, by) = (made.id.clone(), "somebody".to_owned());
-        hold::run(&hold::Options { config: &self.config, id, hold, by, wait: Wait::No, now }).unwrap();
+        let events = Events::new(Arc::new(Silent));
+        hold::run(&hold::Options { config: &self.config, id, hold, by, wait: Wait::No, now, events }).unwrap();
         made.is_held = hold;
     }
 

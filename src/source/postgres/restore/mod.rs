@@ -28,7 +28,7 @@ use super::schema::{self, Schema, StoredRelation};
 use super::session::quote;
 use super::{Postgres, rows_of};
 use crate::error::{Context, Error, Kind, Result};
-use crate::source::{EntryName, Existing, Input, ItemKind, Staged, StoredCollection};
+use crate::source::{Document, EntryName, Existing, Input, ItemKind, Staged, StoredCollection};
 use definitions::Made;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -171,7 +171,7 @@ pub fn scripts(
     directory: &str,
     wanted: &dyn Fn(&str) -> bool,
     path: &dyn Fn(&EntryName) -> String,
-) -> Result<Vec<(EntryName, Vec<u8>)>> {
+) -> Result<Vec<Document>> {
     let schema = read_schema(input, directory)?;
     let oids = schema.relations.iter().filter(|(name, _)| wanted(name)).map(|(_, relation)| relation.oid).collect();
     let part = schema.part(&oids);
