@@ -1071,7 +1071,7 @@ _backup() {
             return 0
             ;;
         backup__subcmd__verify__subcmd__collections)
-            opts="-m -c -v -q -h -V --tenant --module --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-m -c -v -q -h -V --tenant --module --strict --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -87,6 +87,7 @@ never\t''"
 complete -c backup -n "__fish_backup_using_subcommand verify-collections" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
 json\t''"
 complete -c backup -n "__fish_backup_using_subcommand verify-collections" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand verify-collections" -l strict -d 'End with code 3 where there are warnings'
 complete -c backup -n "__fish_backup_using_subcommand verify-collections" -l json -d 'Print one JSON document on stdout, errors included'
 complete -c backup -n "__fish_backup_using_subcommand verify-collections" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand verify-collections" -s q -l quiet -d 'Print nothing when all goes well'

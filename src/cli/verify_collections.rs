@@ -11,8 +11,8 @@ use crate::verify_collections::{self, VerificationStatus};
 /// Compare expected with existing collections, and check their relationships
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = exit::help(
-    "backup verify-collections\nbackup verify-collections --tenant acme --module life-insurance",
-    &[Exit::Damaged, Exit::NotFound]))]
+    "backup verify-collections\nbackup verify-collections --tenant acme --module life-insurance\nbackup verify-collections --strict -q",
+    &[Exit::Partial, Exit::Damaged, Exit::NotFound]))]
 pub struct Args {
     /// Only what this tenant's backup would cover
     #[arg(long, value_name = "TENANT")]
@@ -20,6 +20,9 @@ pub struct Args {
     /// Only this module; may be repeated
     #[arg(short, long, value_name = "MODULE")]
     module: Vec<String>,
+    /// End with code 3 where there are warnings
+    #[arg(long)]
+    strict: bool,
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
@@ -32,6 +35,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let report = verify_collections::run(&config, &grants, scope.tenant(), &args.module, &settings.cancel()?)?;
     let exit = match report.verification_status {
         VerificationStatus::Failed => Exit::Damaged,
+        VerificationStatus::Warning if args.strict => Exit::Partial,
         VerificationStatus::Passed | VerificationStatus::Warning => Exit::Success,
     };
     Ok(Report::new(render(&report, output::width()), &report)?.exit(exit))

@@ -397,6 +397,20 @@ pub struct Verification {
     pub critical_collections: Vec<String>,
     /// Least number of records by collection.
     pub minimum_records: BTreeMap<String, u64>,
+    /// Whether `create` verifies first.
+    pub before_backup: BeforeBackup,
+}
+
+/// Whether `create` verifies the collections first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BeforeBackup {
+    /// It does not.
+    #[default]
+    Off,
+    /// It warns of what is found.
+    Warn,
+    /// It makes no backup of what has failed.
+    Refuse,
 }
 
 /// The `anomaly` section: what `create` does when data shrinks from one backup to the next.

@@ -416,7 +416,18 @@ RawVerification {
     /// Least number of records, by collection.
     #[serde(default)]
     minimum_records: BTreeMap<String, u64>,
+    /// Whether `create` verifies first: `off` (default), `warn` of what is found, or `refuse` to go on when it failed.
+    before_backup: Option<RawBeforeBackup>,
 }}
+
+/// Whether `create` verifies first.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawBeforeBackup {
+    Off,
+    Warn,
+    Refuse,
+}
 
 section! {
 /// What `create` does when data shrinks from one backup to the next.

@@ -2,8 +2,8 @@
 
 use super::duration::show_duration;
 use super::model::{
-    AnomalyAction, Config, Encryption, Engine, IdType, JobAction, Owner, Postgres, Repository, Retention, Sealing,
-    Timeouts,
+    AnomalyAction, BeforeBackup, Config, Encryption, Engine, IdType, JobAction, Owner, Postgres, Repository, Retention,
+    Sealing, Timeouts,
 };
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
@@ -92,6 +92,11 @@ pub fn show(config: &Config) -> Value {
         "verification": {
             "criticalCollections": config.verification.critical_collections,
             "minimumRecords": config.verification.minimum_records,
+            "beforeBackup": match config.verification.before_backup {
+                BeforeBackup::Off => "off",
+                BeforeBackup::Warn => "warn",
+                BeforeBackup::Refuse => "refuse",
+            },
         },
         "anomaly": {
             "maxShrink": format!("{}%", config.anomaly.max_shrink),

@@ -5,16 +5,17 @@ mod component;
 mod progress;
 mod record;
 
-use crate::config::Config;
+use crate::config::{BeforeBackup, Config};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::license;
 use crate::manifest::{Manifest, Status};
-use crate::modules::{self, Request, Selection};
+use crate::modules::{self, Only, Request, Selection};
 use crate::names::{BackupId, Scope};
 use crate::pipeline::Cancel;
 use crate::plan::{self, Plan, Sources};
 use crate::repository::{FailedRun, Lock, Repository, Wait};
+use crate::verify_collections::{self, VerificationStatus};
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 
@@ -73,7 +74,30 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
 /// When the request, the repository or a lock is in the way, a source cannot be reached, the disk fails, a signal
 /// came, or nothing usable was stored.
 pub fn run(options: &Options<'_>) -> Result<Created> {
-    selected(options, &select(options)?)
+    let mut selection = select(options)?;
+    gate(options, &mut selection)?;
+    selected(options, &selection)
+}
+
+/// Verifies the collections first, where the configuration asks for it.
+fn gate(options: &Options<'_>, selection: &mut Selection) -> Result<()> {
+    let config = options.config;
+    let before = config.verification.before_backup;
+    // Files have no collections.
+    if before == BeforeBackup::Off || options.request.only == Some(Only::Files) {
+        return Ok(());
+    }
+    options.events.emit(Event::Phase("verifying the collections"));
+    let (tenant, modules) = (options.request.scope.tenant(), &options.request.modules);
+    let report = verify_collections::run(config, &selection.grants, tenant, modules, &options.cancel)?;
+    if before == BeforeBackup::Refuse && report.verification_status == VerificationStatus::Failed {
+        let what = "the collections are not as expected, and no backup was made (verification.beforeBackup: refuse)";
+        return Err(Error::new(Kind::Refused, what)
+            .details(report.findings)
+            .hint("`backup verify-collections` shows it all; set `beforeBackup: warn` to back up what there is"));
+    }
+    selection.notes.extend(report.findings.into_iter().map(|finding| format!("verify-collections: {finding}")));
+    Ok(())
 }
 
 fn select(options: &Options<'_>) -> Result<Selection> {

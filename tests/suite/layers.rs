@@ -24,6 +24,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["*"]),
     ("cli", &["*"]),
     ("create", USE_CASES),
+    // A backup may begin with a look at what is there.
+    ("create", &["verify_collections"]),
     ("restore", USE_CASES),
     // A restore over data begins with a backup of what it will change.
     ("restore", &["create"]),
@@ -40,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["keys", "names", "error"]),
     ("manifest", &["config", "modules", "names", "source", "pipeline", "error"]),
     ("repository", &["manifest", "config", "keys", "names", "error", "event"]),
-    ("source", &["config", "modules::Records", "pipeline", "names", "error", "manifest::Files"]),
+    ("source", &["config", "modules::Records", "modules::Ownership", "modules::Hop", "pipeline", "names", "error", "manifest::Files"]),
     (
         "archive",
         &[

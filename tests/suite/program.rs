@@ -18,4 +18,5 @@ mod signing;
 mod sqlite;
 mod stalls;
 mod tenants;
+mod verified_first;
 mod verifying;

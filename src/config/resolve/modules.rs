@@ -2,9 +2,11 @@
 
 use super::{Resolver, names};
 use crate::config::either::Either;
-use crate::config::model::{Collection, Module, Owner, Relationship, Source, Verification};
+use crate::config::model::{BeforeBackup, Collection, Module, Owner, Relationship, Source, Verification};
 use crate::config::node::At;
-use crate::config::raw::{RawCollection, RawModule, RawOwnerRule, RawOwnerWord, RawRelationship, RawVerification};
+use crate::config::raw::{
+    RawBeforeBackup, RawCollection, RawModule, RawOwnerRule, RawOwnerWord, RawRelationship, RawVerification,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Resolver<'_> {
@@ -231,7 +233,15 @@ impl Resolver<'_> {
         for name in raw.minimum_records.keys() {
             self.collection(&at.key("minimumRecords").key(name), name, modules);
         }
-        Verification { critical_collections: raw.critical_collections, minimum_records: raw.minimum_records }
+        Verification {
+            critical_collections: raw.critical_collections,
+            minimum_records: raw.minimum_records,
+            before_backup: match raw.before_backup {
+                Some(RawBeforeBackup::Warn) => BeforeBackup::Warn,
+                Some(RawBeforeBackup::Refuse) => BeforeBackup::Refuse,
+                Some(RawBeforeBackup::Off) | None => BeforeBackup::Off,
+            },
+        }
     }
 }
 
