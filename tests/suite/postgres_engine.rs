@@ -5,6 +5,7 @@ mod definitions;
 mod dumping;
 mod inventory;
 mod reading;
+mod tenants;
 
 use crate::support::postgres::Database;
 use backup::config::{self, Consistency, Ddl, Secret, Timeouts};

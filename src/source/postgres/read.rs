@@ -2,7 +2,6 @@
 
 use super::Postgres;
 use super::catalog::{self, Column};
-use super::copy;
 use super::errors::{self, Failure};
 use super::inventory::{self, Relation, RelationKind};
 use super::needs;
@@ -10,10 +9,9 @@ use super::reader::Reader;
 use super::schema::{self, Schema, StoredColumn, StoredRelation};
 use super::session::{Session, quote};
 use super::tools::Tools;
-use crate::config::{Consistency, Ddl, IdType, Relationship};
+use super::way::{Way, holds_rows};
+use crate::config::{Consistency, Ddl, Relationship};
 use crate::error::{Error, Kind, Result};
-use crate::modules::{Ownership, Records};
-use crate::source::not_yet;
 use crate::source::{
     ConsistencyStamp, EntryName, ItemKind, Level, Orphans, Output, ReadCollection, StreamTotals, View, Wanted,
 };
@@ -48,7 +46,11 @@ pub fn open_view<'a>(
 ) -> Result<Box<dyn View + 'a>> {
     let keeper = source.session()?;
     let relations = source.block(inventory::relations(&keeper, &source.schema))?;
-    let tables: Vec<_> = relations.iter().filter(|relation| wanted.iter().any(|w| w.name == relation.name)).collect();
+    // The parents that say who owns rows too: one that is truncated would leave its children to nobody.
+    let asked = |w: &Wanted| w.records.ownership().map(|o| o.via.clone()).unwrap_or_default();
+    let parents: BTreeSet<String> = wanted.iter().flat_map(asked).map(|hop| hop.parent).collect();
+    let is_read = |r: &Relation| parents.contains(&r.name) || wanted.iter().any(|w| w.name == r.name);
+    let tables: Vec<_> = relations.iter().filter(|relation| is_read(relation)).collect();
     tables.iter().try_for_each(|relation| relation.check())?;
     let user = source.block(catalog::current_user(&keeper))?;
     inventory::readable(&source.schema, &user, tables.iter().copied())?;
@@ -84,10 +86,6 @@ pub fn open_view<'a>(
         Err(error) => view.stamp.reason = Some(error.to_string()),
     }
     Ok(Box::new(view))
-}
-
-fn holds_rows(kind: RelationKind) -> bool {
-    matches!(kind, RelationKind::Table | RelationKind::Inherited | RelationKind::Partitioned)
 }
 
 /// A savepoint keeps the transaction, and the other locks, where one cannot be had.
@@ -168,18 +166,21 @@ impl PgView<'_> {
                 true => source.block(catalog::columns(&self.keeper, relation.oid))?,
                 false => Vec::new(),
             };
+            let key = source.block(catalog::primary_key(&self.keeper, relation.oid))?;
             let stored = columns.into_iter().filter(|column| !column.generated);
             let columns = stored.map(|c| StoredColumn { name: c.name, type_name: c.type_name }).collect();
-            schema.relations.insert(relation.name.clone(), StoredRelation { oid: relation.oid, columns });
+            schema.relations.insert(relation.name.clone(), StoredRelation { oid: relation.oid, columns, key });
         }
         Ok(schema)
     }
 
     fn read_one(&self, wanted: &Wanted, output: &dyn Output) -> Result<ReadCollection> {
         if wanted.kind == ItemKind::View {
-            return Ok(read(wanted, StreamTotals::default(), 0));
+            return Ok(read(wanted));
         }
-        if let Some(error) = self.locked_out.get(&wanted.name) {
+        let via = wanted.records.ownership().map(|ownership| ownership.via.as_slice()).unwrap_or_default();
+        let mut on_the_way = std::iter::once(&wanted.name).chain(via.iter().map(|hop| &hop.parent));
+        if let Some(error) = on_the_way.find_map(|name| self.locked_out.get(name)) {
             return Err(error.clone());
         }
         let missing = || Error::new(Kind::Missing, format!("table {} does not exist any more", wanted.name));
@@ -220,22 +221,35 @@ impl PgView<'_> {
     ) -> Result<ReadCollection> {
         let source = self.source;
         let columns = source.block(self.checked(&reader.session, relation, wanted))?;
-        let owner = Owner::of(&wanted.records, &columns, &wanted.name)?;
-        let without_owner = match &owner {
-            Some(owner) => source.block(without_owner(&reader.session, source, &wanted.name, &owner.field))?,
-            None => 0,
+        let way = match wanted.records.ownership() {
+            None => None,
+            Some(ownership) => {
+                let relation = |name: &str| self.relations.get(name);
+                let look = Way::look(&reader.session, &source.schema, relation, &wanted.name, ownership);
+                Some(source.block(look)?)
+            }
         };
-        let sql = statement(source, relation, &columns, owner.as_ref());
+        let mut done = read(wanted);
+        if let Some(way) = &way {
+            done.without_owner = source.block(number(&reader.session, &way.without_owner(), &wanted.name))?;
+            done.warnings.extend(source.block(way.advice(&reader.session, relation.oid))?);
+        }
+        let names: Vec<_> = columns.iter().map(|column| quote(&column.name)).collect();
+        let sql = match &way {
+            Some(way) => way.copy(&names, false),
+            None => statement(source, relation, &names.join(", ")),
+        };
         let name = source.rows_of(&wanted.name);
         let mut stream = output.stream(&name)?;
-        let check = |row: &[u8]| owner.as_ref().map_or(Ok(()), |owner| owner.check(row, &wanted.name));
-        let told = reader.copy(source, &sql, &source.place(&wanted.name), check, |block| stream.write(block))?;
+        let keep = |row: &[u8]| way.as_ref().map_or(Ok(row.len()), |way| way.checked(row));
+        let told = reader.copy(source, &sql, &source.place(&wanted.name), keep, |block| stream.write(block))?;
         let totals = stream.finish()?;
         if told != totals.records {
             let what = format!("{} rows of table {} arrived, the server says {told}", totals.records, wanted.name);
             return Err(Error::new(Kind::Source, what));
         }
-        Ok(read(wanted, totals, without_owner))
+        (done.records, done.bytes, done.digest) = (totals.records, totals.bytes, totals.digest);
+        Ok(done)
     }
 
     /// The columns to read, once it is certain that this is the table that was planned, and all of it.
@@ -279,85 +293,37 @@ impl PgView<'_> {
     }
 }
 
-fn read(wanted: &Wanted, totals: StreamTotals, without_owner: u64) -> ReadCollection {
-    ReadCollection {
-        name: wanted.name.clone(),
-        records: totals.records,
-        bytes: totals.bytes,
-        digest: totals.digest,
-        without_owner,
-        warnings: Vec::new(),
-    }
+/// Nothing read yet.
+fn read(wanted: &Wanted) -> ReadCollection {
+    let StreamTotals { records, bytes, digest } = StreamTotals::default();
+    ReadCollection { name: wanted.name.clone(), records, bytes, digest, without_owner: 0, warnings: Vec::new() }
 }
 
-/// The COPY that reads a table.
-fn statement(source: &Postgres, relation: &Relation, columns: &[Column], owner: Option<&Owner>) -> String {
+/// The COPY that reads a whole table.
+fn statement(source: &Postgres, relation: &Relation, names: &str) -> String {
     let table = source.place(&relation.name);
-    let names = columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
-    match (relation.kind, owner) {
-        (RelationKind::Partitioned, None) => format!("COPY (SELECT {names} FROM {table}) TO STDOUT"),
+    match relation.kind {
+        RelationKind::Partitioned => format!("COPY (SELECT {names} FROM {table}) TO STDOUT"),
         // A table may have no columns, and rows all the same.
-        (_, None) if names.is_empty() => format!("COPY {table} TO STDOUT"),
-        (_, None) => format!("COPY {table} ({names}) TO STDOUT"),
-        (kind, Some(owner)) => {
-            let only = if kind == RelationKind::Partitioned { "" } else { "ONLY " };
-            let (field, value) = (quote(&owner.field), owner.tenant.replace('\'', "''"));
-            format!("COPY (SELECT {names} FROM {only}{table} WHERE {field} = '{value}') TO STDOUT")
-        }
+        _ if names.is_empty() => format!("COPY {table} TO STDOUT"),
+        _ => format!("COPY {table} ({names}) TO STDOUT"),
     }
 }
 
-/// Whose rows are read, checked again on every row.
-struct Owner {
-    field: String,
-    index: usize,
-    tenant: String,
-    id_type: IdType,
-}
-
-impl Owner {
-    fn of(records: &Records, columns: &[Column], table: &str) -> Result<Option<Self>> {
-        let Some(Ownership { tenant, id_type, via, field }) = records.ownership() else { return Ok(None) };
-        not_yet(via, table)?;
-        let index = columns.iter().position(|column| column.name == *field).ok_or_else(|| {
-            Error::new(Kind::Source, format!("table {table} has no column {field}, which would say who owns a row"))
-                .hint("name its own with `tenant: {field: …}`, or declare it shared or excluded")
-        })?;
-        Ok(Some(Self { field: field.clone(), index, tenant: tenant.clone(), id_type: *id_type }))
-    }
-
-    fn check(&self, row: &[u8], table: &str) -> Result<()> {
-        let value = copy::value(row, self.index);
-        let text = value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
-        let same = text.is_some_and(|text| match self.id_type {
-            IdType::Int => text.parse::<i128>().ok() == self.tenant.parse::<i128>().ok(),
-            IdType::Uuid => text.eq_ignore_ascii_case(&self.tenant),
-            // char(n) is padded.
-            IdType::String | IdType::ObjectId => text.trim_end_matches(' ') == self.tenant,
-        });
-        if same {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Source, format!("the server gave a row of table {table} that is not {}'s", self.tenant)))
-    }
-}
-
-async fn without_owner(session: &Session, source: &Postgres, table: &str, field: &str) -> Result<u64> {
-    let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", source.place(table), quote(field));
-    let rows = session.query(&sql, &[]).await.map_err(|e| errors::relation(&e, "count the rows of", table))?;
+async fn number(session: &Session, sql: &str, table: &str) -> Result<u64> {
+    let rows = session.query(sql, &[]).await.map_err(|e| errors::relation(&e, "count the rows of", table))?;
     Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
 }
 
 /// How many rows are covered.
 pub fn count(source: &Postgres, wanted: &Wanted) -> Result<Option<u64>> {
-    let Some(Ownership { tenant, via, field, .. }) = wanted.records.ownership() else { return Ok(None) };
-    not_yet(via, &wanted.name)?;
+    let Some(ownership) = wanted.records.ownership() else { return Ok(None) };
     let session = source.session()?;
-    let (table, field, tenant) = (source.place(&wanted.name), quote(field), tenant.replace('\'', "''"));
-    let sql = format!("SELECT count(*) FROM {table} WHERE {field} = '{tenant}'");
     source.block(async {
-        let rows = session.query(&sql, &[]).await.map_err(|e| errors::relation(&e, "count the rows of", &table))?;
-        Ok(rows.first().map(|row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
+        let relations = inventory::relations(&session, &source.schema).await?;
+        let relation = |name: &str| relations.iter().find(|relation| relation.name == name);
+        let way = Way::look(&session, &source.schema, relation, &wanted.name, ownership).await?;
+        number(&session, &way.count(), &source.place(&wanted.name)).await.map(Some)
     })
 }
 

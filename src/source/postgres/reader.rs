@@ -38,18 +38,18 @@ impl Reader {
         Ok(Self { session, tap })
     }
 
-    /// Runs a COPY … TO STDOUT: shows each row to `check`, and gives blocks of whole rows to `take`. Returns the rows that
+    /// Runs a COPY … TO STDOUT: shows each row to `keep` (see [`Rows::cut`]), and gives blocks of whole rows to `take`. Returns the rows that
     /// the server says it sent. `place` is what is read, for people. A reader that failed may be anywhere in its answer,
     /// and is not to be asked again.
     ///
     /// # Errors
-    /// When the server fails or breaks off, or `check` or `take` do.
+    /// When the server fails or breaks off, or `keep` or `take` do.
     pub fn copy(
         &self,
         source: &Postgres,
         sql: &str,
         place: &str,
-        mut check: impl FnMut(&[u8]) -> Result<()>,
+        mut keep: impl FnMut(&[u8]) -> Result<usize>,
         mut take: impl FnMut(RecordBlock) -> Result<()>,
     ) -> Result<u64> {
         let failed = |e: &Failure| errors::relation(e, "read table", place);
@@ -77,7 +77,7 @@ impl Reader {
                 source.patience.answer(next).await.map_err(|e| failed(&e))
             })?;
             let Some(bytes) = next else { break };
-            take(rows.cut(bytes, &mut check)?)?;
+            take(rows.cut(bytes, &mut keep)?)?;
         }
         let ended = source
             .block(async { end.await.map_err(|e| Error::new(Kind::Internal, "the driver's task died").cause(e)) })?;

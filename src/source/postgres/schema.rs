@@ -77,6 +77,9 @@ pub struct StoredRelation {
     pub oid: u32,
     /// The columns that its rows are stored with, in that order; none of a view.
     pub columns: Vec<StoredColumn>,
+    /// The columns of its primary key, by which rows of others name its own.
+    #[serde(default)]
+    pub key: Vec<String>,
 }
 
 /// A column of stored rows.

@@ -11,10 +11,22 @@ use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// Counts and digests the rows of a table, optionally only those a condition covers.
+/// Counts and digests the rows of a table.
 pub fn table(connection: &Connection, database: &str, name: &str, is_virtual: bool) -> rusqlite::Result<StreamTotals> {
+    rows(connection, database, name, is_virtual, "")
+}
+
+/// Counts and digests the rows `c` of a table that a condition (` WHERE …`) covers.
+pub fn rows(
+    connection: &Connection,
+    database: &str,
+    name: &str,
+    is_virtual: bool,
+    condition: &str,
+) -> rusqlite::Result<StreamTotals> {
     let columns = schema::copied_columns(connection, database, name, is_virtual)?;
-    let mut statement = connection.prepare(&format!("SELECT {columns} FROM {database}.{}", schema::quote(name)))?;
+    let from = format!("{database}.{} AS c{condition}", schema::quote(name));
+    let mut statement = connection.prepare(&format!("SELECT {columns} FROM {from}"))?;
     let width = statement.column_count();
     let mut rows = statement.query([])?;
     let mut totals = StreamTotals::default();

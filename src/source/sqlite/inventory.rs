@@ -1,12 +1,11 @@
 //! What a database holds, counts, and foreign keys that name nothing.
 
 use super::{Sqlite, schema};
-use crate::config::{IdType, Relationship};
+use super::way::Way;
+use crate::config::Relationship;
 use crate::error::{Error, Kind, Result};
-use crate::modules::{Ownership, Records};
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};
 use rusqlite::Connection;
-use rusqlite::types::Value;
 use schema::quote;
 
 /// Tables and views; SQLite's own and the shadow tables of virtual tables are left out.
@@ -40,45 +39,19 @@ fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
     connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|n| u64::try_from(n).unwrap_or(0))
 }
 
-/// The owner column and the typed id of a tenant's rows; none where all rows are covered.
-pub fn owner(records: &Records) -> Result<Option<(String, Value)>> {
-    let Some(Ownership { tenant, id_type, via, field }) = records.ownership() else { return Ok(None) };
-    crate::source::not_yet(via, "a table")?;
-    let value = match id_type {
-        IdType::Int => {
-            let wrong =
-                || Error::new(Kind::Config, format!("tenant id '{tenant}' is no whole number (tenancy.idType)"));
-            Value::Integer(tenant.parse().map_err(|_| wrong())?)
-        }
-        IdType::String | IdType::ObjectId | IdType::Uuid => Value::Text(tenant.clone()),
-    };
-    Ok(Some((field.clone(), value)))
-}
-
 /// How many rows are covered.
 pub fn count(source: &Sqlite, wanted: &Wanted) -> Result<u64> {
     let failed = |e: rusqlite::Error| source.failed(&format!("count {} in", wanted.name), &e);
     let connection = source.reader()?;
     let table = quote(&wanted.name);
-    match owner(&wanted.records)? {
+    match wanted.records.ownership() {
         _ if wanted.kind == ItemKind::View => Ok(0),
         None => number(&connection, &format!("SELECT count(*) FROM {table}")).map_err(failed),
-        Some((field, value)) => {
-            let known = schema::columns(&connection, "main", &wanted.name).map_err(failed)?;
-            if !known.iter().any(|column| column.name.eq_ignore_ascii_case(&field)) {
-                return Err(no_owner_column(&wanted.name, &field));
-            }
-            let sql = format!("SELECT count(*) FROM {table} WHERE {} = ?1", quote(&field));
-            let counted: rusqlite::Result<i64> = connection.query_row(&sql, [value], |row| row.get(0));
-            counted.map(|n| u64::try_from(n).unwrap_or(0)).map_err(failed)
+        Some(ownership) => {
+            let way = Way::look(&connection, &|_| "main".to_owned(), &wanted.name, ownership)?;
+            number(&connection, &way.count()).map_err(failed)
         }
     }
-}
-
-/// A table without its owner column.
-pub fn no_owner_column(table: &str, field: &str) -> Error {
-    Error::new(Kind::Config, format!("table {table} has no column `{field}`, so its rows have no owner"))
-        .hint("say who owns them: `{name: TABLE, tenant: {field: COLUMN}}`, `tenant: shared` or `tenant: excluded`")
 }
 
 /// Children whose foreign key names no parent; a null key is no orphan.

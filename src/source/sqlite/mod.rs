@@ -13,6 +13,8 @@ mod restore;
 mod schema;
 mod scope;
 mod scratch;
+mod share;
+mod way;
 
 use super::{
     Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
@@ -39,8 +41,8 @@ pub struct Sqlite {
     cancel: Cancel,
     /// How long to wait for another connection's lock.
     busy: Duration,
-    /// Of a restore: the stored databases, each taken out of its archive once.
-    stored: Mutex<HashMap<(String, String), NamedTempFile>>,
+    /// Of a restore: the stored databases, each taken out of its archive once, and one tenant's shares of their tables.
+    stored: Mutex<HashMap<(String, String, Option<String>), NamedTempFile>>,
 }
 
 impl Sqlite {
@@ -175,6 +177,10 @@ impl Target for Sqlite {
         if self.path.exists() { inventory::inventory(self) } else { Ok(Inventory::default()) }
     }
 
+    fn is_at_once(&self) -> bool {
+        true
+    }
+
     fn compare(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
         restore::compare(self, stored, input, existing)
     }
@@ -184,7 +190,7 @@ impl Target for Sqlite {
     }
 
     fn switch(&self, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<Switched>> {
-        batch.iter().map(|(staged, input)| restore::switch(self, staged, *input)).collect()
+        restore::switch(self, batch)
     }
 
     fn resume(&self, stored: &StoredCollection, input: &dyn Input, _: Option<&str>) -> Result<Option<Switched>> {

@@ -1,15 +1,15 @@
 //! Builds the database file of a component out of the source, and stores it.
 
-use super::inventory::{no_owner_column, owner};
 use super::schema::{self, Object, literal, quote};
+use super::way::Way;
 use super::{Sqlite, digest, scratch};
 use crate::error::{Error, Kind, Result};
 use crate::source::{ConsistencyStamp, EntryName, ItemKind, Level, Output, ReadCollection, StreamTotals, View, Wanted};
 use rusqlite::types::{ToSqlOutput, Value};
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::File;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use tempfile::NamedTempFile;
 
 /// A view of a database file: one read transaction, in which every unit is read.
 pub struct SqliteView<'a> {
@@ -45,8 +45,7 @@ impl View for SqliteView<'_> {
         let sealed = output.is_sealed();
         let file = scratch::file(sealed)?;
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let builder = Builder::new(self.source, &snapshot, &file)?;
-        scratch::confine(&builder.connection, sealed).map_err(|e| self.source.failed("copy", &e))?;
+        let builder = Builder::new(self.source, &snapshot, file.path(), sealed)?;
         let done = builder.build(unit)?;
         drop(snapshot);
         let failed = |e: &std::io::Error| Error::io("read", file.path(), e);
@@ -58,18 +57,21 @@ impl View for SqliteView<'_> {
     }
 }
 
-/// The new database, and the source as it was at the view's moment.
-struct Builder<'a> {
+/// A database in the making, and where its tables come from: the source as it was at the view's moment, or what is stored.
+pub struct Builder<'a> {
     source: &'a Sqlite,
     snapshot: &'a Connection,
     connection: Connection,
+    /// The schema of the snapshot that a table's parent is in.
+    place: &'a dyn Fn(&str) -> String,
 }
 
 impl<'a> Builder<'a> {
-    fn new(source: &'a Sqlite, snapshot: &'a Connection, file: &NamedTempFile) -> Result<Self> {
+    /// Builds in `file`, and where that is `sealed`, nothing beside it.
+    pub fn new(source: &'a Sqlite, snapshot: &'a Connection, file: &Path, sealed: bool) -> Result<Self> {
         let encoding: String =
             snapshot.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(|e| source.failed("read", &e))?;
-        let connection = Connection::open(file.path()).map_err(|e| source.failed("copy", &e))?;
+        let connection = Connection::open(file).map_err(|e| source.failed("copy", &e))?;
         let connection = source.prepare(connection)?;
         let setup = format!(
             "PRAGMA encoding = {}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;
@@ -77,10 +79,21 @@ impl<'a> Builder<'a> {
             literal(&encoding)
         );
         connection.execute_batch(&setup).map_err(|e| source.failed("copy", &e))?;
-        Ok(Self { source, snapshot, connection })
+        scratch::confine(&connection, sealed).map_err(|e| source.failed("copy", &e))?;
+        Ok(Self { source, snapshot, connection, place: &|_| String::from("main") })
     }
 
-    fn build(self, unit: &[Wanted]) -> Result<Vec<ReadCollection>> {
+    /// Finds parents elsewhere than beside their children.
+    #[must_use]
+    pub fn with_places(self, place: &'a dyn Fn(&str) -> String) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Copies tables, with what belongs to them.
+    ///
+    /// # Errors
+    /// [`Kind::Missing`] when one is not there, and when one cannot be copied.
+    pub fn build(self, unit: &[Wanted]) -> Result<Vec<ReadCollection>> {
         let failed = |e: rusqlite::Error| self.source.failed("copy", &e);
         self.connection.execute_batch("BEGIN").map_err(failed)?;
         let objects = schema::objects(self.snapshot, "main").map_err(failed)?;
@@ -127,70 +140,47 @@ impl<'a> Builder<'a> {
             let what = format!("table {} is of a virtual kind that is not supported: {}", wanted.name, first_line(sql));
             return Err(Error::new(Kind::Source, what).hint("FTS3, FTS4, FTS5 and R-Tree tables are supported"));
         }
-        self.connection.execute_batch(sql).map_err(failed)?;
-        match owner(&wanted.records)? {
-            None => self.copy_rows(&wanted.name, is_virtual, "", params![]).map_err(failed)?,
-            Some((field, value)) => {
-                let known = schema::columns(self.snapshot, "main", &wanted.name).map_err(failed)?;
-                if !known.iter().any(|column| column.name.eq_ignore_ascii_case(&field)) {
-                    return Err(no_owner_column(&wanted.name, &field));
-                }
-                let condition = format!(" WHERE {} = ?1", quote(&field));
-                self.copy_rows(&wanted.name, is_virtual, &condition, params![value]).map_err(failed)?;
-                self.check_owner(wanted, &field, &value, &mut done)?;
-            }
-        }
+        self.make(sql).map_err(failed)?;
+        let Some(ownership) = wanted.records.ownership() else {
+            self.copy_rows(&wanted.name, is_virtual, None)?;
+            return Ok(done);
+        };
+        let way = Way::look(self.snapshot, self.place, &wanted.name, ownership)?;
+        self.copy_rows(&wanted.name, is_virtual, Some(&way))?;
+        let nobodys: i64 = self.snapshot.query_row(&way.without_owner(), [], |row| row.get(0)).map_err(failed)?;
+        done.without_owner = u64::try_from(nobodys).unwrap_or(0);
+        done.warnings = way.remarks(self.snapshot, done.without_owner).map_err(failed)?;
         Ok(done)
     }
 
-    /// Copies the rows that `condition` selects, value by value as they are.
-    fn copy_rows(
-        &self,
-        name: &str,
-        is_virtual: bool,
-        condition: &str,
-        parameters: &[&dyn ToSql],
-    ) -> rusqlite::Result<()> {
-        let columns = schema::copied_columns(self.snapshot, "main", name, is_virtual)?;
-        let table = quote(name);
-        let mut select = self.snapshot.prepare(&format!("SELECT {columns} FROM main.{table}{condition}"))?;
-        let width = select.column_count();
-        let places = vec!["?"; width].join(", ");
-        let mut insert = self.connection.prepare(&format!("INSERT INTO main.{table} ({columns}) VALUES ({places})"))?;
-        let mut rows = select.query(parameters)?;
-        while let Some(row) = rows.next()? {
-            for at in 0..width {
-                insert.raw_bind_parameter(at + 1, ToSqlOutput::Borrowed(row.get_ref(at)?))?;
-            }
-            insert.raw_execute()?;
-        }
-        Ok(())
+    /// One statement: some versions of SQLite read the first of a stored text and pass over what follows.
+    fn make(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.execute(sql, []).map(drop)
     }
 
-    /// Every copied row is the tenant's, by type and bytes: `=` may compare by a looser collation or affinity.
-    fn check_owner(&self, wanted: &Wanted, field: &str, value: &Value, done: &mut ReadCollection) -> Result<()> {
-        let failed = |e: rusqlite::Error| self.source.failed(&format!("check table {} of", wanted.name), &e);
-        let (table, column) = (quote(&wanted.name), quote(field));
-        let sql = format!(
-            "SELECT count(*) FROM main.{table} WHERE typeof({column}) <> typeof(?1)
-             OR CAST({column} AS BLOB) <> CAST(?1 AS BLOB)"
-        );
-        let strangers: i64 = self.connection.query_row(&sql, [value.clone()], |row| row.get(0)).map_err(failed)?;
-        if strangers > 0 {
-            let what = format!("{strangers} rows of {} match the tenant's id but are not exactly it", wanted.name);
-            return Err(Error::new(Kind::Source, what)
-                .hint(format!("look at the collation and the types of the column `{field}`")));
-        }
-        let sql = format!("SELECT count(*) FROM main.{table} WHERE {column} IS NULL");
-        let nobody: i64 = self.snapshot.query_row(&sql, [], |row| row.get(0)).map_err(failed)?;
-        done.without_owner = u64::try_from(nobody).unwrap_or(0);
-        if nobody > 0 {
-            done.warnings.push(format!("{nobody} rows have no `{field}` and are in no tenant's backup"));
-        }
-        if !schema::is_indexed(self.snapshot, &wanted.name, field).map_err(failed)? {
-            let name = quote(&format!("{}_{field}", wanted.name));
-            let command = format!("CREATE INDEX {name} ON {table} ({column})");
-            done.warnings.push(format!("`{field}` has no index, so every row is read: {command}"));
+    /// Copies rows, value by value as they are: all, or those that lead to their owner by a way. Each is checked.
+    fn copy_rows(&self, name: &str, is_virtual: bool, way: Option<&Way>) -> Result<()> {
+        let failed = |e: rusqlite::Error| self.source.failed(&format!("copy table {name} of"), &e);
+        let columns = schema::copied(self.snapshot, "main", name, is_virtual).map_err(failed)?;
+        let (table, list, width) = (quote(name), columns.join(", "), columns.len());
+        let select = match way {
+            None => format!("SELECT {list} FROM main.{table}"),
+            Some(way) => way.select(&columns, "main"),
+        };
+        let mut select = self.snapshot.prepare(&select).map_err(failed)?;
+        let places = vec!["?"; width].join(", ");
+        let insert = format!("INSERT INTO main.{table} ({list}) VALUES ({places})");
+        let mut insert = self.connection.prepare(&insert).map_err(failed)?;
+        let mut rows = select.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if let Some(way) = way {
+                way.check(row, width)?;
+            }
+            for at in 0..width {
+                let value = ToSqlOutput::Borrowed(row.get_ref(at).map_err(failed)?);
+                insert.raw_bind_parameter(at + 1, value).map_err(failed)?;
+            }
+            insert.raw_execute().map_err(failed)?;
         }
         Ok(())
     }
@@ -207,7 +197,7 @@ impl<'a> Builder<'a> {
         let own = objects.iter().filter(|o| o.table == wanted.name && (o.kind != "table"));
         for object in own {
             let Some(sql) = &object.sql else { continue };
-            self.connection.execute_batch(sql).map_err(failed)?;
+            self.make(sql).map_err(failed)?;
             let warning =
                 (object.kind == "trigger").then(|| foreign_names(sql, unit, objects)).filter(|n| !n.is_empty());
             if let (Some(names), Some(read)) = (warning, done.iter_mut().find(|read| read.name == wanted.name)) {

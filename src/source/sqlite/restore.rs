@@ -2,19 +2,22 @@
 
 use super::merge::Tables;
 use super::schema::{self, distrust, literal, quote};
-use super::{Sqlite, digest, scratch};
+use super::scope::{Together, extracted, not_held, open_stored};
+use super::share::{Share, is_restored, prove_filled};
+use super::{Sqlite, digest};
 use crate::error::{Context, Error, Kind, Result};
-use crate::source::{Changes, EntryName, Existing, Input, Staged, StoredCollection, Switched};
+use crate::source::{Changes, Existing, Input, Staged, StoredCollection, Switched};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// See [`crate::source::Target::compare`].
 pub fn compare(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
     let connection = attached(target, &extracted(target, stored, input)?, &stored.name, Access::Read)?;
     let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
-    let kind = |database| kind_of(&connection, database, &stored.name).map_err(failed);
+    let kind = |database| schema::kind_of(&connection, database, &stored.name).map_err(failed);
     let (Some(live), Some(kept)) = (kind("main")?, kind("b")?) else {
         return Ok(Changes::of(existing, stored.records, 0, 0));
     };
@@ -25,6 +28,9 @@ pub fn compare(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, ex
     }
     if kept == "view" {
         return Ok(Changes::default());
+    }
+    if stored.scope.ownership().is_some() {
+        return Share::new(&connection, stored)?.changes(existing);
     }
     match Tables::new(&connection, &stored.name) {
         Ok(tables) => tables.changes(existing).map_err(failed),
@@ -64,11 +70,6 @@ fn attached(target: &Sqlite, stored: &Path, name: &str, access: Access) -> Resul
     Ok(connection)
 }
 
-fn kind_of(connection: &Connection, database: &str, name: &str) -> rusqlite::Result<Option<String>> {
-    let kinds = schema::table_kinds(connection, database)?;
-    Ok(kinds.into_iter().find(|(n, _)| n == name).map(|(_, kind)| kind))
-}
-
 /// See [`crate::source::Target::stage`].
 pub fn stage(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Staged> {
     let path = extracted(target, stored, input)?;
@@ -78,7 +79,7 @@ pub fn stage(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, exis
     let kind = kinds.iter().find(|(name, _)| *name == stored.name).map(|(_, kind)| kind.as_str());
     match kind {
         None => {
-            return Err(Error::new(Kind::Damaged, format!("the stored database does not hold {}", stored.name)));
+            return Err(not_held(stored));
         }
         Some("view") => {}
         Some(kind) => {
@@ -103,73 +104,97 @@ pub fn stage(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, exis
     })
 }
 
-/// Takes the stored database out of the archive, once for all its tables. The file stays as long as the target.
-fn extracted(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> Result<PathBuf> {
-    let mut held = target.stored.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (input.identity(), stored.directory.clone());
-    if let Some(file) = held.get(&key) {
-        return Ok(file.path().to_owned());
-    }
-    let mut file = scratch::file(input.is_sealed())?;
-    let mut body = input.open(&EntryName::new(&stored.directory, &stored.directory, ".db"))?;
-    std::io::copy(&mut body, &mut file).map_err(|e| match e.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => Error::io("write", file.path(), &other),
-    })?;
-    digest::check(&open_stored(file.path())?)?;
-    let path = file.path().to_owned();
-    held.insert(key, file);
-    Ok(path)
-}
-
-fn open_stored(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let damaged = |e| Error::new(Kind::Damaged, "the stored database cannot be opened").cause(e);
-    let connection = Connection::open_with_flags(path, flags).map_err(damaged)?;
-    distrust(&connection).map_err(damaged)?;
-    Ok(connection)
-}
-
-/// See [`crate::source::Target::switch`].
-pub fn switch(target: &Sqlite, staged: &Staged, input: &dyn Input) -> Result<Switched> {
-    let stored = extracted(target, &staged.stored, input)?;
+/// See [`crate::source::Target::switch`]: one transaction for all.
+pub fn switch(target: &Sqlite, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<Switched>> {
+    let names: Vec<_> = batch.iter().map(|(staged, _)| staged.name.as_str()).collect();
+    let names = names.join(", ");
+    let stored = Together::of(target, batch)?;
     if let Some(parent) = target.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
     }
-    let failed = |e: rusqlite::Error| target.failed(&format!("restore table {} into", staged.name), &e);
-    let connection = attached(target, &stored, &staged.name, Access::Write)?;
+    let failed = |e: rusqlite::Error| target.failed(&format!("restore table {names} into"), &e);
+    let connection = attached(target, &stored.path, &names, Access::Write)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     // A dropped connection rolls back: until COMMIT nothing has changed.
-    let unchanged = || format!("table {} was not changed", staged.name);
-    let there = kind_of(&connection, "main", &staged.name).map_err(failed)?;
-    let switched = match (staged.existing, there.as_deref()) {
-        (Existing::Add | Existing::Merge, Some("table" | "virtual")) => write_among(&connection, staged),
-        (Existing::Add, Some("view")) => Ok(switched(staged, Vec::new())),
-        (_, there) => fill(&connection, staged, there).map(|warnings| switched(staged, warnings)),
-    };
-    let switched = switched.context(unchanged)?;
+    let staged: Vec<&Staged> = batch.iter().map(|(staged, _)| *staged).collect();
+    let switched = in_transaction(&connection, &staged).context(|| format!("table {names} was not changed"))?;
     connection.execute_batch("COMMIT").map_err(failed)?;
     Ok(switched)
+}
+
+fn in_transaction(connection: &Connection, batch: &[&Staged]) -> Result<Vec<Switched>> {
+    let mut shares = BTreeMap::new();
+    for staged in batch.iter().filter(|staged| staged.stored.scope.ownership().is_some()) {
+        let kind = schema::kind_of(connection, "main", &staged.name);
+        let kind = kind.map_err(|e| Error::new(Kind::Source, "cannot look at the tables").cause(e))?;
+        if staged.existing != Existing::Refuse && matches!(kind.as_deref(), Some("table" | "virtual")) {
+            shares.insert(staged.name.as_str(), (*staged, Share::new(connection, &staged.stored)?));
+        }
+    }
+    // Triggers do not run: what they would do was done when the rows were first written.
+    let silent = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false);
+    silent.map_err(|e| Error::new(Kind::Source, "cannot keep triggers from running").cause(e))?;
+    // Children before the parents that say whose they are.
+    let mut order: Vec<_> = shares.values().collect();
+    order.sort_by_key(|(staged, _)| Reverse(staged.stored.scope.ownership().map_or(0, |owner| owner.via.len())));
+    let mut changes = BTreeMap::new();
+    for (staged, share) in order {
+        changes.insert(staged.name.as_str(), share.clear(staged.existing)?);
+    }
+    let mut switched = Vec::new();
+    for staged in batch {
+        switched.push(match (shares.get(staged.name.as_str()), changes.get(staged.name.as_str())) {
+            (Some((_, share)), Some(changes)) => {
+                share.write(staged.existing)?;
+                let warnings = silenced(connection, &staged.name)?;
+                Switched { changes: Some(*changes), ..self::switched(staged, warnings) }
+            }
+            _ => one(connection, staged)?,
+        });
+    }
+    for (staged, done) in batch.iter().zip(&mut switched) {
+        match shares.get(staged.name.as_str()) {
+            Some((_, share)) => share.prove(staged.existing)?,
+            None => prove_filled(connection, &staged.stored)?,
+        }
+        let failed = |e| Error::new(Kind::Source, format!("cannot look at table {}", staged.name)).cause(e);
+        done.warnings.extend(dangling(connection, &staged.name).map_err(failed)?);
+    }
+    Ok(switched)
+}
+
+/// Puts one in place that is not one tenant's share among others.
+fn one(connection: &Connection, staged: &Staged) -> Result<Switched> {
+    let failed = |e| Error::new(Kind::Source, format!("cannot look at table {}", staged.name)).cause(e);
+    let there = schema::kind_of(connection, "main", &staged.name).map_err(failed)?;
+    match (staged.existing, there.as_deref()) {
+        (Existing::Add | Existing::Merge, Some("table" | "virtual")) => write_among(connection, staged),
+        (Existing::Add, Some("view")) => Ok(switched(staged, Vec::new())),
+        (_, there) => fill(connection, staged, there).map(|()| switched(staged, Vec::new())),
+    }
 }
 
 fn switched(staged: &Staged, warnings: Vec<String>) -> Switched {
     Switched { records: staged.stored.records, changes: None, verified: true, warnings }
 }
 
-/// Writes rows among those that stay. Triggers do not run: what they would do was done when the rows were first written.
+/// Writes rows among those that stay.
 fn write_among(connection: &Connection, staged: &Staged) -> Result<Switched> {
     let name = staged.name.as_str();
     let failed = |e: rusqlite::Error| Error::new(Kind::Source, format!("cannot restore table {name}")).cause(e);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).map_err(failed)?;
     let (changes, verified) = Tables::new(connection, name)?.write(staged.existing).map_err(failed)?;
-    let mut warnings = dangling(connection, name).map_err(failed)?;
+    let warnings = silenced(connection, name)?;
+    Ok(Switched { records: staged.stored.records, changes: Some(changes), verified, warnings })
+}
+
+/// Says which triggers of a table did not run.
+fn silenced(connection: &Connection, name: &str) -> Result<Vec<String>> {
+    let failed = |e: rusqlite::Error| Error::new(Kind::Source, format!("cannot look at table {name}")).cause(e);
     let objects = schema::objects(connection, "main").map_err(failed)?;
     let triggers: Vec<_> =
         objects.iter().filter(|o| o.kind == "trigger" && o.table == name).map(|o| &*o.name).collect();
-    if !triggers.is_empty() {
-        warnings.push(format!("its triggers did not run: {}", triggers.join(", ")));
-    }
-    Ok(Switched { records: staged.stored.records, changes: Some(changes), verified, warnings })
+    let told = format!("its triggers did not run: {}", triggers.join(", "));
+    Ok((!triggers.is_empty()).then_some(told).into_iter().collect())
 }
 
 /// See [`crate::source::Target::resume`].
@@ -179,7 +204,7 @@ pub fn resume(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> 
     }
     let connection = attached(target, &extracted(target, stored, input)?, &stored.name, Access::Read)?;
     let failed = |e: rusqlite::Error| target.failed(&format!("compare table {} in", stored.name), &e);
-    let same = match kind_of(&connection, "main", &stored.name).map_err(failed)?.as_deref() {
+    let same = match schema::kind_of(&connection, "main", &stored.name).map_err(failed)?.as_deref() {
         None => false,
         Some("view") => {
             let sql = |database: &str| {
@@ -188,6 +213,7 @@ pub fn resume(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> 
             };
             sql("main")? == sql("b")?
         }
+        Some(_) if stored.scope.ownership().is_some() => is_restored(&connection, stored)?,
         Some(kind) => {
             let live = digest::table(&connection, "main", &stored.name, kind == "virtual").map_err(failed)?;
             live.records == stored.records && live.digest == stored.digest
@@ -226,7 +252,7 @@ fn take_over_encoding(connection: &Connection, stored: &Path) -> rusqlite::Resul
 }
 
 /// Makes the table anew, in the place of what is there.
-fn fill(connection: &Connection, staged: &Staged, there: Option<&str>) -> Result<Vec<String>> {
+fn fill(connection: &Connection, staged: &Staged, there: Option<&str>) -> Result<()> {
     let failed =
         |e: rusqlite::Error| Error::new(Kind::Source, format!("cannot restore table {}", staged.name)).cause(e);
     let name = staged.name.as_str();
@@ -262,8 +288,7 @@ fn fill(connection: &Connection, staged: &Staged, there: Option<&str>) -> Result
             return Err(Error::new(Kind::Source, format!("{name}: the target holds something else than was stored")));
         }
     }
-    copy_sequence(connection, name).map_err(failed)?;
-    dangling(connection, name).map_err(failed)
+    copy_sequence(connection, name).map_err(failed)
 }
 
 /// The counter of AUTOINCREMENT.

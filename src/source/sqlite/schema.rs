@@ -85,12 +85,37 @@ pub fn has_hidden_rowid(connection: &Connection, database: &str, table: &str) ->
 }
 
 /// The columns to copy, as SQL: the hidden row id first, where there is one, because other tables may point at it.
-pub fn copied_columns(connection: &Connection, database: &str, table: &str, is_virtual: bool) -> Result<String> {
+pub fn copied(connection: &Connection, database: &str, table: &str, is_virtual: bool) -> Result<Vec<String>> {
     let mut names: Vec<_> = columns(connection, database, table)?.iter().map(|column| quote(&column.name)).collect();
     if is_virtual || has_hidden_rowid(connection, database, table)? {
         names.insert(0, "rowid".into());
     }
-    Ok(names.join(", "))
+    Ok(names)
+}
+
+/// As [`copied`], in one text.
+pub fn copied_columns(connection: &Connection, database: &str, table: &str, is_virtual: bool) -> Result<String> {
+    Ok(copied(connection, database, table, is_virtual)?.join(", "))
+}
+
+/// What a table is: `table`, `virtual`, `shadow` or `view`; none where there is no such.
+pub fn kind_of(connection: &Connection, database: &str, name: &str) -> Result<Option<String>> {
+    Ok(table_kinds(connection, database)?.into_iter().find(|(n, _)| n == name).map(|(_, kind)| kind))
+}
+
+/// The columns of every unique index of all rows, as they are quoted; not of expressions.
+pub fn unique_columns(connection: &Connection, database: &str, table: &str) -> Result<Vec<Vec<String>>> {
+    let sql = "SELECT name FROM pragma_index_list(?1, ?2) WHERE \"unique\" AND NOT partial";
+    let mut statement = connection.prepare(sql)?;
+    let indexes: Vec<String> = statement.query_map([table, database], |row| row.get(0))?.collect::<Result<_>>()?;
+    let mut found = Vec::new();
+    for index in indexes {
+        let mut statement = connection.prepare("SELECT name FROM pragma_index_info(?1, ?2) ORDER BY seqno")?;
+        let columns: Vec<Option<String>> =
+            statement.query_map([index.as_str(), database], |row| row.get(0))?.collect::<Result<_>>()?;
+        found.extend(columns.into_iter().map(|column| column.map(|name| quote(&name))).collect::<Option<Vec<_>>>());
+    }
+    Ok(found)
 }
 
 /// Names of the columns of the primary key.

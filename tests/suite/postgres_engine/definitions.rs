@@ -230,7 +230,7 @@ fn a_part_of_what_is_stored_is_what_would_have_been_selected() {
     // Who reads the tables adds them.
     for line in database.run("SELECT oid, relname FROM pg_class WHERE relnamespace = 'app'::regnamespace").lines() {
         let (oid, name) = line.split_once('|').unwrap();
-        let relation = StoredRelation { oid: oid.parse().unwrap(), columns: Vec::new() };
+        let relation = StoredRelation { oid: oid.parse().unwrap(), columns: Vec::new(), key: Vec::new() };
         stored.relations.insert(name.to_owned(), relation);
     }
     for name in ["orders", "audit", "child", "Twice"] {

@@ -16,6 +16,8 @@ mod prepare;
 pub mod scratch;
 mod staging;
 mod switch;
+mod tenant;
+mod unique;
 mod worker;
 mod write;
 
@@ -26,7 +28,7 @@ pub use switch::{resume, switch};
 
 use super::schema::{self, Schema, StoredRelation};
 use super::session::quote;
-use super::{Postgres, rows_of};
+use super::{Postgres, rows_of, scope};
 use crate::error::{Context, Error, Kind, Result};
 use crate::source::{Document, EntryName, Existing, Input, ItemKind, Staged, StoredCollection};
 use definitions::Made;
@@ -92,10 +94,24 @@ pub fn read_schema(input: &dyn Input, directory: &str) -> Result<Schema> {
     serde_json::from_slice(&text).map_err(|e| Error::new(Kind::Damaged, unreadable()).cause(e))
 }
 
+/// The stored rows that are in the scope of a restore.
+fn rows<'a>(
+    target: &Postgres,
+    stored: &StoredCollection,
+    input: &'a dyn Input,
+) -> Result<Box<dyn Read + Send + 'a>> {
+    scope::open(stored, input, &|input| stored_schema(target, input, &stored.directory))
+}
+
 /// What is stored of one relation.
 fn relation<'s>(schema: &'s Schema, stored: &StoredCollection) -> Result<&'s StoredRelation> {
-    let none = || Error::new(Kind::Damaged, format!("the archive does not say what {} is", stored.name));
-    schema.relations.get(&stored.name).ok_or_else(none)
+    relation_of(schema, &stored.name)
+}
+
+/// What is stored of one relation, by its name.
+pub fn relation_of<'s>(schema: &'s Schema, name: &str) -> Result<&'s StoredRelation> {
+    let none = || Error::new(Kind::Damaged, format!("the archive does not say what {name} is"));
+    schema.relations.get(name).ok_or_else(none)
 }
 
 /// See [`crate::source::Target::stage`]: loads a table where nobody sees it, and reads back what the server then holds.
@@ -119,9 +135,8 @@ pub fn stage(target: &Postgres, stored: &StoredCollection, input: &dyn Input, ex
     }
     let worker = Worker::open(target)?;
     let place = format!("{}.{}", quote(&prepared.staging), quote(&stored.name));
-    let entry = rows_of(&stored.directory, &schema.name, &stored.name);
-    let loaded =
-        worker.load(&format!("COPY {place}{} FROM STDIN", list(relation)), &mut input.open(&entry)?, &stored.name);
+    let mut rows = rows(target, stored, input)?;
+    let loaded = worker.load(&format!("COPY {place}{} FROM STDIN", list(relation)), &mut rows, &stored.name);
     let loaded = loaded.context(|| format!("table {} cannot be loaded", stored.name))?;
     if loaded != stored.records {
         let what = format!("the server took {loaded} rows of table {}, {} are stored", stored.name, stored.records);

@@ -1,19 +1,21 @@
 //! What a restore would change, and what stands in its way: all that can be known before the first write.
 
 use super::prepare::archives;
+use super::tenant;
 use super::worker::Worker;
 use super::{is_view, looked_at, relation, stored_schema};
 use crate::error::{Context, Error, Kind, Result};
-use crate::source::postgres::inventory::{self, RelationKind};
+use crate::source::postgres::inventory;
 use crate::source::postgres::schema::Schema;
 use crate::source::postgres::session::quote;
-use crate::source::postgres::{Postgres, catalog, copy, rows_of};
+use crate::source::postgres::way::holds_rows;
+use crate::source::postgres::{Postgres, catalog, copy};
 use crate::source::{Changes, Existing, Input, Restoring, StoredCollection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 
 /// A name of this session alone.
-const KEYS: &str = "pg_temp.backup_restore_keys";
+pub const KEYS: &str = "pg_temp.backup_restore_keys";
 
 /// See [`crate::source::Target::compare`]: stored rows and live ones are matched by primary key.
 pub fn compare(target: &Postgres, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
@@ -24,7 +26,6 @@ pub fn compare(target: &Postgres, stored: &StoredCollection, input: &dyn Input, 
     let Some(live) = relations.iter().find(|relation| relation.name == stored.name) else {
         return Ok(Changes::of(existing, stored.records, 0, 0));
     };
-    let holds_rows = |kind| matches!(kind, RelationKind::Table | RelationKind::Inherited | RelationKind::Partitioned);
     if holds_rows(live.kind) == relation.columns.is_empty() && (holds_rows(live.kind) != (stored.records > 0)) {
         let what = format!("{} is {} there, and something else in the backup", stored.name, live.kind.describe());
         return Err(Error::new(Kind::Refused, what)
@@ -32,6 +33,9 @@ pub fn compare(target: &Postgres, stored: &StoredCollection, input: &dyn Input, 
     }
     if !holds_rows(live.kind) {
         return Ok(Changes::default());
+    }
+    if stored.scope.ownership().is_some() {
+        return tenant::compare(target, &worker, (&relations, relation), stored, input, existing);
     }
     let place = target.place(&stored.name);
     let (oid, is_partitioned) = looked_at(&worker, &place)?;
@@ -44,37 +48,40 @@ pub fn compare(target: &Postgres, stored: &StoredCollection, input: &dyn Input, 
         if existing == Existing::Replace {
             return Ok(Changes::of(existing, stored.records, 0, rows));
         }
-        let what = format!(
-            "table {} has no primary key by which stored rows could be matched with what is there",
-            stored.name
-        );
-        return Err(Error::new(Kind::Refused, what).hint("replace it whole (`--existing replace`)"));
+        return Err(no_key(&stored.name));
     };
     let columns = key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ");
     let sql = format!("CREATE TEMPORARY TABLE backup_restore_keys AS SELECT {columns} FROM {place} WITH NO DATA");
     worker.run(&sql, "compare the keys of", &stored.name)?;
-    let entry = rows_of(&stored.directory, &schema.name, &stored.name);
-    let mut keys = Keys {
-        body: BufReader::with_capacity(1 << 20, input.open(&entry)?),
-        at,
-        row: Vec::new(),
-        sent: 0,
-        line: Vec::new(),
-    };
+    let mut keys = Keys::of(super::rows(target, stored, input)?, at);
     worker.load(&format!("COPY {KEYS} ({columns}) FROM STDIN"), &mut keys, &stored.name)?;
     let same = key.iter().map(|column| format!("l.{0} = k.{0}", quote(column))).collect::<Vec<_>>().join(" AND ");
     let matched = worker.count(&format!("SELECT count(*) FROM {KEYS} k JOIN {only} l ON {same}"), &stored.name)?;
     Ok(Changes::of(existing, stored.records, matched, rows))
 }
 
-/// The keys alone of stored rows, as COPY takes them.
-struct Keys<R> {
+/// What cannot be matched.
+pub fn no_key(table: &str) -> Error {
+    let what = format!("table {table} has no primary key by which stored rows could be matched with what is there");
+    Error::new(Kind::Refused, what).hint("replace it whole (`--existing replace`)")
+}
+
+/// Some columns alone of stored rows, as COPY takes them.
+pub struct Keys<R> {
     body: BufReader<R>,
-    /// Where the columns of the key are in a row.
+    /// Where they are in a row.
     at: Vec<usize>,
     line: Vec<u8>,
     row: Vec<u8>,
     sent: usize,
+}
+
+impl<R: Read> Keys<R> {
+    /// The columns `at` of the rows of `body`.
+    pub fn of(body: R, at: Vec<usize>) -> Self {
+        let body = BufReader::with_capacity(1 << 20, body);
+        Self { body, at, line: Vec::new(), row: Vec::new(), sent: 0 }
+    }
 }
 
 impl<R: Read> Read for Keys<R> {

@@ -3,6 +3,7 @@
 use super::aside;
 use super::definitions::{Made, Numbered};
 use super::prepare::{archives, move_to};
+use super::tenant::Shares;
 use super::worker::Worker;
 use super::write::Tables;
 use super::{Prepared, relation, staging, stored_schema};
@@ -48,12 +49,13 @@ fn in_transaction(
     }
     let deletes = batch.iter().any(|(staged, _)| staged.existing == Existing::Replace);
     let aside = aside::set_aside(worker, &live, deletes)?;
+    let shares = Shares::clear(target, worker, prepared, batch)?;
     let mut switched = Vec::new();
     for (staged, input) in batch {
-        let done = one(target, worker, prepared, staged, *input);
+        let done = one(target, worker, prepared, &shares, staged, *input);
         switched.push(done.context(|| format!("cannot put {} in place", staged.name))?);
     }
-    move_back(target, worker, &prepared.staging)?;
+    move_back(target, worker, prepared)?;
     let restoring: Vec<Restoring<'_>> = batch
         .iter()
         .map(|(staged, input)| Restoring {
@@ -65,6 +67,7 @@ fn in_transaction(
         .collect();
     let left_out = complete(target, worker, prepared, &restoring)?;
     aside.put_back(worker)?;
+    shares.prove(prepared, batch)?;
     if let Some(first) = switched.first_mut() {
         first.warnings.extend(left_out);
     }
@@ -77,6 +80,7 @@ fn one(
     target: &Postgres,
     worker: &Worker<'_>,
     prepared: &Prepared,
+    shares: &Shares<'_>,
     staged: &Staged,
     input: &dyn Input,
 ) -> Result<Switched> {
@@ -89,18 +93,28 @@ fn one(
         return Ok(switched);
     }
     let schema = stored_schema(target, input, &staged.stored.directory)?;
-    let (changes, verified) = Tables::new(worker, target, &schema, staged, place)?.write(staged)?;
+    let tables = Tables::new(worker, target, &schema, staged, place)?;
+    if let Some(changes) = shares.changes(staged) {
+        // Proven when the parents are in place too; until then its staging table is needed.
+        tables.write_among(staged.existing)?;
+        switched.changes = Some(changes);
+        return Ok(switched);
+    }
+    let (changes, verified) = tables.write(staged)?;
     switched.changes = Some(changes);
     switched.verified = verified;
     worker.run(&format!("DROP TABLE {place}"), "remove the staging table of", &staged.name)?;
     Ok(switched)
 }
 
-/// Moves everything that is new to its schema.
-fn move_back(target: &Postgres, worker: &Worker<'_>, staging: &str) -> Result<()> {
+/// Moves everything that is new to its schema; not what is staged beside tables that are there.
+fn move_back(target: &Postgres, worker: &Worker<'_>, prepared: &Prepared) -> Result<()> {
+    let beside: Vec<&str> = prepared.is_new.iter().filter(|(_, new)| !**new).map(|(name, _)| name.as_str()).collect();
     let sql = "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $1::text::name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
-    let rows = worker.rows(sql, &[&staging], "list the tables of", staging)?;
+        WHERE n.nspname = $1::text::name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        AND c.relname::text <> ALL ($2::text[])";
+    let staging = &prepared.staging;
+    let rows = worker.rows(sql, &[staging, &beside], "list the tables of", staging)?;
     let oids: Vec<u32> = rows.iter().map(|row| row.get(0)).collect();
     move_to(worker, &oids, &target.schema)
 }

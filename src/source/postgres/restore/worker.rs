@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::RecordBlock;
+use crate::source::postgres::copy;
 use crate::source::postgres::errors::{self, Failure};
 use crate::source::postgres::reader::Reader;
 use crate::source::postgres::{Postgres, Session};
@@ -116,6 +117,19 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// As [`Worker::run`].
     pub fn digest(&self, sql: &str, name: &str) -> Result<StreamTotals> {
+        self.digest_kept(sql, name, copy::all_of_it)
+    }
+
+    /// As [`Worker::digest`], of what `keep` keeps of every row.
+    ///
+    /// # Errors
+    /// As [`Worker::run`], and when `keep` fails.
+    pub fn digest_kept(
+        &self,
+        sql: &str,
+        name: &str,
+        keep: impl FnMut(&[u8]) -> Result<usize>,
+    ) -> Result<StreamTotals> {
         let mut totals = StreamTotals::default();
         let add = |block: RecordBlock| {
             totals.records += block.records;
@@ -123,7 +137,7 @@ impl<'a> Worker<'a> {
             totals.digest.merge(block.digest);
             Ok(())
         };
-        let told = self.reader.copy(self.target, sql, name, |_| Ok(()), add)?;
+        let told = self.reader.copy(self.target, sql, name, keep, add)?;
         match told == totals.records {
             true => Ok(totals),
             false => Err(Error::new(Kind::Source, format!("not all rows of {name} arrived"))),

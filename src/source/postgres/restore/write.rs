@@ -82,6 +82,31 @@ impl<'a> Tables<'a> {
         }
     }
 
+    /// Writes the tenant's rows among those of others; what is to be replaced is gone by then.
+    pub fn write_among(&self, existing: Existing) -> Result<()> {
+        let which = match existing {
+            Existing::Refuse | Existing::Replace => String::new(),
+            Existing::Add | Existing::Merge => {
+                format!(" WHERE NOT EXISTS (SELECT FROM {} l WHERE {})", self.only, self.same_key())
+            }
+        };
+        if existing == Existing::Merge {
+            self.update()?;
+        }
+        self.insert(&which).map(drop)
+    }
+
+    /// Staged rows that are there, among those that `condition` (about rows `l`) is true of: as they are stored, or by their
+    /// key, where those that were there stay.
+    pub fn in_place(&self, existing: Existing, condition: &str) -> Result<u64> {
+        let same = match existing {
+            Existing::Add => self.same_key(),
+            _ => format!("{} AND {} = {}", self.same_key(), self.row("l"), self.row("s")),
+        };
+        let sql = format!("SELECT count(*) FROM {} s JOIN {} l ON {same} WHERE {condition}", self.staging, self.only);
+        self.worker.count(&sql, self.name)
+    }
+
     fn insert(&self, which: &str) -> Result<u64> {
         let (live, staging) = (&self.live, &self.staging);
         if self.relation.columns.is_empty() {
