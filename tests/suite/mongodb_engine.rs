@@ -4,6 +4,7 @@ mod consistency;
 mod existing;
 mod failures;
 pub mod laboratory;
+mod owned;
 mod restoring;
 mod tenants;
 mod values;

@@ -5,7 +5,7 @@ use super::load::{digest, load};
 use super::metadata::Metadata;
 use super::{MongoDb, errors};
 use crate::error::{Error, Kind, Result};
-use crate::source::{EntryName, Input, StoredCollection, StreamTotals};
+use crate::source::{EntryName, StoredCollection, StreamTotals};
 use bson::{Document, doc};
 
 /// Makes documents expire: of an index, and of a time-series or clustered collection.
@@ -66,13 +66,11 @@ pub fn fill(
     name: &str,
     stored: &StoredCollection,
     metadata: &Metadata,
-    data: Option<EntryName>,
-    input: &dyn Input,
+    body: Option<Box<dyn std::io::Read + Send + '_>>,
 ) -> Result<Vec<String>> {
-    let (Some(data), Some(holder)) = (data, data_name(name, metadata.kind)) else {
+    let (Some(mut body), Some(holder)) = (body, data_name(name, metadata.kind)) else {
         return Ok(Vec::new());
     };
-    let mut body = input.open(&data)?;
     let loaded = load(server, &holder, stored, &mut body)?;
     compare(stored, loaded.totals)?;
     let indexes = metadata.indexes.iter().filter(|index| !is_ttl(index)).cloned().collect();

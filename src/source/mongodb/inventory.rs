@@ -1,10 +1,13 @@
 //! What a database holds, counts, and foreign keys that name nothing.
 
+use super::access::Access;
 use super::filter::OwnerCheck;
+use super::key::Id;
 use super::metadata::list;
+use super::owned::Parents;
 use super::{MongoDb, errors};
 use crate::config::Relationship;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -74,18 +77,34 @@ fn number(document: &Document, key: &str) -> u64 {
 /// How many documents are covered, exactly; none where reading will say that they cannot be told apart.
 pub async fn count(server: &MongoDb, wanted: &Wanted) -> Result<Option<u64>> {
     let Some(data) = data_name(&wanted.name, wanted.kind) else { return Ok(None) };
-    let owner = match OwnerCheck::of(&wanted.records)? {
-        Some(owner) if wanted.kind == ItemKind::TimeSeries => {
+    let check = match OwnerCheck::of(&wanted.records)? {
+        None => return count_where(server, &data, Document::new()).await.map(Some),
+        Some(check) if wanted.kind == ItemKind::TimeSeries => {
             let listed = list(server, doc! {"name": &wanted.name}).await?;
-            match listed.first().and_then(|listed| owner.within_buckets(listed).ok()) {
-                Some(owner) => Some(owner),
+            match listed.first().and_then(|l| check.within_buckets(&l.name, &l.options).ok()) {
+                Some(check) => check,
                 None => return Ok(None),
             }
         }
-        owner => owner,
+        Some(check) => check,
     };
-    let filter = owner.map_or_else(Document::new, |owner| owner.filter());
-    count_where(server, &data, filter).await.map(Some)
+    let filter = |ids: &[Id]| {
+        let filter = check.filter(ids.iter().map(|(kind, id)| (*kind, &id[..])))?;
+        bson::deserialize_from_slice(&filter).map_err(|e| Error::new(Kind::Internal, "a filter is none").cause(e))
+    };
+    let Some(parent) = check.parent() else { return count_where(server, &data, filter(&[])?).await.map(Some) };
+    let access = Access::live(server);
+    let mut parents = Parents::new(&access, parent, None);
+    let mut count = 0;
+    loop {
+        match parents.next().await {
+            Ok(ids) if ids.is_empty() => return Ok(Some(count)),
+            Ok(ids) => count += count_where(server, &data, filter(&ids)?).await?,
+            // A document that is not the tenant's alone: reading will name it.
+            Err(error) if error.kind == Kind::Source => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// How many documents match, exactly.

@@ -113,7 +113,7 @@ pub async fn digest(server: &MongoDb, name: &str) -> Result<StreamTotals> {
     let run = server.database.run_cursor_command(doc! {"find": name, "batchSize": 1000});
     let mut batches = server.patience.answer(run.batch_size(1000).batch()).await.map_err(|e| failed(&e))?;
     while let Some(reply) = server.patience.answer(batches.try_next()).await.map_err(|e| failed(&e))? {
-        super::read::each_document(&reply, |document| {
+        super::access::each_document(&reply, |document| {
             totals.records += 1;
             totals.bytes += document.len() as u64;
             totals.digest.add(document);

@@ -1,10 +1,12 @@
 //! Stored documents and live ones, matched by `_id`: which are there, and writing the others among them. Every batch is
 //! read back and compared. A batch that was written twice has the effect of one, so a dead run is simply run again.
 
+use super::access::each_document;
+use super::key::{Id, id_of};
 use super::load::{insert, refused, write};
 use super::raw::{self, Builder};
-use super::records::{Documents, RawValue, elements, has_zero_timestamp};
-use super::{MongoDb, errors, read};
+use super::records::{Documents, has_zero_timestamp};
+use super::{MongoDb, errors};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::RecordDigest;
 use crate::source::{Changes, Existing, StoredCollection};
@@ -20,9 +22,6 @@ const BATCH_BYTES: usize = 2 << 20;
 
 /// The server's code for a key that is taken.
 const DUPLICATE_KEY: i32 = 11000;
-
-/// An `_id`: its type byte and its bytes.
-type Id = (u8, Vec<u8>);
 
 /// What writing among live documents did.
 #[derive(Debug, Default)]
@@ -94,14 +93,17 @@ pub fn delete_others(server: &MongoDb, live: &str, staged: &str, shown: &str) ->
 
 /// Documents and their `_id`s.
 #[derive(Default)]
-struct Batch {
-    documents: Vec<Vec<u8>>,
-    ids: Vec<Id>,
+pub struct Batch {
+    /// As they are stored.
+    pub documents: Vec<Vec<u8>>,
+    /// Of each.
+    pub ids: Vec<Id>,
     bytes: usize,
 }
 
 impl Batch {
-    fn only(&self, wanted: impl Fn(&Id) -> bool) -> Self {
+    /// Those that are wanted.
+    pub fn only(&self, wanted: impl Fn(&Id) -> bool) -> Self {
         let mut batch = Self::default();
         for (document, id) in self.documents.iter().zip(&self.ids).filter(|(_, id)| wanted(id)) {
             batch.documents.push(document.clone());
@@ -109,9 +111,15 @@ impl Batch {
         }
         batch
     }
+
+    /// Those for which it holds, and the others.
+    pub fn split(&self, holds: impl Fn(&Id) -> bool) -> (Self, Self) {
+        (self.only(&holds), self.only(|id| !holds(id)))
+    }
 }
 
-fn each_batch(
+/// Calls `each` with the documents of `body`, as many at once as memory allows.
+pub fn each_batch(
     stored: &StoredCollection,
     body: &mut dyn std::io::Read,
     mut each: impl FnMut(&Batch) -> Result<()>,
@@ -134,17 +142,6 @@ fn each_batch(
     if batch.ids.is_empty() { Ok(()) } else { each(&batch) }
 }
 
-fn id_of(document: &[u8]) -> Result<Option<Id>> {
-    let mut id = None;
-    elements(document, |key, (kind, value): RawValue<'_>| {
-        if key == b"_id" {
-            id = Some((kind, value.to_vec()));
-        }
-        id.is_none()
-    })?;
-    Ok(id)
-}
-
 /// `{_id: {$in: ids}}`.
 fn among(ids: &[Id]) -> Result<Vec<u8>> {
     let mut list = Builder::default();
@@ -155,7 +152,7 @@ fn among(ids: &[Id]) -> Result<Vec<u8>> {
 }
 
 /// Calls `each` with every document of `ids` that is in the collection.
-fn each_found(
+pub fn each_found(
     server: &MongoDb,
     name: &str,
     ids: &[Id],
@@ -174,7 +171,7 @@ fn each_found(
         let cursor = server.database.run_raw_cursor_command(command).batch_size(BATCH_DOCUMENTS as u32);
         let mut replies = server.patience.answer(cursor.batch()).await.map_err(|e| failed(&e))?;
         while let Some(reply) = server.patience.answer(replies.try_next()).await.map_err(|e| failed(&e))? {
-            read::each_document(&reply, &mut each)?;
+            each_document(&reply, &mut each)?;
         }
         Ok(())
     })
@@ -182,7 +179,7 @@ fn each_found(
 
 /// Those of `ids` that are in the collection. The server takes numbers of different types for the same `_id`; what it
 /// found under another type is not among the answer, and its insertion fails as a duplicate.
-fn find(server: &MongoDb, name: &str, ids: &[Id], shown: &str) -> Result<HashSet<Id>> {
+pub fn find(server: &MongoDb, name: &str, ids: &[Id], shown: &str) -> Result<HashSet<Id>> {
     let mut found = HashSet::new();
     each_found(server, name, ids, doc! {"_id": 1}, shown, |document| {
         found.extend(id_of(document)?);
@@ -200,7 +197,7 @@ fn each_id_batch(server: &MongoDb, name: &str, shown: &str, mut each: impl FnMut
     let mut replies = server.block(async { patience.answer(cursor.batch()).await.map_err(|e| failed(&e)) })?;
     while let Some(reply) = server.block(async { patience.answer(replies.try_next()).await.map_err(|e| failed(&e)) })? {
         let mut ids = Vec::new();
-        read::each_document(&reply, |document| {
+        each_document(&reply, |document| {
             ids.extend(id_of(document)?);
             Ok(())
         })?;
@@ -242,7 +239,13 @@ fn overwrite(server: &MongoDb, live: &str, stored: &StoredCollection, batch: &Ba
 }
 
 /// Reads back what was written.
-fn check(server: &MongoDb, live: &str, stored: &StoredCollection, batch: &Batch, written: &mut Written) -> Result<()> {
+pub fn check(
+    server: &MongoDb,
+    live: &str,
+    stored: &StoredCollection,
+    batch: &Batch,
+    written: &mut Written,
+) -> Result<()> {
     let altered = batch.documents.iter().filter(|document| has_zero_timestamp(document)).count() as u64;
     written.altered += altered;
     let (mut sent, mut found) = (RecordDigest::default(), RecordDigest::default());
@@ -255,7 +258,7 @@ fn check(server: &MongoDb, live: &str, stored: &StoredCollection, batch: &Batch,
     Ok(())
 }
 
-fn count_of(reply: &Document, key: &str) -> u64 {
+pub fn count_of(reply: &Document, key: &str) -> u64 {
     match reply.get(key) {
         Some(Bson::Int32(n)) => u64::try_from(*n).unwrap_or(0),
         Some(Bson::Int64(n)) => u64::try_from(*n).unwrap_or(0),

@@ -2,19 +2,24 @@
 //!
 //! The driver is asynchronous. Its runtime lives in here; every method blocks, and gives up when the run is cancelled.
 
+mod access;
+mod among;
 mod build;
 mod clients;
 mod errors;
 mod filter;
 mod inventory;
+mod key;
 mod load;
 mod merge;
 mod metadata;
+mod owned;
 mod raw;
 mod read;
 mod records;
 mod restore;
 mod scope;
+mod unique;
 
 pub use records::digest_records;
 pub use scope::scope_totals;

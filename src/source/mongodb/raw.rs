@@ -1,13 +1,18 @@
 //! Commands built as bytes, so that stored values pass through them as they are (BSON specification 1.1).
 
+use super::key::{Id, Key, id_of, key_of};
+use super::records::RawValue;
 use crate::error::{Error, Kind, Result};
-use bson::{Document, RawDocumentBuf};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 
 /// An embedded document.
 pub const DOCUMENT: u8 = 0x03;
 
 /// An array.
 pub const ARRAY: u8 = 0x04;
+
+/// The filter that every document passes.
+pub const EVERYTHING: &[u8] = &[5, 0, 0, 0, 0];
 
 /// A document that grows element by element.
 #[derive(Debug, Default)]
@@ -76,6 +81,36 @@ pub fn single(key: &str, kind: u8, value: &[u8]) -> Result<Vec<u8>> {
     let mut builder = Builder::default();
     builder.put(key, kind, value);
     builder.finish()
+}
+
+/// The filter `{path: {$in: values}}`.
+///
+/// # Errors
+/// As [`Builder::finish`].
+pub fn among<'v>(path: &str, values: impl IntoIterator<Item = RawValue<'v>>) -> Result<Vec<u8>> {
+    let mut list = Builder::default();
+    values.into_iter().for_each(|(kind, value)| list.push(kind, value));
+    single(path, DOCUMENT, &single("$in", ARRAY, &list.finish()?)?)
+}
+
+/// The key that a decoded value is.
+pub fn key(value: &Bson) -> Option<Key> {
+    let document = bson::serialize_to_vec(&doc! {"_id": value.clone()}).ok()?;
+    let (kind, raw) = id_of(&document).ok()??;
+    key_of((kind, &raw))
+}
+
+/// An `_id` for people; a long one is cut.
+pub fn show((kind, id): &Id) -> String {
+    const LONGEST: usize = 60;
+    let document =
+        single("_id", *kind, id).ok().and_then(|bytes| bson::deserialize_from_slice::<Document>(&bytes).ok());
+    let text = document.and_then(|document| document.get("_id").map(ToString::to_string));
+    let text = text.unwrap_or_else(|| "that cannot be shown".into());
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 fn odd(e: &dyn std::fmt::Display) -> Error {

@@ -12,13 +12,13 @@ const LONGEST: usize = (16 << 20) + (16 << 10);
 const DEEPEST: usize = 256;
 
 /// Reads documents one by one, in memory for one.
-pub struct Documents<'r> {
-    inner: &'r mut dyn Read,
+pub struct Documents<R> {
+    inner: R,
     buffer: Vec<u8>,
 }
 
-impl<'r> Documents<'r> {
-    pub fn new(inner: &'r mut dyn Read) -> Self {
+impl<R: Read> Documents<R> {
+    pub fn new(inner: R) -> Self {
         Self { inner, buffer: Vec::new() }
     }
 
@@ -29,7 +29,7 @@ impl<'r> Documents<'r> {
     pub fn next(&mut self) -> Result<Option<&[u8]>> {
         let damaged = |what: &str| Error::new(Kind::Damaged, format!("the BSON stream {what}"));
         let mut length = [0; 4];
-        match fill(self.inner, &mut length)? {
+        match fill(&mut self.inner, &mut length)? {
             0 => return Ok(None),
             4 => {}
             _ => return Err(damaged("ends within a document")),
@@ -40,7 +40,7 @@ impl<'r> Documents<'r> {
         }
         self.buffer.resize(size, 0);
         self.buffer[..4].copy_from_slice(&length);
-        if fill(self.inner, &mut self.buffer[4..])? != size - 4 {
+        if fill(&mut self.inner, &mut self.buffer[4..])? != size - 4 {
             return Err(damaged("ends within a document"));
         }
         if !is_well_formed(&self.buffer) {

@@ -2,14 +2,15 @@
 //! server has it, then renamed into place. Views and time-series collections cannot be renamed: they are made or
 //! rewritten in their place, as are collections whose records stay.
 
+use super::among::Among;
 use super::build::{
-    ALTERED, NAMESPACE_EXISTS, altered, compare, create, data_entry, drop_collection, entry, fill, start_expiry,
-    stored_error, was_filled,
+    ALTERED, NAMESPACE_EXISTS, altered, compare, create, drop_collection, entry, fill, start_expiry, stored_error,
+    was_filled,
 };
 use super::inventory::{count_where, data_name};
 use super::load::digest;
 use super::metadata::{self, Listed, Metadata};
-use super::{MongoDb, errors, merge};
+use super::{MongoDb, errors, merge, scope};
 use crate::error::{Error, Kind, Result};
 use crate::source::{Changes, Existing, Input, ItemKind, Staged, StoredCollection, Switched};
 use bson::{Document, RawDocumentBuf, doc};
@@ -33,10 +34,14 @@ pub fn compare_with_live(
         return Ok(Changes::of(existing, stored.records, 0, 0));
     };
     fits(&stored.name, &metadata, &live)?;
-    let (Some(data), Some(entry)) = (data_name(&stored.name, live.kind), data_entry(stored, &metadata)) else {
+    let (Some(data), Some(mut body)) = (data_name(&stored.name, live.kind), scope::open(stored, &metadata, input)?)
+    else {
         return Ok(Changes::default());
     };
-    let matched = merge::matched(server, &data, stored, &mut input.open(&entry)?)?;
+    if let Some(among) = Among::of(server, stored, &metadata, &live, input)? {
+        return among.compare(&mut body, existing);
+    }
+    let matched = merge::matched(server, &data, stored, &mut body)?;
     let count = server.block(count_where(server, &data, Document::new()))?;
     Ok(Changes::of(existing, stored.records, matched, count))
 }
@@ -66,7 +71,7 @@ fn fits(name: &str, metadata: &Metadata, live: &Listed) -> Result<()> {
     Ok(())
 }
 
-fn stored_metadata(stored: &StoredCollection, input: &dyn Input) -> Result<(Metadata, Vec<u8>)> {
+pub fn stored_metadata(stored: &StoredCollection, input: &dyn Input) -> Result<(Metadata, Vec<u8>)> {
     // The server's own: users, code that it runs. No backup holds them.
     if stored.name.starts_with("system.") || stored.name.is_empty() || stored.name.contains(['$', '\0']) {
         let what = format!("'{}' is no collection that a backup holds", stored.name.escape_debug());
@@ -100,15 +105,16 @@ pub fn stage(
         metadata: body,
         warnings: Vec::new(),
     };
-    let whole = matches!(existing, Existing::Refuse | Existing::Replace);
+    // A tenant's records are always staged: whether they are put in place whole depends on what is there by then.
+    let whole = matches!(existing, Existing::Refuse | Existing::Replace) || stored.scope.ownership().is_some();
     let staging = match metadata.kind {
         ItemKind::Collection if whole => metadata.clone(),
         // Its buckets, for the switch to compare with.
         ItemKind::TimeSeries if existing == Existing::Replace => Metadata::plain(),
         _ => {
             // Only read through, so that damage is known before anything is changed.
-            if let Some(name) = data_entry(stored, &metadata) {
-                compare(stored, super::digest_records(&mut input.open(&name)?)?)?;
+            if let Some(mut body) = scope::open(stored, &metadata, input)? {
+                compare(stored, super::digest_records(&mut body)?)?;
             }
             return Ok(staged);
         }
@@ -117,8 +123,7 @@ pub fn stage(
     let name = format!("{}{}", prefix(token), bson::oid::ObjectId::new().to_hex());
     staged.staging_name = Some(name.clone());
     let made = create(server, &name, stored, &staging).and_then(|()| {
-        let data = data_entry(stored, &metadata);
-        let warnings = fill(server, &name, stored, &staging, data, input)?;
+        let warnings = fill(server, &name, stored, &staging, scope::open(stored, &metadata, input)?)?;
         let listed = server.block(metadata::list(server, doc! {"name": &name}))?;
         Ok((warnings, listed.into_iter().next().and_then(|listed| listed.uuid)))
     });
@@ -149,10 +154,21 @@ pub fn switch(server: &MongoDb, staged: &Staged, input: &dyn Input) -> Result<Sw
     let is_there = server.block(metadata::list(server, doc! {"name": &staged.name}))?.into_iter().next();
     let mut switched =
         Switched { records: staged.stored.records, changes: None, verified: true, warnings: staged.warnings.clone() };
+    let is_owned = staged.stored.scope.ownership().is_some();
     let among = staged.existing != Existing::Refuse && is_there.is_some();
     match (metadata.kind, &staged.staging_name) {
+        // What is everybody's stays: a view's definition, and a collection that holds others' records, or soon may.
+        (ItemKind::View, _) if is_owned && among => {}
+        (ItemKind::Collection | ItemKind::TimeSeries, _) if is_owned && let Some(live) = &is_there => {
+            let written = write_owned(server, staged, &metadata, live, input)?;
+            switched.changes = Some(written.changes);
+            switched.verified = written.verified;
+            switched.warnings.extend((written.altered > 0).then(|| altered(written.altered)));
+            discard(server, staged).map_err(|error| error.kind(Kind::TargetChanged))?;
+        }
         (ItemKind::Collection, Some(staging)) => {
-            let replaces = staged.existing == Existing::Replace || an_empty_collection_is_there(server, &staged.name)?;
+            let replaces = !is_owned
+                && (staged.existing == Existing::Replace || an_empty_collection_is_there(server, &staged.name)?);
             rename(server, staging, &staged.name, replaces)?;
             let expiring = start_expiry(server, &staged.name, &metadata).map_err(|e| e.kind(Kind::TargetChanged));
             switched.warnings.extend(expiring?);
@@ -180,14 +196,36 @@ pub fn switch(server: &MongoDb, staged: &Staged, input: &dyn Input) -> Result<Sw
     Ok(switched)
 }
 
+/// Writes a tenant's records into a collection that stays, with its options and indexes.
+fn write_owned(
+    server: &MongoDb,
+    staged: &Staged,
+    metadata: &Metadata,
+    live: &Listed,
+    input: &dyn Input,
+) -> Result<merge::Written> {
+    fits(&staged.name, metadata, live)?;
+    let existing = match staged.existing {
+        Existing::Refuse => an_empty_collection_is_there(server, &staged.name).map(|_| Existing::Add)?,
+        existing => existing,
+    };
+    let (Some(among), Some(mut body)) =
+        (Among::of(server, &staged.stored, metadata, live, input)?, scope::open(&staged.stored, metadata, input)?)
+    else {
+        return Ok(merge::Written::default());
+    };
+    among.write(&mut body, staged.staging_name.as_deref(), existing)
+}
+
 /// Writes into a collection that stays. A time-series collection cannot be renamed: what is stored is written first and
 /// what is not stored deleted last, so that no record of both is ever missing.
 fn write_among(server: &MongoDb, staged: &Staged, metadata: &Metadata, input: &dyn Input) -> Result<merge::Written> {
     let stored = &staged.stored;
-    let (Some(entry), Some(live)) = (data_entry(stored, metadata), data_name(&staged.name, metadata.kind)) else {
+    let (Some(mut body), Some(live)) = (scope::open(stored, metadata, input)?, data_name(&staged.name, metadata.kind))
+    else {
         return Ok(merge::Written::default());
     };
-    let mut written = merge::write_among(server, &live, stored, &mut input.open(&entry)?, staged.existing)?;
+    let mut written = merge::write_among(server, &live, stored, &mut body, staged.existing)?;
     if let (Existing::Replace, Some(staging)) = (staged.existing, &staged.staging_name) {
         written.changes.deleted = merge::delete_others(server, &live, staging, &staged.name)?;
         let found = server.block(digest(server, &live))?;
@@ -269,11 +307,15 @@ fn make_in_place(
         server.block(drop_collection(server, name))?;
     }
     create(server, name, &staged.stored, metadata).map_err(changed)?;
-    let data = data_entry(&staged.stored, metadata);
-    let made = fill(server, name, &staged.stored, metadata, data, input).and_then(|mut warnings| {
+    let body = scope::open(&staged.stored, metadata, input);
+    let made = body.and_then(|body| fill(server, name, &staged.stored, metadata, body)).and_then(|mut warnings| {
         warnings.extend(start_expiry(server, name, metadata)?);
         Ok(warnings)
     });
+    // By now it may hold what others have written; a rerun finishes it.
+    if staged.stored.scope.ownership().is_some() {
+        return made.map_err(|error| error.kind(Kind::TargetChanged));
+    }
     made.map_err(|error| match server.to_the_end(drop_collection(server, name)) {
         Ok(()) => changed(error),
         Err(left) => error.kind(Kind::TargetChanged).cause(format!("and {name} could not be dropped: {left}")),

@@ -1,9 +1,209 @@
-//! One tenant's records, among those that are stored.
+//! One tenant's records, among those that are stored: cut out as they are read. Where documents do not name their owner,
+//! the keys of the parents that are the tenant's are held, as many as memory allows; for each lot of them the
+//! children are read once.
 
+use super::build::data_entry;
+use super::filter::{OwnerCheck, Verdict};
+use super::key::{Key, id_of, key_of};
+use super::metadata::Metadata;
+use super::records::{Documents, digest_records, id_type};
+use super::restore::stored_metadata;
 use crate::error::{Error, Kind, Result};
-use crate::source::{Input, StoredCollection, StreamTotals};
+use crate::source::{EntryName, Input, ItemKind, StoredCollection, StreamTotals};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
+
+/// Keys of parents that are held at once: some 32 MB.
+const KEYS: usize = 1_000_000;
 
 /// See [`crate::source::scope_totals`].
-pub fn scope_totals(stored: &StoredCollection, _input: &dyn Input) -> Result<StreamTotals> {
-    Err(Error::new(Kind::Internal, format!("{}: a tenant's records cannot be told apart yet", stored.name)))
+pub fn scope_totals(stored: &StoredCollection, input: &dyn Input) -> Result<StreamTotals> {
+    let (metadata, _) = stored_metadata(stored, input)?;
+    match open(stored, &metadata, input)? {
+        Some(mut body) => digest_records(&mut body),
+        None => Ok(StreamTotals::default()),
+    }
+}
+
+/// The check of a collection that is stored, or there; none where all its documents are in scope.
+pub fn check(stored: &StoredCollection, metadata: &Metadata) -> Result<Option<OwnerCheck>> {
+    match OwnerCheck::of(&stored.scope)? {
+        Some(check) if metadata.kind == ItemKind::TimeSeries => {
+            check.within_buckets(&stored.name, &metadata.options).map(Some).map_err(|e| e.kind(Kind::Refused))
+        }
+        check => Ok(check),
+    }
+}
+
+/// The stored documents that a restore is about; none where the collection has no documents.
+pub fn open<'a>(
+    stored: &StoredCollection,
+    metadata: &Metadata,
+    input: &'a dyn Input,
+) -> Result<Option<Box<dyn Read + Send + 'a>>> {
+    let Some(data) = data_entry(stored, metadata) else { return Ok(None) };
+    Ok(Some(match check(stored, metadata)? {
+        None => input.open(&data)?,
+        Some(check) => Box::new(Scoped::new(Archive::of(stored, input), input, &stored.name, data.stem, check)?),
+    }))
+}
+
+/// What a backup holds of a source.
+#[derive(Clone)]
+pub struct Archive<'a> {
+    directory: String,
+    input: &'a dyn Input,
+}
+
+impl<'a> Archive<'a> {
+    /// The backup that holds `stored`.
+    pub fn of(stored: &StoredCollection, input: &'a dyn Input) -> Self {
+        Self { directory: stored.directory.clone(), input }
+    }
+
+    /// The stored documents of a collection that are the tenant's.
+    pub fn documents(&self, collection: &str, check: OwnerCheck) -> Result<Scoped<'a>> {
+        let input = self.input.holding(collection).ok_or_else(|| {
+            let what = format!("the backup holds no {collection}, which says whose records are");
+            Error::new(Kind::Refused, what).hint("choose a backup that holds both, of the same moment")
+        })?;
+        Scoped::new(self.clone(), input, collection, collection.to_owned(), check)
+    }
+}
+
+/// A tenant's stored documents, one after the other. As bytes it is a stream of documents like the one it is cut from.
+pub struct Scoped<'a> {
+    archive: Archive<'a>,
+    input: &'a dyn Input,
+    name: String,
+    stem: String,
+    check: OwnerCheck,
+    parents: Option<Box<Scoped<'a>>>,
+    keys: HashSet<Key>,
+    documents: Option<Documents<Box<dyn Read + Send + 'a>>>,
+    began: bool,
+    current: Vec<u8>,
+    /// Bytes of the current document that were read as a stream.
+    read: usize,
+}
+
+impl<'a> Scoped<'a> {
+    fn new(archive: Archive<'a>, input: &'a dyn Input, name: &str, stem: String, check: OwnerCheck) -> Result<Self> {
+        let parents = match check.parent() {
+            Some(parent) => Some(Box::new(archive.documents(&parent.collection, parent.check.clone())?)),
+            None => None,
+        };
+        let (name, keys, current) = (name.to_owned(), HashSet::new(), Vec::new());
+        Ok(Self { archive, input, name, stem, check, parents, keys, documents: None, began: false, current, read: 0 })
+    }
+
+    /// The document it stands at.
+    pub fn current(&self) -> &[u8] {
+        &self.current
+    }
+
+    /// Goes on to the next document; false at the end.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when what is stored is, and [`Kind::Refused`] when it cannot be told whose a document is.
+    pub fn advance(&mut self) -> Result<bool> {
+        loop {
+            let Some(documents) = &mut self.documents else {
+                if !self.begin()? {
+                    return Ok(false);
+                }
+                continue;
+            };
+            let Some(document) = documents.next()? else {
+                self.documents = None;
+                continue;
+            };
+            match self.check.verdict(document, &self.keys) {
+                Verdict::Others => {}
+                Verdict::Unclear => return Err(unclear(&self.name, &self.check, document)),
+                Verdict::Own => {
+                    self.current.clear();
+                    self.current.extend_from_slice(document);
+                    self.read = 0;
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Opens the entry: once, or for the next lot of parents.
+    fn begin(&mut self) -> Result<bool> {
+        match &mut self.parents {
+            None if self.began => return Ok(false),
+            None => {}
+            Some(parents) => {
+                self.keys.clear();
+                while self.keys.len() < KEYS && parents.advance()? {
+                    self.keys.extend(id_of(parents.current())?.and_then(|(kind, id)| key_of((kind, &id))));
+                }
+                if self.keys.is_empty() {
+                    return Ok(false);
+                }
+            }
+        }
+        self.began = true;
+        let name = EntryName::new(&self.archive.directory, &self.stem, ".bson");
+        self.documents = Some(Documents::new(self.input.open(&name)?));
+        Ok(true)
+    }
+}
+
+impl Read for Scoped<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.read == self.current.len() && !self.advance().map_err(std::io::Error::other)? {
+            return Ok(0);
+        }
+        let rest = &self.current[self.read..];
+        let size = rest.len().min(buffer.len());
+        buffer[..size].copy_from_slice(&rest[..size]);
+        self.read += size;
+        Ok(size)
+    }
+}
+
+/// The stored parents of a tenant, asked for by their keys. Held in memory where they are few enough.
+pub struct StoredParents<'a> {
+    archive: Archive<'a>,
+    held: RefCell<BTreeMap<String, Option<HashSet<Key>>>>,
+}
+
+impl<'a> StoredParents<'a> {
+    pub fn new(archive: Archive<'a>) -> Self {
+        Self { archive, held: RefCell::default() }
+    }
+
+    /// Those of `wanted` that are stored as the tenant's.
+    pub fn among(&self, collection: &str, check: &OwnerCheck, wanted: &HashSet<Key>) -> Result<HashSet<Key>> {
+        if let Some(Some(held)) = self.held.borrow().get(collection) {
+            return Ok(held.intersection(wanted).copied().collect());
+        }
+        let (mut found, mut all) = (HashSet::new(), Some(HashSet::new()));
+        let mut stored = self.archive.documents(collection, check.clone())?;
+        while stored.advance()? {
+            let Some(key) = id_of(stored.current())?.and_then(|(kind, id)| key_of((kind, &id))) else { continue };
+            found.extend(wanted.contains(&key).then_some(key));
+            all = all.filter(|all: &HashSet<Key>| all.len() < KEYS);
+            if let Some(all) = &mut all {
+                all.insert(key);
+            }
+        }
+        self.held.borrow_mut().insert(collection.to_owned(), all);
+        Ok(found)
+    }
+}
+
+/// Names the document by the type of its `_id` alone: the value may be somebody's data.
+fn unclear(name: &str, check: &OwnerCheck, document: &[u8]) -> Error {
+    let (id, field) = (id_type(document).unwrap_or("missing"), check.field());
+    let what = format!(
+        "a stored document of {name} (its _id is {id}) has several owners: its `{field}` is an array, or there twice"
+    );
+    Error::new(Kind::Refused, what)
+        .hint("it cannot be told whose it is: restore all of the collection beside the live one")
 }

@@ -97,6 +97,12 @@ impl Lab {
         description
     }
 
+    /// What makes a collection itself: a namesake has another.
+    pub fn server_uuid(&self, collection: &str) -> String {
+        let found = self.first_batch(doc! {"listCollections": 1, "filter": {"name": collection}});
+        found[0].get_document("info").unwrap().get("uuid").unwrap().to_string()
+    }
+
     /// Its indexes, as bytes: the order of keys and the types of numbers count.
     pub fn indexes(&self, collection: &str) -> Vec<Vec<u8>> {
         let mut indexes: Vec<_> = self

@@ -3,7 +3,7 @@
 use super::laboratory::{Lab, Memory, documents};
 use backup::config::{Consistency, IdType, Relationship};
 use backup::error::{Kind, Result};
-use backup::modules::{Ownership, Records};
+use backup::modules::{Hop, Ownership, Records};
 use backup::source::{Level, ReadCollection, Source, Wanted};
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc, oid::ObjectId, spec::BinarySubtype};
 
@@ -13,7 +13,23 @@ fn owned(lab: &Lab, name: &str, field: &str, tenant: &str, id_type: IdType) -> W
     wanted
 }
 
-fn read(lab: &Lab, wanted: Wanted) -> Result<(Memory, ReadCollection)> {
+/// Acme's records, that name it in `field`.
+pub fn ownership(field: &str) -> Records {
+    via(&[], field)
+}
+
+/// Acme's records, by way of their parents: each hop is a foreign key and its parent.
+pub fn via(hops: &[(&str, &str)], field: &str) -> Records {
+    let hop = |(key, parent): &(&str, &str)| Hop { foreign_key: (*key).into(), parent: (*parent).into() };
+    let via = hops.iter().map(hop).collect();
+    Records::Owned(Ownership { field: field.into(), tenant: "acme".into(), id_type: IdType::String, via })
+}
+
+fn wanted(lab: &Lab, name: &str, records: Records) -> Wanted {
+    Wanted { records, ..lab.wanted(&lab.open(), &[name]).remove(0) }
+}
+
+pub fn read(lab: &Lab, wanted: Wanted) -> Result<(Memory, ReadCollection)> {
     let source = lab.open();
     let wanted = [wanted];
     let view = source.open_view(&wanted, Consistency::Preferred, Level::Snapshot)?;
@@ -166,4 +182,143 @@ fn orphans_are_counted_and_sampled() {
     assert_eq!(orphans.samples.len(), 5);
     let known = ["77", "\"lost\"", "99"];
     assert!(orphans.samples.iter().all(|s| known.contains(&s.as_str())), "{orphans:?}");
+}
+
+/// Acme owns policies 1 and 3, birch 2.
+fn policies(lab: &Lab) {
+    lab.insert(
+        "policies",
+        &[doc! {"_id": 1, "t": "acme"}, doc! {"_id": 2, "t": "birch"}, doc! {"_id": 3i64, "t": "acme"}],
+    );
+}
+
+#[test]
+fn records_are_found_by_way_of_their_parents_and_no_others() {
+    for lab in [Lab::replica_set(), Lab::standalone()] {
+        policies(&lab);
+        let decimal = Bson::Decimal128("3.0".parse().unwrap());
+        let ours = [doc! {"_id": 1, "p": 1}, doc! {"_id": 2, "p": 1.0}, doc! {"_id": 3, "p": decimal}];
+        let others = [
+            doc! {"_id": 4, "p": 2, "s": "canary"},
+            doc! {"_id": 5, "p": 99},
+            doc! {"_id": 6, "p": Bson::Null},
+            doc! {"_id": 7},
+            doc! {"_id": 8, "p": "1"},
+            doc! {"_id": 9, "p": {"p": 1}},
+        ];
+        lab.insert("members", &ours);
+        lab.insert("members", &others);
+        lab.insert("notes", &[doc! {"_id": 1, "m": 2}, doc! {"_id": 2, "m": 4}, doc! {"_id": 3, "m": 3i64}]);
+        let cases = [
+            ("members", via(&[("p", "policies")], "t"), vec![1, 2, 3], 2),
+            ("notes", via(&[("m", "members"), ("p", "policies")], "t"), vec![1, 3], 0),
+        ];
+        for (name, records, expected, without_owner) in cases {
+            let wanted = wanted(&lab, name, records);
+            let count = lab.open().count(&wanted).unwrap();
+            let (memory, read) = read(&lab, wanted).unwrap();
+            let stored = documents(&memory.entry(&lab.name, name, ".bson").unwrap());
+            let id =
+                |d: &Vec<u8>| mongodb::bson::deserialize_from_slice::<Document>(d).unwrap().get_i32("_id").unwrap();
+            let mut ids: Vec<_> = stored.iter().map(id).collect();
+            ids.sort_unstable();
+            assert_eq!(ids, expected, "{name}");
+            assert_eq!((read.records, count), (expected.len() as u64, Some(expected.len() as u64)));
+            assert_eq!(read.without_owner, without_owner, "{name}");
+            let key = if name == "notes" { "m" } else { "p" };
+            let command = format!("db.getCollection(\"{name}\").createIndex({{ \"{key}\": 1 }})");
+            assert!(read.warnings.iter().any(|w| w.contains(&command)), "{:?}", read.warnings);
+        }
+    }
+}
+
+#[test]
+fn more_parents_than_one_question_takes_are_asked_about_in_several() {
+    let lab = Lab::replica_set();
+    let all: Vec<_> = (0..45_000).map(|n| doc! {"_id": n, "t": if n % 9 == 0 { "birch" } else { "acme" }}).collect();
+    lab.insert("policies", &all);
+    lab.insert("members", &(0..45_000).map(|n| doc! {"_id": n, "p": n}).collect::<Vec<_>>());
+    lab.run(doc! {"createIndexes": "members", "indexes": [{"key": {"p": 1}, "name": "p"}]});
+    let (memory, read) = read(&lab, wanted(&lab, "members", via(&[("p", "policies")], "t"))).unwrap();
+    assert_eq!(read.records, 40_000);
+    let stored = documents(&memory.entry(&lab.name, "members", ".bson").unwrap());
+    let key = |d: &Vec<u8>| mongodb::bson::deserialize_from_slice::<Document>(d).unwrap().get_i32("p").unwrap();
+    assert!(stored.iter().all(|d| key(d) % 9 != 0));
+    assert!(!read.warnings.iter().any(|w| w.contains("createIndex")), "{:?}", read.warnings);
+}
+
+#[test]
+fn a_record_that_names_several_parents_fails_the_read_and_is_named() {
+    let text_key = || doc! {"locale": "en", "strength": 1};
+    for (collation, keys) in
+        [(None, [Bson::Array(vec![1.into(), 2.into()]), 1.into()]), (Some(text_key()), [Bson::from("A"), "a".into()])]
+    {
+        let lab = Lab::replica_set();
+        policies(&lab);
+        lab.insert("policies", &[doc! {"_id": "a", "t": "acme"}, doc! {"_id": "A", "t": "birch"}]);
+        if let Some(collation) = collation {
+            lab.run(doc! {"create": "members", "collation": collation});
+        }
+        lab.insert("members", &keys.map(|key| doc! {"p": key}));
+        let failed = read(&lab, wanted(&lab, "members", via(&[("p", "policies")], "t"))).err().unwrap();
+        assert_eq!(failed.kind, Kind::Source);
+        assert!(failed.message.contains(" members ") && failed.message.contains("`p`"), "{failed:?}");
+    }
+}
+
+#[test]
+fn children_are_read_of_the_moment_their_parents_are() {
+    let lab = Lab::replica_set();
+    policies(&lab);
+    lab.insert("members", &[doc! {"_id": 1, "p": 1}, doc! {"_id": 2, "p": 2}]);
+    let source = lab.open();
+    let wanted = [wanted(&lab, "members", via(&[("p", "policies")], "t"))];
+    let view = source.open_view(&wanted, Consistency::Required, Level::Snapshot).unwrap();
+    // Since the view was opened everything changed hands.
+    lab.run(doc! {"update": "policies", "updates": [{"q": {"_id": 2}, "u": {"$set": {"t": "acme"}}}, {"q": {"_id": 1}, "u": {"$set": {"t": "birch"}}}]});
+    lab.insert("members", &[doc! {"_id": 3, "p": 1}]);
+    let memory = Memory::default();
+    let read = view.read(&wanted, &memory).unwrap().remove(0);
+    assert_eq!(read.records, 1);
+    let stored = documents(&memory.entry(&lab.name, "members", ".bson").unwrap());
+    assert_eq!(stored, [bson::serialize_to_vec(&doc! {"_id": 1, "p": 1}).unwrap()]);
+}
+
+#[test]
+fn a_parent_that_is_not_there_or_is_a_view_fails_the_read_and_is_named() {
+    let lab = Lab::replica_set();
+    policies(&lab);
+    lab.insert("members", &[doc! {"p": 1}]);
+    lab.run(doc! {"create": "shown", "viewOn": "policies", "pipeline": []});
+    for (parent, kind) in [("gone", Kind::Missing), ("shown", Kind::Source)] {
+        let failed = read(&lab, wanted(&lab, "members", via(&[("p", parent)], "t"))).err().unwrap();
+        assert_eq!(failed.kind, kind);
+        assert!(failed.message.contains(parent) && failed.message.contains("members"), "{failed:?}");
+    }
+}
+
+#[test]
+fn a_parent_that_vanishes_while_its_children_are_read_fails_the_read() {
+    for how in ["drop", "rename"] {
+        let lab = Lab::replica_set();
+        policies(&lab);
+        lab.insert("members", &(0..3000).map(|n| doc! {"_id": n, "p": 1, "v": "x".repeat(1000)}).collect::<Vec<_>>());
+        let source = lab.open();
+        let wanted = [wanted(&lab, "members", via(&[("p", "policies")], "t"))];
+        let view = source.open_view(&wanted, Consistency::Preferred, Level::Snapshot).unwrap();
+        let (server, name) = (lab.server, lab.name.clone());
+        let memory = Memory::with_hook(move || {
+            let (from, to) = (format!("{name}.policies"), format!("{name}.away"));
+            let command = if how == "drop" {
+                doc! {"drop": "policies"}
+            } else {
+                doc! {"renameCollection": from, "to": to}
+            };
+            server.command(if how == "drop" { &name } else { "admin" }, command);
+        });
+        let failed = view.read(&wanted, &memory).unwrap_err();
+        assert!(memory.hook_ran());
+        assert_eq!(failed.kind, Kind::Missing, "{failed:?}");
+        assert!(failed.message.contains("policies"), "{failed:?}");
+    }
 }
