@@ -1,12 +1,12 @@
 //! What goes in comes out.
 
-use super::laboratory::{OF_RICH, RICH, Shop};
+use super::laboratory::Shop;
 use crate::support::postgres::Version;
 
 #[test]
 fn a_schema_of_everything_comes_back_with_rows_and_definitions_on_every_version() {
     for version in Version::ALL {
-        let shop = Shop::new(version, RICH, OF_RICH);
+        let shop = Shop::rich_with(version, "", "");
         shop.run(&["create"]).expect(0);
         let back = shop.beside();
         let report = shop.restore_into(&back, &["--json"]).expect(0).json();
@@ -27,10 +27,11 @@ fn what_was_restored_backs_up_to_the_same_digests() {
     let second = shop.run(&["--json", "create"]).expect(0).json();
     let digests = |manifest: &serde_json::Value| -> Vec<(String, String, String)> {
         let collections = manifest["components"][0]["collections"].as_array().unwrap();
-        let digest = |c: &serde_json::Value| (c["name"].to_string(), c["documents"].to_string(), c["recordDigest"].to_string());
+        let digest =
+            |c: &serde_json::Value| (c["name"].to_string(), c["documents"].to_string(), c["recordDigest"].to_string());
         collections.iter().map(digest).collect()
     };
-    assert_eq!(digests(&first).len(), 19);
+    assert_eq!(digests(&first).len(), 20);
     assert_eq!(digests(&first), digests(&second));
 }
 
@@ -39,8 +40,14 @@ fn one_table_of_an_archive_comes_back_with_what_it_needs_alone() {
     let shop = Shop::rich();
     let back = shop.beside();
     shop.restore_into(&back, &["--collection", "users"]).expect(0);
-    assert_eq!(back.run("SELECT count(*), sum(twice) FROM users"), shop.database.run("SELECT count(*), sum(twice) FROM users"));
-    assert_eq!(back.run("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"), "users");
+    assert_eq!(
+        back.run("SELECT count(*), sum(twice) FROM users"),
+        shop.database.run("SELECT count(*), sum(twice) FROM users")
+    );
+    assert_eq!(
+        back.run("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"),
+        "users"
+    );
     // What was there already is used, and the foreign key between both is made now.
     shop.restore_into(&back, &["--collection", "orders"]).expect(0);
     assert_eq!(back.run("SELECT count(*) FROM pg_constraint WHERE conname = 'orders_user_id_fkey'"), "1");
