@@ -1,5 +1,9 @@
 //! PostgreSQL through the whole program; judged by psql, pg_dump and tar.
 
+mod creating;
+mod existing;
+mod interrupted;
 mod laboratory;
+mod refusals;
 mod restore_text;
 mod round_trip;
