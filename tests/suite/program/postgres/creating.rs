@@ -153,7 +153,7 @@ fn what_is_no_table_is_refused_by_its_name() {
         shop.app.reconfigure("modules:\n", &heavy);
         let ended = shop.run(&["create"]);
         assert!(ended.code == 1 || ended.code == 3, "{name}: {} {}", ended.code, ended.stderr);
-        assert!(ended.stderr.contains(words), "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{name}: {} {}", ended.stdout, ended.stderr);
     }
 }
 

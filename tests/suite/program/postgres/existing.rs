@@ -183,7 +183,8 @@ fn a_column_that_would_round_values_stops_the_restore() {
 fn a_safety_backup_brings_back_what_was_replaced() {
     let shop = Shop::rich();
     // What breaks its own keys can be made again nowhere.
-    shop.database.run("UPDATE users SET name = 'spoilt' WHERE id < 10; INSERT INTO users (name) VALUES ('new'); DELETE FROM orders WHERE id > 200");
+    shop.database.run("UPDATE users SET name = 'spoilt' WHERE id < 10; INSERT INTO users (name) VALUES ('new'); DELETE FROM orders WHERE id > 200;
+         REFRESH MATERIALIZED VIEW sums");
     let spoilt = rows(&shop.database);
     let arguments =
         ["--json", "restore", "latest", "--existing", "replace", "--yes", "--target-name", &shop.database.name];
@@ -192,6 +193,8 @@ fn a_safety_backup_brings_back_what_was_replaced() {
     let back = shop.beside();
     let safety = report["safetyBackup"].as_str().unwrap();
     shop.run(&["restore", safety, "--into", &super::laboratory::into(&back)]).expect(0);
-    let tables = |rows: Vec<String>| rows.into_iter().filter(|row| !row.contains("_seq|")).collect::<Vec<_>>();
+    // It holds what was replaced, and no more: not the table that was empty, nor the sequence that belongs to none.
+    let other = |row: &String| ["_seq|", "ONLY empty|", "invoice|"].iter().any(|name| row.contains(name));
+    let tables = |rows: Vec<String>| rows.into_iter().filter(|row| !other(row)).collect::<Vec<_>>();
     assert_eq!(tables(rows(&back)), tables(spoilt));
 }
