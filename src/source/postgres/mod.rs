@@ -10,6 +10,7 @@ pub mod dump;
 mod errors;
 mod inventory;
 mod needs;
+mod owner;
 mod passfile;
 mod read;
 mod reader;

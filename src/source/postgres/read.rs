@@ -2,15 +2,15 @@
 
 use super::Postgres;
 use super::catalog::{self, Column};
-use super::copy;
 use super::errors::{self, Failure};
 use super::inventory::{self, Relation, RelationKind};
 use super::needs;
+use super::owner::Owner;
 use super::reader::Reader;
 use super::schema::{self, Schema, StoredColumn, StoredRelation};
 use super::session::{Session, quote};
 use super::tools::Tools;
-use crate::config::{Consistency, Ddl, IdType, Relationship};
+use crate::config::{Consistency, Ddl, Relationship};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Records;
 use crate::source::{
@@ -176,7 +176,7 @@ impl PgView<'_> {
 
     fn read_one(&self, wanted: &Wanted, output: &dyn Output) -> Result<ReadCollection> {
         if wanted.kind == ItemKind::View {
-            return Ok(read(wanted, StreamTotals::default(), 0));
+            return Ok(read(wanted, StreamTotals::default()));
         }
         if let Some(error) = self.locked_out.get(&wanted.name) {
             return Err(error.clone());
@@ -220,9 +220,9 @@ impl PgView<'_> {
         let source = self.source;
         let columns = source.block(self.checked(&reader.session, relation, wanted))?;
         let owner = Owner::of(&wanted.records, &columns, &wanted.name)?;
-        let without_owner = match &owner {
-            Some(owner) => source.block(without_owner(&reader.session, source, &wanted.name, &owner.field))?,
-            None => 0,
+        let (without_owner, warnings) = match &owner {
+            Some(owner) => source.block(owner.look(&reader.session, &source.place(&wanted.name), relation))?,
+            None => (0, Vec::new()),
         };
         let sql = statement(source, relation, &columns, owner.as_ref());
         let name = source.rows_of(&wanted.name);
@@ -234,7 +234,7 @@ impl PgView<'_> {
             let what = format!("{} rows of table {} arrived, the server says {told}", totals.records, wanted.name);
             return Err(Error::new(Kind::Source, what));
         }
-        Ok(read(wanted, totals, without_owner))
+        Ok(ReadCollection { without_owner, warnings, ..read(wanted, totals) })
     }
 
     /// The columns to read, once it is certain that this is the table that was planned, and all of it.
@@ -278,13 +278,13 @@ impl PgView<'_> {
     }
 }
 
-fn read(wanted: &Wanted, totals: StreamTotals, without_owner: u64) -> ReadCollection {
+fn read(wanted: &Wanted, totals: StreamTotals) -> ReadCollection {
     ReadCollection {
         name: wanted.name.clone(),
         records: totals.records,
         bytes: totals.bytes,
         digest: totals.digest,
-        without_owner,
+        without_owner: 0,
         warnings: Vec::new(),
     }
 }
@@ -304,46 +304,6 @@ fn statement(source: &Postgres, relation: &Relation, columns: &[Column], owner: 
             format!("COPY (SELECT {names} FROM {only}{table} WHERE {field} = '{value}') TO STDOUT")
         }
     }
-}
-
-/// Whose rows are read, checked again on every row.
-struct Owner {
-    field: String,
-    index: usize,
-    tenant: String,
-    id_type: IdType,
-}
-
-impl Owner {
-    fn of(records: &Records, columns: &[Column], table: &str) -> Result<Option<Self>> {
-        let Records::OwnedBy { field, tenant, id_type } = records else { return Ok(None) };
-        let index = columns.iter().position(|column| column.name == *field).ok_or_else(|| {
-            Error::new(Kind::Source, format!("table {table} has no column {field}, which would say who owns a row"))
-                .hint("name its own with `tenant: {field: …}`, or declare it shared or excluded")
-        })?;
-        Ok(Some(Self { field: field.clone(), index, tenant: tenant.clone(), id_type: *id_type }))
-    }
-
-    fn check(&self, row: &[u8], table: &str) -> Result<()> {
-        let value = copy::value(row, self.index);
-        let text = value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
-        let same = text.is_some_and(|text| match self.id_type {
-            IdType::Int => text.parse::<i128>().ok() == self.tenant.parse::<i128>().ok(),
-            IdType::Uuid => text.eq_ignore_ascii_case(&self.tenant),
-            // char(n) is padded.
-            IdType::String | IdType::ObjectId => text.trim_end_matches(' ') == self.tenant,
-        });
-        if same {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Source, format!("the server gave a row of table {table} that is not {}'s", self.tenant)))
-    }
-}
-
-async fn without_owner(session: &Session, source: &Postgres, table: &str, field: &str) -> Result<u64> {
-    let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", source.place(table), quote(field));
-    let rows = session.query(&sql, &[]).await.map_err(|e| errors::relation(&e, "count the rows of", table))?;
-    Ok(rows.first().map_or(0, |row| u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)))
 }
 
 /// How many rows are covered.

@@ -7,3 +7,5 @@ mod laboratory;
 mod refusals;
 mod restore_text;
 mod round_trip;
+mod selecting;
+mod verifying;

@@ -25,7 +25,12 @@ pub struct Shop {
 impl Shop {
     /// With this SQL run in its database, and these collections in its one module.
     pub fn new(version: Version, sql: &str, collections: &str) -> Self {
-        let database = Server::shared(version).database();
+        Self::on(Server::shared(version), version, sql, collections)
+    }
+
+    /// The same on this server.
+    pub fn on(server: &'static Server, version: Version, sql: &str, collections: &str) -> Self {
+        let database = server.database();
         database.run(sql);
         let app = App::new(&format!(
             "installation: shop\nrepository: {{location: ./backups}}\n\
@@ -40,6 +45,11 @@ impl Shop {
     pub fn rich_with(version: Version, sql: &str, collections: &str) -> Self {
         let (xml, documents) = if version == Version::V15 { (XML, ", documents") } else { ("", "") };
         Self::new(version, &[RICH, xml, sql].concat(), &[OF_RICH, documents, collections].concat())
+    }
+
+    /// The rich one, on a server of PostgreSQL 15, with more in it.
+    pub fn rich_on(server: &'static Server, sql: &str, collections: &str) -> Self {
+        Self::on(server, Version::V15, &[RICH, sql].concat(), &[OF_RICH, collections].concat())
     }
 
     /// The rich one, on PostgreSQL 15, backed up.
