@@ -4,6 +4,7 @@ mod creating;
 mod existing;
 mod interrupted;
 mod laboratory;
+mod large;
 mod refusals;
 mod restore_text;
 mod round_trip;
