@@ -77,6 +77,18 @@ fn an_addition_changes_no_row_that_is_there() {
 }
 
 #[test]
+fn a_table_that_others_inherit_from_is_replaced_without_touching_their_rows() {
+    let shop = Shop::rich();
+    let back = shop.copy();
+    back.run("DELETE FROM ONLY base WHERE a = 1; INSERT INTO child VALUES (7, 'since', 7)");
+    let theirs = "SELECT ctid, xmin, * FROM child";
+    let before = back.run(theirs);
+    shop.restore_over(&back, "replace", &["--collection", "base"]).expect(0);
+    assert_eq!(back.run(theirs), before);
+    assert_eq!(back.run("SELECT a FROM ONLY base ORDER BY a"), "1\n2");
+}
+
+#[test]
 fn values_of_a_unique_column_may_change_places() {
     let shop = Shop::new(
         Version::V15,

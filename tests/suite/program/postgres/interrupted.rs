@@ -31,7 +31,7 @@ fn gated() -> Shop {
 /// Closes the gate of a database until the session is dropped.
 fn close(database: &Database) -> (Postgres, Session) {
     let source = config::Postgres {
-        uri: Secret::new(&database.uri()),
+        uri: Secret::new(database.uri()),
         schema: "public".into(),
         ddl: Ddl::None,
         consistency: Consistency::Preferred,
