@@ -44,7 +44,8 @@ impl Failure {
         }
     }
 
-    fn text(&self) -> String {
+    /// What the server or the driver says, in one line.
+    pub fn text(&self) -> String {
         let error = match self {
             Self::Stalled(stalled) => return stalled.to_string(),
             Self::Network(error) => return error.to_string(),

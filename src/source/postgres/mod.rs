@@ -43,6 +43,7 @@ use schema::Schema;
 use session::quote;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Runtime;
 
 /// A connected PostgreSQL database.
@@ -56,6 +57,8 @@ pub struct Postgres {
     /// Whether definitions are stored too.
     ddl: config::Ddl,
     cancel: Cancel,
+    /// What is done now is done after a signal too.
+    to_the_end: AtomicBool,
     patience: Arc<Patience>,
     /// Of a restore.
     restore: restore::State,
@@ -118,9 +121,20 @@ impl Postgres {
         let server =
             Server { version: String::new(), address: settings.address.clone(), database: settings.database.clone() };
         let (name, schema, ddl) = (name.to_owned(), source.schema.clone(), source.ddl);
-        let restore = restore::State::default();
-        let mut postgres =
-            Self { name, runtime, settings, server, schema, ddl, cancel, patience, restore, scratch_of: None };
+        let (restore, to_the_end) = (restore::State::default(), AtomicBool::new(false));
+        let mut postgres = Self {
+            name,
+            runtime,
+            settings,
+            server,
+            schema,
+            ddl,
+            cancel,
+            to_the_end,
+            patience,
+            restore,
+            scratch_of: None,
+        };
         postgres.server.version = postgres.session().and_then(|session| {
             postgres.block(async {
                 let asked = session.query("SELECT pg_catalog.current_setting('server_version')", &[]).await;
@@ -171,7 +185,19 @@ impl Postgres {
 
     /// Runs a future of the driver to its end, unless the run is cancelled first.
     fn block<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.to_the_end.load(Ordering::Relaxed) {
+            return self.runtime.block_on(self.patience.to_the_end(&self.cancel, future));
+        }
         self.runtime.block_on(or_cancelled(&self.cancel, future))?
+    }
+
+    /// Does what a signal must not stop, as removing what was staged; a server that does not answer is not waited for long
+    /// then. Nothing else may be at work in here meanwhile.
+    fn to_the_end<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.to_the_end.store(true, Ordering::Relaxed);
+        let done = work();
+        self.to_the_end.store(false, Ordering::Relaxed);
+        done
     }
 
     fn doing(&self) -> String {

@@ -131,12 +131,20 @@ impl Schema {
     /// What loads the rows in between; `path` is where those of a table are.
     fn load(&self, path: &dyn Fn(&str) -> String) -> String {
         let mut script = format!("{BEGIN}\n");
-        for (name, relation) in self.relations.iter().filter(|(_, relation)| !relation.columns.is_empty()) {
+        for (name, relation) in self.relations.iter().filter(|(_, relation)| self.is_table(relation)) {
             let file = path(name).replace('\'', "''");
-            let (table, columns) = (self.place(name), relation.list());
-            script.push_str(&format!("\\copy {table} ({columns}) FROM '{file}'\n"));
+            let columns = if relation.columns.is_empty() { String::new() } else { format!(" ({})", relation.list()) };
+            script.push_str(&format!("\\copy {}{columns} FROM '{file}'\n", self.place(name)));
         }
         script
+    }
+
+    /// Whether it has rows of its own. A view has no stored columns, but there are tables without any too.
+    fn is_table(&self, relation: &StoredRelation) -> bool {
+        let is_it = |definition: &Definition| {
+            definition.entry.kind == "TABLE" && definition.entry.object() == (toc::PG_CLASS, relation.oid)
+        };
+        !relation.columns.is_empty() || self.entries.iter().any(is_it)
     }
 
     /// A relation as SQL names it.

@@ -75,7 +75,7 @@ impl Target for Postgres {
     }
 
     fn sweep(&self, token: &str) -> Result<Vec<String>> {
-        restore::sweep(self, token)
+        self.to_the_end(|| restore::sweep(self, token))
     }
 
     fn differences(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
@@ -84,7 +84,8 @@ impl Target for Postgres {
 
     fn drop_scratch(&self) -> Result<()> {
         let none = || Error::new(Kind::Internal, format!("{} is no scratch database", self.server.database));
-        scratch::drop_database(self.scratch_of.as_deref().ok_or_else(none)?, &self.server.database)
+        let beside = self.scratch_of.as_deref().ok_or_else(none)?;
+        beside.to_the_end(|| scratch::drop_database(beside, &self.server.database))
     }
 
     fn others(&self) -> Result<Vec<String>> {

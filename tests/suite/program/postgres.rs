@@ -1,5 +1,12 @@
 //! PostgreSQL through the whole program; judged by psql, pg_dump and tar.
 
+mod creating;
+mod existing;
+mod interrupted;
 mod laboratory;
+mod large;
+mod refusals;
 mod restore_text;
 mod round_trip;
+mod selecting;
+mod verifying;

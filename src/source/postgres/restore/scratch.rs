@@ -5,8 +5,9 @@ use crate::config::{self, Timeouts};
 use crate::error::{Context, Error, Kind, Result};
 use crate::pipeline::Cancel;
 use crate::source::SCRATCH_PREFIX;
-use crate::source::postgres::Postgres;
 use crate::source::postgres::session::quote;
+use crate::source::postgres::{Postgres, errors};
+use tokio_postgres::error::SqlState;
 
 /// Opens the database `name`, which is made where `source` says and lacks nothing of what that database is: encoding,
 /// locale and extensions. One that an interrupted verification left is dropped first.
@@ -50,8 +51,14 @@ fn make_database(beside: &Postgres, name: &str) -> Result<()> {
         literal(1),
         literal(2)
     );
-    let made = worker.run(&sql, "make the database", name);
-    made.map_err(|error| error.hint("the user needs CREATEDB; or say another server with --scratch-server SOURCE=URI"))
+    worker.attempt(&sql)?.map_err(|failure| match failure.state() {
+        Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE => {
+            Error::new(Kind::Source, format!("cannot make the database {name}"))
+                .cause(failure.text())
+                .hint("the user needs CREATEDB; or say another server with --scratch-server SOURCE=URI")
+        }
+        _ => errors::writing(&failure, "make the database", name),
+    })
 }
 
 /// Drops a scratch database, if it is there.

@@ -144,7 +144,8 @@ fn complete(
         let oids = new.map(|r| Ok(relation(&schema, r.stored)?.oid)).collect::<Result<BTreeSet<u32>>>()?;
         parts.push(schema.part(&oids));
     }
-    let is_key = |definition: &&Definition| definition.entry.kind == "FK CONSTRAINT";
+    // A comment may be on a key, and comes after it.
+    let is_key = |definition: &&Definition| matches!(definition.entry.kind.as_str(), "FK CONSTRAINT" | "COMMENT");
     for part in &parts {
         let numbered = Numbered::new(part);
         let late = part.entries.iter().filter(|definition| definition.section == Section::PostData);
@@ -154,7 +155,8 @@ fn complete(
     }
     for part in &parts {
         let numbered = Numbered::new(part);
-        for definition in part.entries.iter().filter(is_key) {
+        let late = part.entries.iter().filter(|definition| definition.section == Section::PostData);
+        for definition in late.filter(is_key) {
             made.make(worker, definition, &numbered)?;
         }
         for definition in &part.outside {

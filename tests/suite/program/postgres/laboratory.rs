@@ -5,11 +5,15 @@ use crate::support::postgres::{Database, Postgres as Server, Version};
 use std::process::{Child, Command, Stdio};
 
 /// One of everything.
-pub const RICH: &str = include_str!("rich.sql");
+const RICH: &str = include_str!("rich.sql");
 
 /// Every table and view of it.
-pub const OF_RICH: &str = r#"users, orders, lines, audit, log, base, child, happy, happier, sums, never, nothing, empty,
+const OF_RICH: &str = r#"users, orders, lines, audit, log, base, child, happy, happier, sums, never, nothing, empty,
   "Odd \"na'me\" %20ü/x", rooms, volatile, guarded, later, vals"#;
+
+/// The servers of the wheel know no XML.
+const XML: &str =
+    "CREATE TABLE documents (x xml); INSERT INTO documents VALUES ('<a>x</a><!-- c -->'), ('text'), (NULL);";
 
 /// An application and its database.
 pub struct Shop {
@@ -21,7 +25,12 @@ pub struct Shop {
 impl Shop {
     /// With this SQL run in its database, and these collections in its one module.
     pub fn new(version: Version, sql: &str, collections: &str) -> Self {
-        let database = Server::shared(version).database();
+        Self::on(Server::shared(version), version, sql, collections)
+    }
+
+    /// The same on this server.
+    pub fn on(server: &'static Server, version: Version, sql: &str, collections: &str) -> Self {
+        let database = server.database();
         database.run(sql);
         let app = App::new(&format!(
             "installation: shop\nrepository: {{location: ./backups}}\n\
@@ -32,9 +41,20 @@ impl Shop {
         Self { app, database, version }
     }
 
+    /// The rich one, with more in it.
+    pub fn rich_with(version: Version, sql: &str, collections: &str) -> Self {
+        let (xml, documents) = if version == Version::V15 { (XML, ", documents") } else { ("", "") };
+        Self::new(version, &[RICH, xml, sql].concat(), &[OF_RICH, documents, collections].concat())
+    }
+
+    /// The rich one, on a server of PostgreSQL 15, with more in it.
+    pub fn rich_on(server: &'static Server, sql: &str, collections: &str) -> Self {
+        Self::on(server, Version::V15, &[RICH, sql].concat(), &[OF_RICH, collections].concat())
+    }
+
     /// The rich one, on PostgreSQL 15, backed up.
     pub fn rich() -> Self {
-        let shop = Self::new(Version::V15, RICH, OF_RICH);
+        let shop = Self::rich_with(Version::V15, "", "");
         shop.run(&["-q", "create"]).expect(0);
         shop
     }
@@ -81,19 +101,19 @@ impl Shop {
     /// Everything in `database` is as in the source's, definitions and rows, and nothing staged is left.
     #[track_caller]
     pub fn assert_same(&self, database: &Database) {
-        assert_eq!(rows(&self.database), rows(database));
-        assert_eq!(self.definitions(&self.database), self.definitions(database));
+        assert_eq!(differing(&rows(&self.database), &rows(database)), Vec::<String>::new());
+        assert_eq!(differing(&self.definitions(&self.database), &self.definitions(database)), Vec::<String>::new());
         assert_nothing_staged(database);
     }
 
     /// What pg_dump says, without what differs from run to run.
-    pub fn definitions(&self, database: &Database) -> String {
+    pub fn definitions(&self, database: &Database) -> Vec<String> {
         let mut pg_dump = Command::new(self.version.programs().join("pg_dump"));
         pg_dump.args(["--schema-only", "--no-owner", "--no-privileges"]).arg("-d").arg(database.uri());
         let done = pg_dump.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let text = String::from_utf8(done.stdout).unwrap();
-        text.lines().filter(|l| !l.contains("restrict ")).map(|line| format!("{line}\n")).collect()
+        text.lines().filter(|line| !line.contains("restrict ")).map(str::to_owned).collect()
     }
 }
 
@@ -138,14 +158,24 @@ pub fn rows(database: &Database) -> Vec<String> {
 
 /// Where every row is and which transaction wrote it, besides [`rows`] and definitions: of a database that nobody wrote to
 /// it stays as it is.
-pub fn physical(shop: &Shop, database: &Database) -> (Vec<String>, Vec<String>, String) {
+pub fn physical(shop: &Shop, database: &Database) -> [Vec<String>; 3] {
     // A materialised view and a partitioned table have such too.
     let written = of_each(database, |holder| {
         format!(
             "SELECT md5(string_agg(format('%s %s %s', tableoid, ctid, xmin), '|' ORDER BY tableoid, ctid)) FROM {holder}"
         )
     });
-    (written, rows(database), shop.definitions(database))
+    [written, rows(database), shop.definitions(database)]
+}
+
+/// The first lines that are not the same.
+fn differing(one: &[String], other: &[String]) -> Vec<String> {
+    let pairs = one.iter().zip(other).filter(|(one, other)| one != other);
+    let mut found: Vec<_> = pairs.take(5).map(|(one, other)| format!("{one} <> {other}")).collect();
+    if found.is_empty() && one.len() != other.len() {
+        found.push(format!("{} lines <> {}", one.len(), other.len()));
+    }
+    found
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! `RESTORE.txt`: its commands alone, with tar and psql, make the database again.
 
-use super::laboratory::{OF_RICH, RICH, Shop};
+use super::laboratory::Shop;
 use crate::support::postgres::{Database, Version};
 use std::process::Command;
 
@@ -18,7 +18,7 @@ const LARGE: &str = "CREATE TABLE large (id int PRIMARY KEY, t text);
 #[test]
 fn the_commands_of_restore_txt_make_the_database_again_on_every_version() {
     for version in Version::ALL {
-        let shop = Shop::new(version, &format!("{RICH}{LARGE}"), &format!("{OF_RICH}, large, \"odd'%large\""));
+        let shop = Shop::rich_with(version, LARGE, ", large, \"odd'%large\"");
         shop.run(&["create"]).expect(0);
         let folder = shop.app.path("by-hand");
         std::fs::create_dir(&folder).unwrap();
