@@ -11,6 +11,7 @@ mod mistakes;
 mod module_files;
 mod prune;
 mod round_trip;
+mod schedule;
 mod secrets;
 mod signals;
 mod signing;
