@@ -49,6 +49,8 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "prune" -d 'Remove the
 complete -c backup -n "__fish_backup_needs_command" -f -a "hold" -d 'Keep a backup from pruning until it is released'
 complete -c backup -n "__fish_backup_needs_command" -f -a "release" -d 'Let a held backup go again'
 complete -c backup -n "__fish_backup_needs_command" -f -a "forget" -d 'Remove backups by hand: some by their ids, or all of a tenant'
+complete -c backup -n "__fish_backup_needs_command" -f -a "run" -d 'Run a job of the configuration'
+complete -c backup -n "__fish_backup_needs_command" -f -a "schedule" -d 'Hand the jobs of the configuration to cron or systemd'
 complete -c backup -n "__fish_backup_needs_command" -f -a "stats" -d 'Show figures over all backups: how many, how large, how good, how old'
 complete -c backup -n "__fish_backup_needs_command" -f -a "key" -d 'Make and check the keys that encrypt archives and sign manifests'
 complete -c backup -n "__fish_backup_needs_command" -f -a "config" -d 'Check, show or begin a configuration'
@@ -267,6 +269,35 @@ complete -c backup -n "__fish_backup_using_subcommand forget" -s q -l quiet -d '
 complete -c backup -n "__fish_backup_using_subcommand forget" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand forget" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand run" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand run" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand run" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand run" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand run" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand run" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand run" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand run" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand run" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand schedule" -l format -d 'For which scheduler' -r -f -a "cron\t'The crontab of the user who runs this'
+systemd\t'Services and timers'"
+complete -c backup -n "__fish_backup_using_subcommand schedule" -l unit-dir -d 'Folder of systemd\'s units' -r -F
+complete -c backup -n "__fish_backup_using_subcommand schedule" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand schedule" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand schedule" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand schedule" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand schedule" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand schedule" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand schedule" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand schedule" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand schedule" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand schedule" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand stats" -l tenant -d 'Only this tenant\'s' -r
 complete -c backup -n "__fish_backup_using_subcommand stats" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand stats" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''

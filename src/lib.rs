@@ -31,6 +31,7 @@ pub mod plan;
 pub mod prune;
 pub mod repository;
 pub mod restore;
+pub mod schedule;
 pub mod source;
 pub mod stats;
 pub mod verify;

@@ -5,7 +5,7 @@ use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
 use crate::cli::{plan, process, show, text, time};
-use crate::config::{BackupType, Config, CreateJob, JobAction};
+use crate::config::{BackupType, Config, CreateJob, Job, JobAction};
 use crate::create::{self, Created, Options};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::Status;
@@ -13,7 +13,7 @@ use crate::modules::{Grants, Request};
 use crate::names::Scope;
 
 /// Back up the installation, one tenant, or some modules
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = exit::help(
     "backup create --dry-run\nbackup create --type weekly\nbackup create --tenant acme --module life-insurance\nbackup create --job nightly -q",
     &[Exit::Partial, Exit::Damaged, Exit::NotFound, Exit::Locked, Exit::Key]))]
@@ -82,10 +82,17 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     Ok(Report::new(render(&created, output::width()), &created.manifest)?.exit(exit))
 }
 
+impl Args {
+    /// Those of a job.
+    pub fn job(name: &str) -> Self {
+        Self { job: Some(name.to_owned()), ..Self::default() }
+    }
+}
+
 fn request(args: &Args, config: &Config) -> Result<Request> {
     let only = args.only.map(Into::into);
     if let Some(name) = &args.job {
-        let job = job(name, config)?;
+        let job = create_job(name, config)?;
         let scope = job.tenant.clone().map_or(Scope::SystemWide, Scope::Tenant);
         return Ok(Request { scope, modules: job.modules.clone(), only, backup_type: job.backup_type });
     }
@@ -97,15 +104,21 @@ fn request(args: &Args, config: &Config) -> Result<Request> {
     })
 }
 
-fn job<'a>(name: &str, config: &'a Config) -> Result<&'a CreateJob> {
-    match config.jobs.get(name).map(|job| &job.action) {
-        Some(JobAction::Create(job)) => Ok(job),
-        Some(JobAction::VerifyCollections | JobAction::Prune) => {
-            Err(Error::new(Kind::Config, format!("job '{name}' is no create job"))
-                .hint("run the command that it schedules"))
+fn create_job<'a>(name: &str, config: &'a Config) -> Result<&'a CreateJob> {
+    match &job(name, config)?.action {
+        JobAction::Create(job) => Ok(job),
+        JobAction::VerifyCollections | JobAction::Prune => {
+            Err(Error::new(Kind::Config, format!("job '{name}' is no create job")).hint(format!("backup run {name}")))
         }
-        None => Err(unknown_job(name, config.jobs.keys())),
     }
+}
+
+/// The job of that name.
+///
+/// # Errors
+/// [`Kind::NotFound`] with close names.
+pub fn job<'a>(name: &str, config: &'a Config) -> Result<&'a Job> {
+    config.jobs.get(name).ok_or_else(|| unknown_job(name, config.jobs.keys()))
 }
 
 fn unknown_job<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Error {

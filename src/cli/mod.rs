@@ -21,6 +21,8 @@ mod process;
 mod progress;
 mod prune;
 mod restore;
+mod run;
+mod schedule;
 mod settings;
 mod show;
 mod stats;
@@ -66,7 +68,10 @@ fn start(args: Vec<OsString>, json: bool) -> Exit {
             return Exit::Usage;
         }
     };
-    let settings = Settings::resolve(&cli.global);
+    let mut settings = Settings::resolve(&cli.global);
+    if matches!(cli.command, Command::Run(_)) {
+        settings.wait.get_or_insert(run::WAIT);
+    }
     let result = dispatch(&cli.command, &settings);
     let exit = result.as_ref().map_or_else(|error| Exit::from(error.kind), Report::ending);
     let Settings { events, log, json, quiet, .. } = settings;
@@ -98,6 +103,8 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::Hold(args) => hold::hold(args, settings),
         Command::Release(args) => hold::release(args, settings),
         Command::Forget(args) => forget::run(args, settings),
+        Command::Run(args) => run::run(args, settings),
+        Command::Schedule(args) => schedule::run(args, settings),
         Command::Stats(args) => stats::run(args, settings),
         Command::Key(args) => key::run(args, settings),
         Command::Config(args) => config::run(args, settings),

@@ -12,7 +12,7 @@ use crate::prune::{self, Options};
 /// The newest good copy of every module and archive of every scope always stays, and so does what is held. Backups of
 /// which any complete module is still wanted stay whole. Removing more than three backups of a scope at once that are more
 /// than half of it needs --yes, and so does more than half of all backups.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = exit::help(
     "backup prune --dry-run\nbackup prune\nbackup prune --policy aggressive --dry-run",
     &[Exit::Refused, Exit::Locked]))]

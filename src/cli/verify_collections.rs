@@ -9,7 +9,7 @@ use crate::license;
 use crate::verify_collections::{self, VerificationStatus};
 
 /// Compare expected with existing collections, and check their relationships
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = exit::help(
     "backup verify-collections\nbackup verify-collections --tenant acme --module life-insurance\nbackup verify-collections --strict -q",
     &[Exit::Partial, Exit::Damaged, Exit::NotFound]))]

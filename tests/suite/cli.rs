@@ -16,6 +16,8 @@ const COMMANDS: &[&[&str]] = &[
     &["hold"],
     &["release"],
     &["forget"],
+    &["run"],
+    &["schedule"],
     &["stats"],
     &["config"],
     &["config", "check"],

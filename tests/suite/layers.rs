@@ -37,12 +37,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("forget", USE_CASES),
     ("keyring", USE_CASES),
     ("plan", USE_CASES),
+    ("schedule", &["config", "error"]),
     ("license", &["config", "error", "keys", "manifest", "modules", "names", "repository"]),
     ("modules", &["config", "names", "error"]),
     ("config", &["keys", "names", "error"]),
     ("manifest", &["config", "modules", "names", "source", "pipeline", "error"]),
     ("repository", &["manifest", "config", "keys", "names", "error", "event"]),
-    ("source", &["config", "modules::Records", "modules::Ownership", "modules::Hop", "pipeline", "names", "error", "manifest::Files"]),
+    (
+        "source",
+        &[
+            "config",
+            "modules::Records",
+            "modules::Ownership",
+            "modules::Hop",
+            "pipeline",
+            "names",
+            "error",
+            "manifest::Files",
+        ],
+    ),
     (
         "archive",
         &[

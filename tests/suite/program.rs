@@ -12,6 +12,7 @@ mod module_files;
 mod postgres;
 mod prune;
 mod round_trip;
+mod schedule;
 mod secrets;
 mod signals;
 mod signing;

@@ -242,8 +242,12 @@ fn rows_that_only_a_loose_comparison_takes_for_the_tenants_stop_the_collection_b
 fn a_parent_that_is_truncated_meanwhile_keeps_the_backup_waiting_and_not_empty() {
     let database = clinic();
     let postgres = opened(&database);
-    let wanted =
-        [Wanted { name: "members".into(), kind: ItemKind::Collection, identity: None, records: scope("acme", "members") }];
+    let wanted = [Wanted {
+        name: "members".into(),
+        kind: ItemKind::Collection,
+        identity: None,
+        records: scope("acme", "members"),
+    }];
     let view = postgres.open_view(&wanted, Consistency::Required, Level::Snapshot).unwrap();
     let kept_out = database.run(
         "DO $$ BEGIN SET LOCAL lock_timeout = '50ms'; TRUNCATE policies CASCADE; EXCEPTION WHEN lock_not_available THEN NULL; END $$;
@@ -398,7 +402,8 @@ fn a_tenant_comes_alone_into_a_database_that_holds_nothing() {
         Restore { from: &database, memory: &memory, tenant: "acme", tables: &TABLES, existing: Existing::Refuse };
     restore.run(&empty).unwrap();
     assert_eq!(own(&empty, "acme"), own(&database, "acme"));
-    let counts = "SELECT (SELECT count(*) FROM policies), (SELECT count(*) FROM members), (SELECT count(*) FROM visits)";
+    let counts =
+        "SELECT (SELECT count(*) FROM policies), (SELECT count(*) FROM members), (SELECT count(*) FROM visits)";
     assert_eq!(empty.run(counts), "4|8|16");
 }
 
