@@ -307,9 +307,9 @@ fn a_lock_of_a_migration_is_waited_for_as_long_as_is_configured_and_named() {
         Postgres::open_target("m", &source(&database.uri()), Timeouts::default(), Cancel::default()).unwrap();
     let holder = migration.session().unwrap();
     wait(holder.run("BEGIN; LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE")).unwrap();
-    let timeouts = Timeouts { connect: Some(Duration::from_millis(900)), ..Timeouts::default() };
+    let timeouts = Timeouts { connect: Some(Duration::from_secs(3)), ..Timeouts::default() };
     let reader = Postgres::open("payroll", &source(&database.uri()), timeouts, Cancel::default()).unwrap();
-    assert_eq!(ask(&reader, "SHOW lock_timeout"), "900ms");
+    assert_eq!(ask(&reader, "SHOW lock_timeout"), "3s");
     // It is listed all the same, and not taken for an empty one.
     assert_eq!(reader.inventory().unwrap().items["t"].records, 1);
     let of_tenant =

@@ -127,7 +127,7 @@ fn a_table_whose_lock_a_migration_holds_fails_alone_and_says_so() {
     let postgres = Postgres::open(
         "payroll",
         &super::source(&uri),
-        backup::config::Timeouts { connect: Some(std::time::Duration::from_millis(300)), ..Default::default() },
+        backup::config::Timeouts { connect: Some(std::time::Duration::from_secs(3)), ..Default::default() },
         backup::pipeline::Cancel::default(),
     )
     .unwrap();
