@@ -64,11 +64,10 @@ impl Piece {
         format!("{}/{}", self.backup, self.component.archive.as_deref().unwrap_or_default())
     }
 
-    /// Name of the archive, without its folders and endings.
+    /// Path of the archive in its backup, without its endings: `payroll/payroll`.
     pub fn stem(&self) -> &str {
         let archive = self.component.archive.as_deref().unwrap_or_default();
-        let file = archive.rsplit('/').next().unwrap_or_default();
-        file.split(".tar.gz").next().unwrap_or(file)
+        archive.split(".tar.gz").next().unwrap_or(archive)
     }
 
     /// The archive of the same backup that holds another collection of the same source whole.

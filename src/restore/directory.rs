@@ -1,9 +1,11 @@
 //! Restores to plain files: one mongodump folder with parts joined, database files, upload trees.
 
 use super::choose::Piece;
+use super::tenant::{Held, Share};
 use super::{Existing, Options, Report, RestoredCollection};
 use crate::archive::{self, ArchiveReader, IndexEntry};
 use crate::error::{Error, Kind, Result};
+use crate::repository::Repository;
 use crate::source::files::FilesTarget;
 use crate::source::{self, EntryName, FileKind, FileRecord, Input, ItemKind};
 use std::collections::BTreeSet;
@@ -12,7 +14,13 @@ use std::path::Path;
 
 /// Extracts into `directory`, which must be empty or not exist. It appears whole or not at all: everything is written
 /// to a folder beside it, which is renamed at the end.
-pub fn extract(options: &Options<'_>, pieces: &[Piece], directory: &Path, report: &mut Report) -> Result<()> {
+pub fn extract(
+    options: &Options<'_>,
+    repository: &Repository,
+    pieces: &[Piece],
+    directory: &Path,
+    report: &mut Report,
+) -> Result<()> {
     refuse_data(directory)?;
     report.target.push(directory.display().to_string());
     if options.dry_run {
@@ -32,11 +40,11 @@ pub fn extract(options: &Options<'_>, pieces: &[Piece], directory: &Path, report
     // Databases first: SQLite follows links, and only archives of files hold any.
     let (files, databases): (Vec<_>, Vec<_>) = pieces.iter().partition(|piece| piece.is_files());
     for piece in databases.into_iter().chain(files) {
-        let archive = piece.open()?;
+        let held = Held::open(options, repository, piece)?;
         if piece.is_files() {
-            extract_files(options, &archive, &mut target, report)?;
-        } else if !extract_database(options, piece, &archive, staging.path(), report)? {
-            extract_records(options, piece, &archive, &mut target, report)?;
+            extract_files(options, piece, &held.reader, &mut target, report)?;
+        } else if !extract_database(options, piece, &held, staging.path(), report)? {
+            extract_records(options, piece, &held, &mut target, report)?;
         }
     }
     target.finish()?;
@@ -82,6 +90,7 @@ fn plan(options: &Options<'_>, pieces: &[Piece], report: &mut Report) -> Result<
 
 fn extract_files(
     options: &Options<'_>,
+    piece: &Piece,
     archive: &ArchiveReader,
     target: &mut FilesTarget,
     report: &mut Report,
@@ -89,7 +98,11 @@ fn extract_files(
     for entry in archive.index() {
         options.cancel.check()?;
         let Some(record) = &entry.file else { continue };
-        target.write(&entry.raw_path()?, entry.size, record, &mut archive.entry(entry))?;
+        let path = entry.raw_path()?;
+        if others_are_in(piece).is_some_and(|share| !share.holds_path(&path)) {
+            continue;
+        }
+        target.write(&path, entry.size, record, &mut archive.entry(entry))?;
         report.files += u64::from(record.kind == FileKind::File);
     }
     Ok(())
@@ -99,10 +112,11 @@ fn extract_files(
 fn extract_database(
     options: &Options<'_>,
     piece: &Piece,
-    archive: &ArchiveReader,
+    held: &Held,
     folder: &Path,
     report: &mut Report,
 ) -> Result<bool> {
+    let archive = &held.reader;
     let mut names = archive.index().iter().filter_map(|entry| entry.name.as_ref());
     let Some(name) = names.find(|name| source::collection_of(name).is_none()) else { return Ok(false) };
     let path = folder.join(archive::entry_path(name));
@@ -111,9 +125,13 @@ fn extract_database(
     collections.sort_by_key(|collection| collection.kind == Some(ItemKind::View));
     for collection in collections {
         options.cancel.check()?;
-        let stored = collection.stored_in(&name.directory);
-        let staged = target.stage(&stored, archive, Existing::Refuse, "")?;
-        for switched in target.switch(&[(&staged, archive)])? {
+        let whole = collection.stored_in(&name.directory);
+        let stored = match others_are_in(piece).filter(|_| collection.kind != Some(ItemKind::View)) {
+            Some(share) => share.cut(piece, &whole, held)?.0,
+            None => whole,
+        };
+        let staged = target.stage(&stored, held, Existing::Refuse, "")?;
+        for switched in target.switch(&[(&staged, held)])? {
             report.warnings.extend(switched.warnings.iter().map(|warning| format!("{}: {warning}", stored.name)));
             report.collections.push(RestoredCollection {
                 source: piece.component.name.clone(),
@@ -134,10 +152,11 @@ fn extract_database(
 fn extract_records(
     options: &Options<'_>,
     piece: &Piece,
-    archive: &ArchiveReader,
+    held: &Held,
     target: &mut FilesTarget,
     report: &mut Report,
 ) -> Result<()> {
+    let archive = &held.reader;
     let names: BTreeSet<&EntryName> = archive.index().iter().filter_map(|entry| entry.name.as_ref()).collect();
     let wanted = |name: &EntryName| {
         source::collection_of(name).is_none_or(|collection| piece.collections.iter().any(|c| c.name == collection))
@@ -153,9 +172,16 @@ fn extract_records(
         target.write(path.as_bytes(), text.len() as u64, &plain_file(), &mut text.as_slice())?;
     }
     let is_document = |name: &EntryName| documents.iter().flatten().any(|(document, _)| document == name);
+    // Of an archive that others are in too, one tenant's.
+    let owned = |collection: &str| others_are_in(piece).filter(|share| share.of(collection).ownership().is_some());
+    let is_data = |name: &EntryName| matches!(name.suffix.as_str(), ".bson" | ".copy");
     let mut totals = std::collections::BTreeMap::new();
     for name in names.into_iter().filter(|name| wanted(name) && !is_document(name)) {
         options.cancel.check()?;
+        // What is cut out of a collection is written below.
+        if is_data(name) && source::collection_of(name).is_some_and(|collection| owned(collection).is_some()) {
+            continue;
+        }
         let parts = archive.parts(name)?;
         let size = parts.iter().fold(0u64, |size, entry| size.saturating_add(entry.size));
         let mut body = archive.open(name)?;
@@ -166,6 +192,15 @@ fn extract_records(
         }
     }
     for collection in &piece.collections {
+        if let Some(share) = owned(&collection.name).filter(|_| collection.kind != Some(ItemKind::View)) {
+            let (stored, bytes) = share.cut(piece, &collection.stored_in(&database), held)?;
+            if let Some((name, mut body)) = source::scoped(engine, &stored, held)? {
+                let path = format!("{folder}{}", archive::entry_path(&name));
+                target.write(path.as_bytes(), bytes, &plain_file(), &mut body)?;
+            }
+            report.collections.push(extracted(piece, &collection.name, stored.records));
+            continue;
+        }
         let (records, digest) = totals.get(collection.name.as_str()).copied().unwrap_or_default();
         let is_said = records == collection.documents && collection.record_digest.is_none_or(|d| d == digest);
         if collection.kind != Some(ItemKind::View) && !is_said {
@@ -173,17 +208,26 @@ fn extract_records(
             let what = format!("{name}: {records} records are stored, the manifest says {said}, or they differ");
             return Err(Error::new(Kind::Damaged, what).cause(piece.place()));
         }
-        report.collections.push(RestoredCollection {
-            source: piece.component.name.clone(),
-            name: collection.name.clone(),
-            created: collection.documents,
-            overwritten: 0,
-            deleted: 0,
-            documents: collection.documents,
-            verified: true,
-        });
+        report.collections.push(extracted(piece, &collection.name, collection.documents));
     }
     Ok(())
+}
+
+/// Whose share is cut out of an archive in which others' may be.
+fn others_are_in(piece: &Piece) -> Option<&Share> {
+    piece.share.as_ref().filter(|share| !share.own)
+}
+
+fn extracted(piece: &Piece, name: &str, records: u64) -> RestoredCollection {
+    RestoredCollection {
+        source: piece.component.name.clone(),
+        name: name.to_owned(),
+        created: records,
+        overwritten: 0,
+        deleted: 0,
+        documents: records,
+        verified: true,
+    }
 }
 
 type Totals<'a> = std::collections::BTreeMap<&'a str, (u64, crate::pipeline::RecordDigest)>;

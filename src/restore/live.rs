@@ -1,7 +1,7 @@
 //! Restores collections into live databases: guards, staging, then the switch, collection by collection.
 
 use super::choose::Piece;
-use super::tenant::{Held, Share};
+use super::tenant::Held;
 use super::{Existing, Options, Report, RestoredCollection, proof, safety};
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
@@ -113,7 +113,7 @@ impl Live {
                 }
                 let stored = match &piece.share {
                     Some(share) if collection.kind != Some(ItemKind::View) => {
-                        cut(piece, share, &whole, &held).context(|| format!("cannot restore {title}"))?
+                        share.cut(piece, &whole, &held).context(|| format!("cannot restore {title}"))?.0
                     }
                     _ => whole.clone(),
                 };
@@ -416,28 +416,6 @@ fn keeps_its_own(piece: &Piece, name: &str, item: &Item) -> Option<&'static str>
         Records::All { .. } if item.records > 0 => Some("it is shared by all tenants"),
         _ => None,
     }
-}
-
-/// What of a stored collection is the tenant's. In a backup of its own nothing else may be.
-fn cut(piece: &Piece, share: &Share, whole: &StoredCollection, held: &Held) -> Result<StoredCollection> {
-    let stored = StoredCollection { scope: share.of(&whole.name), ..whole.clone() };
-    if stored.scope.ownership().is_none() {
-        return Ok(stored);
-    }
-    let found = source::scope_totals(&piece.component.engine, &stored, held)?;
-    if share.own && (found.records != whole.records || found.digest != whole.digest) {
-        let what = format!("{} holds {} records of {}, ", piece.place(), whole.records, whole.name);
-        let what = format!(
-            "{what}of which {} are tenant {}'s by the rule {}",
-            found.records,
-            share.tenant,
-            stored.scope.describe()
-        );
-        return Err(Error::new(Kind::Damaged, what).hint(
-            "the owner rule has changed since the backup was made, or somebody else's data is in it: look at it with --to-directory",
-        ));
-    }
-    Ok(StoredCollection { records: found.records, digest: found.digest, ..stored })
 }
 
 fn no_archive() -> Error {

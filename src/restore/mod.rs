@@ -180,7 +180,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
         warnings: choice.warnings,
     };
     match &options.to_directory {
-        Some(directory) => directory::extract(options, &choice.pieces, directory, &mut report)?,
+        Some(directory) => directory::extract(options, &repository, &choice.pieces, directory, &mut report)?,
         None => into_live(options, &repository, &choice.pieces, &mut report)?,
     }
     report.duration_seconds = ((options.now)() - began).to_std().unwrap_or_default().as_secs_f64();

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::modules::{self, Ownership, Records};
 use crate::names::TenantId;
 use crate::repository::Repository;
-use crate::source::{EntryName, Input};
+use crate::source::{self, EntryName, Input, StoredCollection};
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -31,6 +31,33 @@ impl Share {
     /// Which records of a collection.
     pub fn of(&self, collection: &str) -> Records {
         self.records.get(collection).cloned().unwrap_or(Records::All { shared: true })
+    }
+
+    /// What of a stored collection is the tenant's, with its bytes. In a backup of its own nothing else may be.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when something else is, or when what is stored is damaged.
+    pub fn cut(&self, piece: &Piece, whole: &StoredCollection, held: &Held) -> Result<(StoredCollection, u64)> {
+        let stored = StoredCollection { scope: self.of(&whole.name), ..whole.clone() };
+        if stored.scope.ownership().is_none() {
+            return Ok((stored, 0));
+        }
+        let found = source::scope_totals(&piece.component.engine, &stored, held)?;
+        if self.own && (found.records != whole.records || found.digest != whole.digest) {
+            let rule = stored.scope.describe();
+            let what = format!(
+                "{} holds {} records of {}, of which {} are tenant {}'s by the rule {rule}",
+                piece.place(),
+                whole.records,
+                whole.name,
+                found.records,
+                self.tenant
+            );
+            return Err(Error::new(Kind::Damaged, what).hint(
+                "the owner rule has changed since the backup was made, or somebody else's data is in it: look at it with --to-directory",
+            ));
+        }
+        Ok((StoredCollection { records: found.records, digest: found.digest, ..stored }, found.bytes))
     }
 
     /// Whether a stored file is the tenant's. Components match whole: `12` is not `123`.

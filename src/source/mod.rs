@@ -162,6 +162,22 @@ pub fn digest_records(
     }
 }
 
+/// The stored records of a collection that are in its scope, as one stream, and the entry they are cut out of. None where
+/// an engine stores no stream of records, or the collection has none.
+///
+/// # Errors
+/// As [`scope_totals`].
+pub fn scoped<'a>(engine: &str, stored: &StoredCollection, input: &'a dyn Input) -> Result<Option<Stream<'a>>> {
+    match engine {
+        "mongodb" => mongodb::scoped(stored, input),
+        "postgres" => postgres::scoped(stored, input),
+        _ => Ok(None),
+    }
+}
+
+/// The body of an entry, with its name.
+pub type Stream<'a> = (EntryName, Box<dyn std::io::Read + Send + 'a>);
+
 /// Counts and digests the stored records of a collection that are in its scope, as a restore would put them back.
 ///
 /// # Errors

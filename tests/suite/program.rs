@@ -18,6 +18,7 @@ mod signals;
 mod signing;
 mod sqlite;
 mod stalls;
+mod tenant_restore;
 mod tenants;
 mod verified_first;
 mod verifying;

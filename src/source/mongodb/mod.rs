@@ -22,7 +22,7 @@ mod scope;
 mod unique;
 
 pub use records::digest_records;
-pub use scope::scope_totals;
+pub use scope::{scope_totals, scoped};
 
 use super::{
     Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,

@@ -9,7 +9,7 @@ use super::metadata::Metadata;
 use super::records::{Documents, digest_records, id_type};
 use super::restore::stored_metadata;
 use crate::error::{Error, Kind, Result};
-use crate::source::{EntryName, Input, ItemKind, StoredCollection, StreamTotals};
+use crate::source::{EntryName, Input, ItemKind, StoredCollection, Stream, StreamTotals};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
@@ -24,6 +24,13 @@ pub fn scope_totals(stored: &StoredCollection, input: &dyn Input) -> Result<Stre
         Some(mut body) => digest_records(&mut body),
         None => Ok(StreamTotals::default()),
     }
+}
+
+/// See [`crate::source::scoped`].
+pub fn scoped<'a>(stored: &StoredCollection, input: &'a dyn Input) -> Result<Option<Stream<'a>>> {
+    let (metadata, _) = stored_metadata(stored, input)?;
+    let Some(name) = data_entry(stored, &metadata) else { return Ok(None) };
+    Ok(open(stored, &metadata, input)?.map(|body| (name, body)))
 }
 
 /// The check of a collection that is stored, or there; none where all its documents are in scope.

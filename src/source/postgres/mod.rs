@@ -29,7 +29,7 @@ pub use copy::digest_rows;
 pub use inventory::{Relation, RelationKind};
 pub use restore::scratch::open_scratch;
 pub use restore::scripts;
-pub use scope::scope_totals;
+pub use scope::{scope_totals, scoped};
 pub use session::Session;
 
 use super::{EntryName, Inventory, Level, Orphans, Server, Source, View, Wanted};

@@ -9,7 +9,7 @@ use super::schema::{Schema, StoredRelation};
 use super::way::{Owner, is_padded, only_key};
 use crate::error::{Error, Kind, Result};
 use crate::modules::{Hop, Ownership};
-use crate::source::{Input, StoredCollection, StreamTotals};
+use crate::source::{Input, StoredCollection, Stream, StreamTotals};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
@@ -26,6 +26,13 @@ pub fn scope_totals(stored: &StoredCollection, input: &dyn Input) -> Result<Stre
     let schemas = |input: &dyn Input| read_schema(input, &stored.directory).map(Arc::new);
     let mut rows = open(stored, input, &schemas)?;
     copy::digest_rows(&mut rows)
+}
+
+/// See [`crate::source::scoped`].
+pub fn scoped<'a>(stored: &StoredCollection, input: &'a dyn Input) -> Result<Option<Stream<'a>>> {
+    let schemas = |input: &dyn Input| read_schema(input, &stored.directory).map(Arc::new);
+    let name = rows_of(&stored.directory, &schemas(input)?.name, &stored.name);
+    Ok(Some((name, open(stored, input, &schemas)?)))
 }
 
 /// The stored rows of a collection that are in its scope.
