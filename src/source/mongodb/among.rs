@@ -4,20 +4,19 @@
 
 use super::access::Access;
 use super::filter::{OwnerCheck, Parent, Verdict, simple_collation};
-use super::inventory::data_name;
+use super::inventory::{data_name, size};
 use super::key::{Id, Key, id_of, key_of};
-use super::load::{insert, refused, write};
-use super::merge::{Batch, Written, check, count_of, each_batch, each_found, find};
+use super::merge::{Batch, Written, check, each_batch, each_found, find};
 use super::metadata::{Listed, Metadata};
 use super::owned::{Owned, Reading};
 use super::raw::{self, Builder};
 use super::scope::{self, Archive, StoredParents};
 use super::unique::Unique;
-use super::{MongoDb, metadata};
+use super::writes::{BYTES, DELETE, DOCUMENTS, INSERT, UPDATE, Writes, overtaken};
+use super::{MongoDb, errors, metadata};
 use crate::error::{Error, Kind, Result};
 use crate::source::{Changes, Existing, Input, StoredCollection, StreamTotals};
 use bson::{Document, doc};
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
@@ -39,7 +38,6 @@ pub struct Among<'a> {
     parents: StoredParents<'a>,
     /// Text is not compared byte for byte there unless it is asked for.
     has_collation: bool,
-    touched: Cell<bool>,
 }
 
 /// Those of a batch that are there.
@@ -79,7 +77,6 @@ impl<'a> Among<'a> {
             parents: StoredParents::new(archive.clone()),
             archive,
             has_collation: live.options.contains_key("collation"),
-            touched: Cell::new(false),
         }))
     }
 
@@ -100,12 +97,7 @@ impl<'a> Among<'a> {
             Ok(())
         })?;
         self.refuse(conflicts, &taken)?;
-        let mut live = 0;
-        self.server.block(self.owned(true).each(|_| {
-            live += 1;
-            Ok(())
-        }))?;
-        Ok(Changes::of(existing, self.stored.records, matched, live))
+        Ok(Changes::of(existing, self.stored.records, matched, self.count()?))
     }
 
     /// Writes the documents of `body`. Those of the tenant that are not in `staging` go first, where the scope is replaced:
@@ -114,34 +106,75 @@ impl<'a> Among<'a> {
     /// # Errors
     /// [`Kind::TargetChanged`] when it failed after changing something.
     pub fn write(&self, body: &mut dyn Read, staging: Option<&str>, existing: Existing) -> Result<Written> {
-        let written = self.write_all(body, staging, existing);
-        written.map_err(|error| if self.touched.get() { error.kind(Kind::TargetChanged) } else { error })
+        let together = self.fits_a_transaction(staging)?;
+        let mut writes = Writes::new(self.server, &self.live, &self.stored.name, together);
+        let written = self.write_all(body, staging, existing, &mut writes);
+        written.map_err(|error| if writes.touched() { error.kind(Kind::TargetChanged) } else { error })
     }
 
-    fn write_all(&self, body: &mut dyn Read, staging: Option<&str>, existing: Existing) -> Result<Written> {
+    fn write_all(
+        &self,
+        body: &mut dyn Read,
+        staging: Option<&str>,
+        existing: Existing,
+        writes: &mut Writes<'_>,
+    ) -> Result<Written> {
         let mut written = Written { verified: true, ..Written::default() };
+        // In a transaction few are written, and nothing is there to be read back before its end.
+        let mut unread = Vec::new();
         if let (Existing::Replace, Some(staging)) = (existing, staging) {
-            written.changes.deleted = self.delete_others(staging)?;
+            written.changes.deleted = self.delete_others(staging, writes)?;
         }
         each_batch(self.stored, body, |batch| {
             let there = self.look(batch)?;
             self.refuse(there.others.len(), &there.others)?;
             let (known, new) = batch.split(|id| there.own.contains_key(&key_of_id(id)));
-            self.add(&new)?;
+            self.add(&new, writes)?;
             written.changes.created += new.ids.len() as u64;
-            check(self.server, &self.live, self.stored, &new, &mut written)?;
-            if existing == Existing::Add {
+            let mut done = vec![new];
+            if existing != Existing::Add {
+                self.overwrite(&known, &there.own, writes)?;
+                written.changes.overwritten += known.ids.len() as u64;
+                done.push(known);
+            }
+            if writes.are_together() {
+                unread.extend(done);
                 return Ok(());
             }
-            self.overwrite(&known, &there.own)?;
-            written.changes.overwritten += known.ids.len() as u64;
-            check(self.server, &self.live, self.stored, &known, &mut written)
+            done.iter().try_for_each(|done| check(self.server, &self.live, self.stored, done, &mut written))
         })?;
+        writes.commit()?;
+        unread.iter().try_for_each(|done| check(self.server, &self.live, self.stored, done, &mut written))?;
         if existing == Existing::Replace {
             let found = self.digest()?;
             written.verified &= found.records == self.stored.records && found.digest == self.stored.digest;
         }
         Ok(written)
+    }
+
+    /// Whether few enough documents are concerned for one transaction, and the server has such. Buckets are no documents
+    /// that a transaction may write.
+    fn fits_a_transaction(&self, staging: Option<&str>) -> Result<bool> {
+        let Some(staging) = staging.filter(|_| self.live == self.stored.name) else { return Ok(false) };
+        let hello = self.server.block(async {
+            let answer = self.server.command(doc! {"hello": 1}).await;
+            answer.map_err(|e| errors::collection(&e, "ask for the kind of server of", &self.stored.name))
+        })?;
+        if !hello.contains_key("setName") {
+            return Ok(false);
+        }
+        let (_, bytes) = self.server.block(size(self.server, staging))?;
+        Ok(self.stored.records < DOCUMENTS && bytes < BYTES && self.count()? < DOCUMENTS)
+    }
+
+    /// Counts the tenant's documents that are there.
+    fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        self.server.block(self.owned(true).each(|_| {
+            count += 1;
+            Ok(())
+        }))?;
+        Ok(count)
     }
 
     /// Counts and digests the tenant's documents that are there.
@@ -256,18 +289,14 @@ impl<'a> Among<'a> {
     }
 
     /// Inserts documents whose `_id` was free a moment ago. One that has come since is an error: it may be anybody's.
-    fn add(&self, batch: &Batch) -> Result<()> {
-        if batch.ids.is_empty() {
-            return Ok(());
-        }
+    fn add(&self, batch: &Batch, writes: &mut Writes<'_>) -> Result<()> {
         let mut documents = Builder::default();
         batch.documents.iter().for_each(|document| documents.push(raw::DOCUMENT, document));
-        self.touched.set(true);
-        refused(&insert(self.server, &self.live, &self.stored.name, &documents)?, &self.stored.name, |_| false)
+        writes.send(INSERT, documents).map(drop)
     }
 
     /// Puts documents in the place of the tenant's with their `_id`.
-    fn overwrite(&self, batch: &Batch, own: &HashMap<Key, Id>) -> Result<()> {
+    fn overwrite(&self, batch: &Batch, own: &HashMap<Key, Id>, writes: &mut Writes<'_>) -> Result<()> {
         let mut updates = Builder::default();
         for (document, id) in batch.documents.iter().zip(&batch.ids) {
             let Some(value) = own.get(&key_of_id(id)) else { continue };
@@ -275,12 +304,15 @@ impl<'a> Among<'a> {
             statement.put("u", raw::DOCUMENT, document);
             updates.push(raw::DOCUMENT, &statement.finish()?);
         }
-        let changed = self.change("update", "updates", &updates, "write to")?;
-        self.all_were(changed, updates.len() as u64)
+        let asked = updates.len() as u64;
+        match writes.send(UPDATE, updates)? {
+            changed if changed == asked => Ok(()),
+            changed => Err(overtaken(&self.stored.name, asked.saturating_sub(changed))),
+        }
     }
 
     /// Deletes the tenant's documents that are not in `staging`; returns how many.
-    fn delete_others(&self, staging: &str) -> Result<u64> {
+    fn delete_others(&self, staging: &str, writes: &mut Writes<'_>) -> Result<u64> {
         let (mut deleted, mut owned) = (0, self.owned(true));
         loop {
             let mut there = Vec::new();
@@ -298,7 +330,7 @@ impl<'a> Among<'a> {
             for (id, value) in there.iter().filter(|(id, _)| !kept.contains(&key_of_id(id))) {
                 deletes.push(raw::DOCUMENT, &self.statement(doc! {"limit": 1}, id, value)?.finish()?);
             }
-            deleted += self.change("delete", "deletes", &deletes, "delete from")?;
+            deleted += writes.send(DELETE, deletes)?;
         }
     }
 
@@ -318,29 +350,6 @@ impl<'a> Among<'a> {
         let mut statement = Builder::of(&head)?;
         statement.put("q", raw::DOCUMENT, &filter.finish()?);
         Ok(statement)
-    }
-
-    fn change(&self, command: &str, key: &str, statements: &Builder, doing: &str) -> Result<u64> {
-        if statements.len() == 0 {
-            return Ok(0);
-        }
-        self.touched.set(true);
-        let name = &self.stored.name;
-        let reply = write(self.server, doc! {command: &self.live}, key, statements, name, doing)?;
-        refused(&reply, name, |_| false)?;
-        Ok(count_of(&reply, "n"))
-    }
-
-    fn all_were(&self, changed: u64, asked: u64) -> Result<()> {
-        if changed == asked {
-            return Ok(());
-        }
-        let what = format!(
-            "{}: {} records were taken away, or given to somebody else, while they were being restored",
-            self.stored.name,
-            asked.saturating_sub(changed)
-        );
-        Err(Error::new(Kind::Source, what).hint("stop what else writes there, and run the same restore again"))
     }
 }
 

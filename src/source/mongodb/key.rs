@@ -78,15 +78,18 @@ fn double(number: f64) -> Option<(bool, u128, i32)> {
     if !number.is_finite() {
         return None;
     }
+    if number == 0.0 {
+        return Some((false, 0, 0));
+    }
     let bits = number.to_bits();
     let (stored, fraction) = ((bits >> 52 & 0x7FF) as i32, u128::from(bits & ((1 << 52) - 1)));
     let (mut digits, mut power) = if stored == 0 { (fraction, -1074) } else { (fraction | 1 << 52, stored - 1075) };
-    while digits != 0 && digits.is_multiple_of(2) && power < 0 {
+    while digits.is_multiple_of(2) && power < 0 {
         digits /= 2;
         power += 1;
     }
     let digits = if power >= 0 {
-        let shift = u32::try_from(power).ok().filter(|shift| *shift < digits.leading_zeros() || digits == 0);
+        let shift = u32::try_from(power).ok().filter(|shift| *shift < digits.leading_zeros());
         digits.checked_shl(shift?)?
     } else {
         digits.checked_mul(5u128.checked_pow(power.unsigned_abs())?)?

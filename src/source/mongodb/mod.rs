@@ -6,6 +6,7 @@ mod access;
 mod among;
 mod build;
 mod clients;
+mod compare;
 mod errors;
 mod filter;
 mod inventory;
@@ -20,6 +21,7 @@ mod records;
 mod restore;
 mod scope;
 mod unique;
+mod writes;
 
 pub use records::digest_records;
 pub use scope::{scope_totals, scoped};
@@ -234,7 +236,7 @@ impl Target for MongoDb {
     }
 
     fn compare(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing) -> Result<Changes> {
-        restore::compare_with_live(self, stored, input, existing)
+        compare::compare_with_live(self, stored, input, existing)
     }
 
     fn stage(&self, stored: &StoredCollection, input: &dyn Input, existing: Existing, token: &str) -> Result<Staged> {
@@ -258,7 +260,7 @@ impl Target for MongoDb {
     }
 
     fn differences(&self, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
-        restore::differences(self, stored, input)
+        compare::differences(self, stored, input)
     }
 
     fn drop_scratch(&self) -> Result<()> {

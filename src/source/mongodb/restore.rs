@@ -7,12 +7,13 @@ use super::build::{
     ALTERED, NAMESPACE_EXISTS, altered, compare, create, drop_collection, entry, fill, start_expiry, stored_error,
     was_filled,
 };
-use super::inventory::{count_where, data_name};
+use super::compare::fits;
+use super::inventory::data_name;
 use super::load::digest;
 use super::metadata::{self, Listed, Metadata};
 use super::{MongoDb, errors, merge, scope};
 use crate::error::{Error, Kind, Result};
-use crate::source::{Changes, Existing, Input, ItemKind, Staged, StoredCollection, Switched};
+use crate::source::{Existing, Input, ItemKind, Staged, StoredCollection, Switched};
 use bson::{Document, RawDocumentBuf, doc};
 use std::io::Read;
 
@@ -22,55 +23,7 @@ const LONGEST_METADATA: u64 = 32 << 20;
 /// Prefix of the collections a restore is staged in. They can be dropped when no restore is running.
 const STAGING: &str = "backup-restore";
 
-/// See [`crate::source::Target::compare`].
-pub fn compare_with_live(
-    server: &MongoDb,
-    stored: &StoredCollection,
-    input: &dyn Input,
-    existing: Existing,
-) -> Result<Changes> {
-    let (metadata, _) = stored_metadata(stored, input)?;
-    let Some(live) = server.block(metadata::list(server, doc! {"name": &stored.name}))?.into_iter().next() else {
-        return Ok(Changes::of(existing, stored.records, 0, 0));
-    };
-    fits(&stored.name, &metadata, &live)?;
-    let (Some(data), Some(mut body)) = (data_name(&stored.name, live.kind), scope::open(stored, &metadata, input)?)
-    else {
-        return Ok(Changes::default());
-    };
-    if let Some(among) = Among::of(server, stored, &metadata, &live, input)? {
-        return among.compare(&mut body, existing);
-    }
-    let matched = merge::matched(server, &data, stored, &mut body)?;
-    let count = server.block(count_where(server, &data, Document::new()))?;
-    Ok(Changes::of(existing, stored.records, matched, count))
-}
-
-/// What is there must be able to take what is stored: of the same kind and, where it stays, with the options that
-/// cannot be changed.
-fn fits(name: &str, metadata: &Metadata, live: &Listed) -> Result<()> {
-    let kind = |kind| match kind {
-        ItemKind::Collection => "a collection",
-        ItemKind::View => "a view",
-        ItemKind::TimeSeries => "a time-series collection",
-    };
-    let refused =
-        |what: String| Error::new(Kind::Refused, what).hint("drop or rename it by hand, or restore beside it");
-    if live.kind != metadata.kind {
-        let what = format!("{name} is {} there and {} in the backup", kind(live.kind), kind(metadata.kind));
-        return Err(refused(what));
-    }
-    let lasting = |options: &Document| match metadata.kind {
-        ItemKind::Collection => None,
-        ItemKind::View => options.get("collation").cloned(),
-        ItemKind::TimeSeries => options.get("timeseries").cloned(),
-    };
-    if lasting(&live.options) != lasting(&metadata.options) {
-        return Err(refused(format!("{name} is {} with other options than in the backup", kind(live.kind))));
-    }
-    Ok(())
-}
-
+/// What is stored of a collection beside its documents, read and as it is.
 pub fn stored_metadata(stored: &StoredCollection, input: &dyn Input) -> Result<(Metadata, Vec<u8>)> {
     // The server's own: users, code that it runs. No backup holds them.
     if stored.name.starts_with("system.") || stored.name.is_empty() || stored.name.contains(['$', '\0']) {
@@ -320,35 +273,6 @@ fn make_in_place(
         Ok(()) => changed(error),
         Err(left) => error.kind(Kind::TargetChanged).cause(format!("and {name} could not be dropped: {left}")),
     })
-}
-
-/// See [`crate::source::Target::differences`].
-pub fn differences(server: &MongoDb, stored: &StoredCollection, input: &dyn Input) -> Result<Vec<String>> {
-    let (metadata, _) = stored_metadata(stored, input)?;
-    let Some(live) = server.block(metadata::list(server, doc! {"name": &stored.name}))?.into_iter().next() else {
-        return Ok(vec!["it did not come back".into()]);
-    };
-    let mut found = Vec::new();
-    if live.kind != metadata.kind {
-        found.push(format!("it came back as {:?}, not as {:?}", live.kind, metadata.kind));
-    }
-    if live.options != metadata.options {
-        found.push(format!("its options came back as {}, not as {}", live.options, metadata.options));
-    }
-    if metadata.kind != ItemKind::View {
-        // Those that make documents expire are built last; otherwise the order is the same.
-        let sorted = |mut indexes: Vec<Document>| {
-            indexes.sort_by_key(|index| index.get_str("name").unwrap_or_default().to_owned());
-            // Old servers wrote the namespace into an index.
-            indexes.iter_mut().for_each(|index| drop(index.remove("ns")));
-            indexes
-        };
-        let (live, kept) = (server.block(metadata::indexes(server, &stored.name))?, metadata.indexes);
-        let (live, kept) = (sorted(live), sorted(kept));
-        let odd = live.iter().filter(|index| !kept.contains(index)).map(|index| format!("an index is {index}"));
-        found.extend(odd.chain(kept.iter().filter(|i| !live.contains(i)).map(|i| format!("an index is not {i}"))));
-    }
-    Ok(found)
 }
 
 /// See [`crate::source::Target::discard`].

@@ -14,8 +14,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 
-/// Keys of parents that are held at once: some 32 MB.
-const KEYS: usize = 1_000_000;
+/// Keys of parents that are held at once: some 32 MB. Few in this file's tests.
+const KEYS: usize = if cfg!(test) { 3 } else { 1_000_000 };
 
 /// See [`crate::source::scope_totals`].
 pub fn scope_totals(stored: &StoredCollection, input: &dyn Input) -> Result<StreamTotals> {
@@ -213,4 +213,92 @@ fn unclear(name: &str, check: &OwnerCheck, document: &[u8]) -> Error {
     );
     Error::new(Kind::Refused, what)
         .hint("it cannot be told whose it is: restore all of the collection beside the live one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::IdType;
+    use crate::modules::{Hop, Ownership, Records};
+    use bson::{Document, doc};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// `policies` and `members` of one database; counts how often members are read.
+    struct Two {
+        policies: Vec<u8>,
+        members: Vec<u8>,
+        readings: AtomicUsize,
+    }
+
+    impl Input for Two {
+        fn identity(&self) -> String {
+            "two".into()
+        }
+
+        fn is_sealed(&self) -> bool {
+            false
+        }
+
+        fn open(&self, name: &EntryName) -> Result<Box<dyn Read + Send + '_>> {
+            if name.stem == "policies" {
+                return Ok(Box::new(&self.policies[..]));
+            }
+            self.readings.fetch_add(1, Ordering::Relaxed);
+            Ok(Box::new(&self.members[..]))
+        }
+
+        fn holding(&self, collection: &str) -> Option<&dyn Input> {
+            (collection != "gone").then_some(self)
+        }
+    }
+
+    fn bytes(documents: impl Iterator<Item = Document>) -> Vec<u8> {
+        documents.flat_map(|document| bson::serialize_to_vec(&document).unwrap()).collect()
+    }
+
+    fn check(parent: &str) -> OwnerCheck {
+        let via = vec![Hop { foreign_key: "p".into(), parent: parent.into() }];
+        let owned = Ownership { tenant: "acme".into(), id_type: IdType::String, via, field: "t".into() };
+        OwnerCheck::of(&Records::Owned(owned)).unwrap().unwrap()
+    }
+
+    fn archive(two: &Two) -> Archive<'_> {
+        Archive { directory: "d".into(), input: two }
+    }
+
+    #[test]
+    fn more_parents_than_are_held_are_taken_in_lots_and_each_child_comes_once() {
+        let tenant = |n: i32| if n % 3 == 0 { "birch" } else { "acme" };
+        let two = Two {
+            policies: bytes((0..15).map(|n| doc! {"_id": n, "t": tenant(n)})),
+            members: bytes((0..60).map(|n| doc! {"_id": n, "p": n % 20})),
+            readings: AtomicUsize::new(0),
+        };
+        let mut members = archive(&two).documents("members", check("policies")).unwrap();
+        let mut found = Vec::new();
+        while members.advance().unwrap() {
+            let member: Document = bson::deserialize_from_slice(members.current()).unwrap();
+            found.push(member.get_i32("_id").unwrap());
+        }
+        found.sort_unstable();
+        let expected: Vec<_> = (0..60).filter(|n| n % 20 < 15 && n % 20 % 3 != 0).collect();
+        assert_eq!(found, expected);
+        assert_eq!(two.readings.load(Ordering::Relaxed), 4);
+        // Asked for by key, they are found though not all are held.
+        let parent = check("policies").parent().unwrap().check.clone();
+        let parents = StoredParents::new(archive(&two));
+        let keys = |ids: &[i32]| ids.iter().map(|id| super::super::raw::key(&(*id).into()).unwrap()).collect();
+        for _ in 0..2 {
+            let among = parents.among("policies", &parent, &keys(&[1, 3, 14, 99])).unwrap();
+            assert_eq!(among, keys(&[1, 14]));
+        }
+    }
+
+    #[test]
+    fn a_backup_without_the_parents_cannot_tell_whose_the_children_are() {
+        let two = Two { policies: Vec::new(), members: Vec::new(), readings: AtomicUsize::new(0) };
+        let refused = archive(&two).documents("members", check("gone")).err().unwrap();
+        assert_eq!(refused.kind, Kind::Refused);
+        assert!(refused.message.contains("gone"));
+    }
 }

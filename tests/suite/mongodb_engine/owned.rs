@@ -1,12 +1,17 @@
 //! One tenant's records restored out of everybody's, into a collection that others use: theirs alone are touched.
 
 use super::laboratory::{Lab, Memory, documents, leftovers, stored};
-use super::tenants::{ownership, read, via};
-use crate::support::mongod::fresh_database;
+use super::tenants::{ownership, via};
+use crate::support::mongod::{self, Mongod, fresh_database};
+use crate::support::proxy::Proxy;
+use backup::config::{Secret, Timeouts};
 use backup::error::Kind;
 use backup::modules::Records;
+use backup::pipeline::Cancel;
+use backup::source::mongodb::MongoDb;
 use backup::source::{Changes, Existing, ReadCollection, StoredCollection, Switched, Target, scope_totals};
 use mongodb::bson::{Bson, DateTime, Document, doc};
+use std::time::Duration;
 
 /// What a restore of acme's records out of a backup of all is about.
 fn cut(from: &Lab, memory: &Memory, read: &ReadCollection, scope: Records) -> StoredCollection {
@@ -22,7 +27,7 @@ fn restore(live: &Lab, stored: &StoredCollection, memory: &Memory, how: Existing
 }
 
 fn bytes(document: &Document) -> Vec<u8> {
-    mongodb::bson::serialize_to_vec(document).unwrap()
+    bson::serialize_to_vec(document).unwrap()
 }
 
 fn sorted(documents: &[Document]) -> Vec<Vec<u8>> {
@@ -41,7 +46,15 @@ fn member(id: i32, policy: impl Into<Bson>, text: &str) -> Document {
 
 /// Two tenants' policies and their members, as they are backed up.
 fn office() -> (Lab, Memory, Vec<ReadCollection>) {
-    let lab = Lab::replica_set();
+    office_in(Lab::replica_set())
+}
+
+/// In a transaction, and where there are none.
+fn offices() -> [(Lab, Memory, Vec<ReadCollection>); 2] {
+    [office_in(Lab::replica_set()), office_in(Lab::standalone())]
+}
+
+fn office_in(lab: Lab) -> (Lab, Memory, Vec<ReadCollection>) {
     lab.insert("policies", &[policy(1, "acme", "a"), policy(2, "birch", "b"), policy(3, "acme", "c")]);
     let members = [member(10, 1, "x"), member(11, 2, "canary"), member(12, 3i64, "y"), member(13, 99, "lost")];
     lab.insert("members", &members);
@@ -106,8 +119,9 @@ fn a_tenants_records_are_added_merged_and_replaced_and_nobody_elses_are_touched(
         (Existing::Merge, Changes { created: 1, overwritten: 1, deleted: 0 }),
         (Existing::Replace, Changes { created: 1, overwritten: 1, deleted: 1 }),
     ];
-    for (how, changes) in expected {
-        let (lab, memory, read) = office();
+    for ((how, changes), (lab, memory, read)) in
+        expected.into_iter().flat_map(|expected| offices().map(|office| (expected, office)))
+    {
         let live = copy_of(&lab);
         let others = [policy(2, "birch", "newer"), policy(7, "birch", ""), doc! {"_id": 8, "text": "nobody's"}];
         let (kept, changed) = (policy(5, "acme", "new"), policy(1, "acme", "changed"));
@@ -132,7 +146,12 @@ fn a_tenants_records_are_added_merged_and_replaced_and_nobody_elses_are_touched(
 
 #[test]
 fn children_are_replaced_before_their_parents_and_found_though_these_are_gone() {
-    let (lab, memory, read) = office();
+    for office in offices() {
+        replaces_children_before_their_parents(office);
+    }
+}
+
+fn replaces_children_before_their_parents((lab, memory, read): (Lab, Memory, Vec<ReadCollection>)) {
     let live = copy_of(&lab);
     // Of acme's policies 1 is gone and 5 is new; member 12 is gone, 20 belongs to the new one, 21 to the lost one.
     let others = [member(11, 2, "newer"), member(30, 2, ""), member(31, 77, "nobody's"), doc! {"_id": 32}];
@@ -290,4 +309,113 @@ fn a_tenants_buckets_are_replaced_in_a_time_series_collection_that_others_use() 
     assert_eq!(leftovers(&live), Vec::<String>::new());
     // What the server wrote into before can be written to again.
     live.insert("s", &[point(400, "acme"), point(401, "birch")]);
+}
+
+/// The live collection through a proxy.
+fn through(proxy: &Proxy, live: &Lab) -> MongoDb {
+    let uri = Secret::new(format!("mongodb://127.0.0.1:{}/?directConnection=true", proxy.port));
+    let timeouts = Timeouts { connect: Some(Duration::from_secs(2)), ..Timeouts::default() };
+    MongoDb::open("hrms", &uri, &live.name, timeouts, Cancel::default()).unwrap()
+}
+
+#[test]
+fn a_record_that_becomes_somebody_elses_while_it_is_restored_stays_theirs() {
+    for request in ["updates", "deletes", "documents"] {
+        for (lab, memory, read) in offices() {
+            let live = copy_of(&lab);
+            live.insert("policies", &[policy(1, "acme", "old"), policy(5, "acme", "new"), policy(2, "birch", "b")]);
+            let stored = cut(&lab, &memory, &read[0], ownership("t"));
+            let proxy = Proxy::before(live.server.port);
+            let target = through(&proxy, &live);
+            let staged = target.stage(&stored, &memory, Existing::Replace, "test").unwrap();
+            proxy.hold_request(request);
+            let (done, theirs) = std::thread::scope(|scope| {
+                let switching = scope.spawn(|| target.switch(&[(&staged, &memory)]));
+                proxy.await_held();
+                let to = doc! {"$set": {"t": "birch", "text": "canary"}};
+                let own = match request {
+                    "updates" => 1,
+                    "deletes" => 5,
+                    _ => 3,
+                };
+                live.run(doc! {"update": "policies", "updates": [{"q": {"_id": own}, "u": to, "upsert": true}]});
+                let theirs = doc! {"_id": own, "t": "birch", "text": "canary"};
+                proxy.release();
+                (switching.join().unwrap(), theirs)
+            });
+            let there = live.run(doc! {"find": "policies", "filter": {"_id": theirs.get_i32("_id").unwrap()}});
+            let there = there.get_document("cursor").unwrap().get_array("firstBatch").unwrap().clone();
+            let same = |found: &Bson| {
+                let found = found.as_document().unwrap();
+                found.get("t") == theirs.get("t") && found.get("text") == theirs.get("text")
+            };
+            assert!(there.len() == 1 && same(&there[0]), "{request}: {there:?}");
+            match done {
+                Ok(switched) => assert!(request == "deletes" && switched[0].verified, "{request}: {switched:?}"),
+                Err(stopped) => {
+                    assert!(stopped.message.contains("policies"), "{request}: {stopped:?}");
+                    assert!(!format!("{stopped:?}").contains("canary"), "{stopped:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_restore_that_is_cut_off_anywhere_leaves_others_alone_and_a_rerun_finishes_it() {
+    let lab = Lab::replica_set();
+    let tenant = |n: i32| if n % 2 == 0 { "acme" } else { "birch" };
+    lab.insert("policies", &(0..6000).map(|n| policy(n, tenant(n), "stored")).collect::<Vec<_>>());
+    let (memory, mut read) = lab.back_up(&["policies"]);
+    let read = read.remove(0);
+    for (word, others) in [("deletes", 1), ("documents", 0), ("documents", 1), ("updates", 0), ("updates", 1)] {
+        let live = copy_of(&lab);
+        live.insert("policies", &(3000..10_000).map(|n| policy(n, tenant(n), "live")).collect::<Vec<_>>());
+        let of_birch = |lab: &Lab| -> Vec<Vec<u8>> {
+            lab.raw("policies").into_iter().filter(|d| d.windows(5).any(|w| w == b"birch")).collect()
+        };
+        let before = of_birch(&live);
+        let stored = cut(&lab, &memory, &read, ownership("t"));
+        let proxy = Proxy::before(live.server.port);
+        let target = through(&proxy, &live);
+        let staged = target.stage(&stored, &memory, Existing::Replace, "test").unwrap();
+        proxy.cut_at(word, others);
+        let stopped = target.switch(&[(&staged, &memory)]).unwrap_err();
+        proxy.await_held();
+        assert_eq!(stopped.kind, Kind::TargetChanged, "{word} {others}: {stopped:?}");
+        drop(target);
+        assert!(of_birch(&live) == before, "{word} {others}");
+        assert!(live.open().resume(&stored, &memory, staged.identity.as_deref()).unwrap().is_none());
+        live.open().sweep("test").unwrap();
+        assert!(restore(&live, &stored, &memory, Existing::Replace).unwrap().verified, "{word} {others}");
+        assert!(of_birch(&live) == before, "{word} {others}");
+        let ours: Vec<_> = live.raw("policies").into_iter().filter(|d| !before.contains(d)).collect();
+        assert!(ours == sorted(&(0..6000).step_by(2).map(|n| policy(n, "acme", "stored")).collect::<Vec<_>>()));
+    }
+}
+
+#[test]
+fn few_records_are_changed_all_or_none() {
+    // The server lets go of what a lost connection has left undone.
+    let options = ["--setParameter", "transactionLifetimeLimitSeconds=5"];
+    let server: &'static Mongod = Box::leak(Box::new(Mongod::start(mongod::Kind::ReplicaSet, &options)));
+    for word in ["documents", "updates", "commitTransaction"] {
+        let (lab, memory, read) = office_in(Lab { server, name: fresh_database() });
+        let live = copy_of(&lab);
+        live.insert("policies", &[policy(1, "acme", "old"), policy(5, "acme", "new"), policy(2, "birch", "b")]);
+        let before = live.raw("policies");
+        let stored = cut(&lab, &memory, &read[0], ownership("t"));
+        let proxy = Proxy::before(live.server.port);
+        let target = through(&proxy, &live);
+        let staged = target.stage(&stored, &memory, Existing::Replace, "test").unwrap();
+        proxy.cut_at(word, 0);
+        let stopped = target.switch(&[(&staged, &memory)]).unwrap_err();
+        proxy.await_held();
+        // Whether a commit without an answer was made, nobody knows.
+        assert_eq!(stopped.kind == Kind::TargetChanged, word == "commitTransaction", "{word}: {stopped:?}");
+        assert!(live.raw("policies") == before, "{word}");
+        drop(target);
+        live.open().sweep("test").unwrap();
+        assert!(restore(&live, &stored, &memory, Existing::Replace).unwrap().verified, "{word}");
+    }
 }

@@ -29,7 +29,7 @@ fn wanted(lab: &Lab, name: &str, records: Records) -> Wanted {
     Wanted { records, ..lab.wanted(&lab.open(), &[name]).remove(0) }
 }
 
-pub fn read(lab: &Lab, wanted: Wanted) -> Result<(Memory, ReadCollection)> {
+fn read(lab: &Lab, wanted: Wanted) -> Result<(Memory, ReadCollection)> {
     let source = lab.open();
     let wanted = [wanted];
     let view = source.open_view(&wanted, Consistency::Preferred, Level::Snapshot)?;
@@ -218,8 +218,7 @@ fn records_are_found_by_way_of_their_parents_and_no_others() {
             let count = lab.open().count(&wanted).unwrap();
             let (memory, read) = read(&lab, wanted).unwrap();
             let stored = documents(&memory.entry(&lab.name, name, ".bson").unwrap());
-            let id =
-                |d: &Vec<u8>| mongodb::bson::deserialize_from_slice::<Document>(d).unwrap().get_i32("_id").unwrap();
+            let id = |d: &Vec<u8>| bson::deserialize_from_slice::<Document>(d).unwrap().get_i32("_id").unwrap();
             let mut ids: Vec<_> = stored.iter().map(id).collect();
             ids.sort_unstable();
             assert_eq!(ids, expected, "{name}");
@@ -242,7 +241,7 @@ fn more_parents_than_one_question_takes_are_asked_about_in_several() {
     let (memory, read) = read(&lab, wanted(&lab, "members", via(&[("p", "policies")], "t"))).unwrap();
     assert_eq!(read.records, 40_000);
     let stored = documents(&memory.entry(&lab.name, "members", ".bson").unwrap());
-    let key = |d: &Vec<u8>| mongodb::bson::deserialize_from_slice::<Document>(d).unwrap().get_i32("p").unwrap();
+    let key = |d: &Vec<u8>| bson::deserialize_from_slice::<Document>(d).unwrap().get_i32("p").unwrap();
     assert!(stored.iter().all(|d| key(d) % 9 != 0));
     assert!(!read.warnings.iter().any(|w| w.contains("createIndex")), "{:?}", read.warnings);
 }
