@@ -213,7 +213,8 @@ impl Postgres {
         let snapshot = self.block(read::begin_and_export(&session, self))?;
         let relations = self.block(inventory::relations(&session, &self.schema))?;
         let mut schema = self.definitions(&session, &snapshot, &relations.iter().map(|r| r.oid).collect(), true)?;
-        let stored = |r: Relation| (r.name, schema::StoredRelation { oid: r.oid, columns: Vec::new(), key: Vec::new() });
+        let stored =
+            |r: Relation| (r.name, schema::StoredRelation { oid: r.oid, columns: Vec::new(), key: Vec::new() });
         schema.relations = relations.into_iter().map(stored).collect();
         Ok(schema)
     }

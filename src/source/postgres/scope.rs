@@ -88,8 +88,11 @@ fn parent<'a>(hop: &Hop, table: &str, input: &'a dyn Input) -> Result<&'a dyn In
 
 fn column(relation: &StoredRelation, table: &str, name: &str) -> Result<usize> {
     relation.columns.iter().position(|column| column.name == name).ok_or_else(|| {
-        Error::new(Kind::Refused, format!("the stored table {table} has no column {name}, which would say who owns a row"))
-            .hint("the `tenant` rule of the configuration does not fit this backup")
+        Error::new(
+            Kind::Refused,
+            format!("the stored table {table} has no column {name}, which would say who owns a row"),
+        )
+        .hint("the `tenant` rule of the configuration does not fit this backup")
     })
 }
 
@@ -267,11 +270,14 @@ mod tests {
     }
 
     fn kept(archive: &Archive, table: &str, via: &[(&str, &str)], lot: usize) -> Result<String> {
-        let via = via.iter().map(|(key, parent)| Hop { foreign_key: (*key).into(), parent: (*parent).into() }).collect();
+        let via =
+            via.iter().map(|(key, parent)| Hop { foreign_key: (*key).into(), parent: (*parent).into() }).collect();
         let ownership = Ownership { tenant: "acme".into(), id_type: IdType::String, via, field: "owner".into() };
         let rows = level(table, "db", archive, &ownership, &|_| Ok(schema(archive)), lot)?;
         let mut text = String::new();
-        Lines { rows, line: Vec::new(), sent: 0 }.read_to_string(&mut text).map_err(|e| e.downcast::<Error>().unwrap())?;
+        Lines { rows, line: Vec::new(), sent: 0 }
+            .read_to_string(&mut text)
+            .map_err(|e| e.downcast::<Error>().unwrap())?;
         let mut lines: Vec<_> = text.lines().collect();
         lines.sort_unstable();
         Ok(lines.join("\n"))

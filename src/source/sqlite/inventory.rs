@@ -1,7 +1,7 @@
 //! What a database holds, counts, and foreign keys that name nothing.
 
-use super::{Sqlite, schema};
 use super::way::Way;
+use super::{Sqlite, schema};
 use crate::config::Relationship;
 use crate::error::{Error, Kind, Result};
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};

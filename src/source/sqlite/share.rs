@@ -1,10 +1,10 @@
 //! Restores one tenant's rows into a table that holds everybody's. What is not exactly the tenant's is never written; where
 //! a stored row would come into the place of such a one, nothing is.
 
+use super::digest;
 use super::merge::Tables;
 use super::schema::{self, quote};
 use super::way::Way;
-use super::digest;
 use crate::error::{Error, Kind, Result};
 use crate::source::{Changes, Existing, StoredCollection};
 use rusqlite::Connection;
@@ -33,8 +33,11 @@ impl<'a> Share<'a> {
     /// [`Kind::Refused`] when the two do not fit, or rows do not lead to their owner.
     pub fn new(connection: &'a Connection, stored: &'a StoredCollection) -> Result<Self> {
         let unknown = || {
-            Error::new(Kind::Refused, format!("whose the rows of {} are cannot be known: a parent is not there", stored.name))
-                .hint("restore into another file with --into")
+            Error::new(
+                Kind::Refused,
+                format!("whose the rows of {} are cannot be known: a parent is not there", stored.name),
+            )
+            .hint("restore into another file with --into")
         };
         let way = live_way(connection, stored)?.ok_or_else(unknown)?;
         let tables = Tables::new(connection, &stored.name)
@@ -108,9 +111,12 @@ impl<'a> Share<'a> {
         if found.is_empty() {
             return Ok(());
         }
-        Err(Error::new(Kind::Refused, format!("rows of others are in the place of stored rows of {}", self.stored.name))
-            .details(found)
-            .hint("nothing of others is ever overwritten: look at these rows, or restore into another file with --into"))
+        Err(Error::new(
+            Kind::Refused,
+            format!("rows of others are in the place of stored rows of {}", self.stored.name),
+        )
+        .details(found)
+        .hint("nothing of others is ever overwritten: look at these rows, or restore into another file with --into"))
     }
 
     fn failed(&self, error: rusqlite::Error) -> Error {

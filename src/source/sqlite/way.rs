@@ -63,7 +63,8 @@ impl Way {
             here = &hop.parent;
             require(here, key.first().map_or(&hop.foreign_key, |key| key))?;
             let [key] = key.as_slice() else {
-                let what = format!("table {here} says who owns rows, and has no primary key of one column to be named by");
+                let what =
+                    format!("table {here} says who owns rows, and has no primary key of one column to be named by");
                 return Err(Error::new(Kind::Config, what).hint(
                     "declare the child shared or excluded, or give it a column of its own that names the owner",
                 ));
@@ -92,7 +93,8 @@ impl Way {
     /// # Errors
     /// [`Kind::Source`] naming the table, when it is not.
     pub fn check(&self, row: &Row<'_>, width: usize) -> Result<()> {
-        let failed = |e: rusqlite::Error| Error::new(Kind::Source, format!("cannot read table {}", self.table)).cause(e);
+        let failed =
+            |e: rusqlite::Error| Error::new(Kind::Source, format!("cannot read table {}", self.table)).cause(e);
         let same = match (row.get_ref(width + 1).map_err(failed)?, &self.owner) {
             (ValueRef::Text(text), Value::Text(owner)) => text == owner.as_bytes(),
             (ValueRef::Integer(number), Value::Integer(owner)) => number == *owner,
@@ -144,7 +146,8 @@ impl Way {
         let (table, first) = (&self.table, &self.first);
         let mut remarks = Vec::new();
         if nobodys > 0 {
-            remarks.push(format!("{nobodys} rows have no `{first}` that leads to an owner and are in no tenant's backup"));
+            remarks
+                .push(format!("{nobodys} rows have no `{first}` that leads to an owner and are in no tenant's backup"));
         }
         if !schema::is_indexed(connection, table, first)? {
             let name = quote(&format!("{table}_{first}"));

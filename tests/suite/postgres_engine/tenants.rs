@@ -242,8 +242,12 @@ fn rows_that_only_a_loose_comparison_takes_for_the_tenants_stop_the_collection_b
 fn a_parent_that_is_truncated_meanwhile_keeps_the_backup_waiting_and_not_empty() {
     let database = clinic();
     let postgres = opened(&database);
-    let wanted =
-        [Wanted { name: "members".into(), kind: ItemKind::Collection, identity: None, records: scope("acme", "members") }];
+    let wanted = [Wanted {
+        name: "members".into(),
+        kind: ItemKind::Collection,
+        identity: None,
+        records: scope("acme", "members"),
+    }];
     let view = postgres.open_view(&wanted, Consistency::Required, Level::Snapshot).unwrap();
     let kept_out = database.run(
         "DO $$ BEGIN SET LOCAL lock_timeout = '50ms'; TRUNCATE policies CASCADE; EXCEPTION WHEN lock_not_available THEN NULL; END $$;
@@ -390,6 +394,22 @@ fn a_restore_that_dies_in_the_middle_leaves_everything_and_the_next_one_finishes
 }
 
 #[test]
+fn a_tenant_of_other_letters_that_came_later_is_another_tenant() {
+    let database = Server::shared(Version::V15).database();
+    database.run(
+        "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE policies (id int PRIMARY KEY, tenant text COLLATE loose); INSERT INTO policies VALUES (1, 'acme')",
+    );
+    let (memory, _) = back_up(&database, None, &["policies"]);
+    database.run("UPDATE policies SET id = 2; INSERT INTO policies VALUES (3, 'ACME')");
+    let tables = &["policies"];
+    Restore { from: &database, memory: &memory, tenant: "acme", tables, existing: Existing::Replace }
+        .run(&database)
+        .unwrap();
+    assert_eq!(database.run("SELECT * FROM policies ORDER BY id"), "1|acme\n3|ACME");
+}
+
+#[test]
 fn a_tenant_comes_alone_into_a_database_that_holds_nothing() {
     let database = clinic();
     let (memory, _) = back_up(&database, None, &TABLES);
@@ -398,7 +418,8 @@ fn a_tenant_comes_alone_into_a_database_that_holds_nothing() {
         Restore { from: &database, memory: &memory, tenant: "acme", tables: &TABLES, existing: Existing::Refuse };
     restore.run(&empty).unwrap();
     assert_eq!(own(&empty, "acme"), own(&database, "acme"));
-    let counts = "SELECT (SELECT count(*) FROM policies), (SELECT count(*) FROM members), (SELECT count(*) FROM visits)";
+    let counts =
+        "SELECT (SELECT count(*) FROM policies), (SELECT count(*) FROM members), (SELECT count(*) FROM visits)";
     assert_eq!(empty.run(counts), "4|8|16");
 }
 

@@ -95,11 +95,7 @@ pub fn read_schema(input: &dyn Input, directory: &str) -> Result<Schema> {
 }
 
 /// The stored rows that are in the scope of a restore.
-fn rows<'a>(
-    target: &Postgres,
-    stored: &StoredCollection,
-    input: &'a dyn Input,
-) -> Result<Box<dyn Read + Send + 'a>> {
+fn rows<'a>(target: &Postgres, stored: &StoredCollection, input: &'a dyn Input) -> Result<Box<dyn Read + Send + 'a>> {
     scope::open(stored, input, &|input| stored_schema(target, input, &stored.directory))
 }
 

@@ -226,7 +226,8 @@ impl<'a> Shares<'a> {
         if found == stored.records {
             return Ok(());
         }
-        let what = format!("{}: {found} rows would be the tenant's as they are stored, of {}", stored.name, stored.records);
+        let what =
+            format!("{}: {found} rows would be the tenant's as they are stored, of {}", stored.name, stored.records);
         Err(Error::new(Kind::Source, what).hint("rows whose parents are not restored with them belong to whoever has the parent there: restore the parents too"))
     }
 }

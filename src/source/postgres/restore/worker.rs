@@ -124,12 +124,7 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// As [`Worker::run`], and when `keep` fails.
-    pub fn digest_kept(
-        &self,
-        sql: &str,
-        name: &str,
-        keep: impl FnMut(&[u8]) -> Result<usize>,
-    ) -> Result<StreamTotals> {
+    pub fn digest_kept(&self, sql: &str, name: &str, keep: impl FnMut(&[u8]) -> Result<usize>) -> Result<StreamTotals> {
         let mut totals = StreamTotals::default();
         let add = |block: RecordBlock| {
             totals.records += block.records;
