@@ -83,12 +83,12 @@ impl Backup {
     /// The archive that holds a table.
     pub fn input(&self, table: &str) -> Of<'_> {
         let at = self.0.iter().position(|(tables, _)| tables.iter().any(|name| name == table)).unwrap();
-        Of(self, at, Box::new(self.0.iter().enumerate().map(|(at, _)| Stored(self, at)).collect::<Vec<_>>()))
+        Of(self, at, self.0.iter().enumerate().map(|(at, _)| Stored(self, at)).collect())
     }
 }
 
 /// One of them, as a restore sees it.
-pub struct Of<'b>(&'b Backup, usize, Box<Vec<Stored<'b>>>);
+pub struct Of<'b>(&'b Backup, usize, Vec<Stored<'b>>);
 
 /// One of them, as what holds parents.
 pub struct Stored<'b>(&'b Backup, usize);
