@@ -20,4 +20,5 @@ mod mongodb_engine;
 mod postgres_engine;
 mod program;
 mod prune_model;
+mod sqlite_engine;
 mod support;

@@ -33,6 +33,9 @@ use tempfile::NamedTempFile;
 pub use digest::digest_database;
 pub use scope::scope_totals;
 
+/// What was taken out of archives: of this one (its identity), this database, and of that the tenant's share of this table.
+type Taken = (String, String, Option<String>);
+
 /// A SQLite database file.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -42,7 +45,7 @@ pub struct Sqlite {
     /// How long to wait for another connection's lock.
     busy: Duration,
     /// Of a restore: the stored databases, each taken out of its archive once, and one tenant's shares of their tables.
-    stored: Mutex<HashMap<(String, String, Option<String>), NamedTempFile>>,
+    stored: Mutex<HashMap<Taken, NamedTempFile>>,
 }
 
 impl Sqlite {

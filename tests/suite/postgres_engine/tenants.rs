@@ -241,6 +241,7 @@ fn rows_that_only_a_loose_comparison_takes_for_the_tenants_stop_the_collection_b
 #[test]
 fn a_parent_that_is_truncated_meanwhile_keeps_the_backup_waiting_and_not_empty() {
     let database = clinic();
+    database.run("ALTER TABLE members DROP CONSTRAINT members_policy_fkey");
     let postgres = opened(&database);
     let wanted = [Wanted {
         name: "members".into(),
@@ -250,7 +251,7 @@ fn a_parent_that_is_truncated_meanwhile_keeps_the_backup_waiting_and_not_empty()
     }];
     let view = postgres.open_view(&wanted, Consistency::Required, Level::Snapshot).unwrap();
     let kept_out = database.run(
-        "DO $$ BEGIN SET LOCAL lock_timeout = '50ms'; TRUNCATE policies CASCADE; EXCEPTION WHEN lock_not_available THEN NULL; END $$;
+        "DO $$ BEGIN SET LOCAL lock_timeout = '50ms'; TRUNCATE policies; EXCEPTION WHEN lock_not_available THEN NULL; END $$;
          SELECT count(*) FROM policies",
     );
     assert_eq!(kept_out, "21");
@@ -391,6 +392,22 @@ fn a_restore_that_dies_in_the_middle_leaves_everything_and_the_next_one_finishes
     let before = others(&database, "acme");
     restore.run(&database).unwrap();
     assert_eq!((own(&database, "acme"), others(&database, "acme")), (was, before));
+}
+
+#[test]
+fn a_tenant_of_other_letters_that_came_later_is_another_tenant() {
+    let database = Server::shared(Version::V15).database();
+    database.run(
+        "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE policies (id int PRIMARY KEY, tenant text COLLATE loose); INSERT INTO policies VALUES (1, 'acme')",
+    );
+    let (memory, _) = back_up(&database, None, &["policies"]);
+    database.run("UPDATE policies SET id = 2; INSERT INTO policies VALUES (3, 'ACME')");
+    let tables = &["policies"];
+    Restore { from: &database, memory: &memory, tenant: "acme", tables, existing: Existing::Replace }
+        .run(&database)
+        .unwrap();
+    assert_eq!(database.run("SELECT * FROM policies ORDER BY id"), "1|acme\n3|ACME");
 }
 
 #[test]

@@ -365,18 +365,6 @@ fn a_table_with_other_columns_is_merged_never_and_replaced_whole() {
 }
 
 #[test]
-fn a_tenants_backup_is_never_restored_over_everybodys_data() {
-    let server = Mongod::standalone();
-    let (app, name) = changed(server, 1);
-    app.run(&["create", "--tenant", "acme"]).expect(0);
-    let before = picture(server, &name);
-    let arguments = ["restore", "latest", "--tenant", "acme", "--existing", "replace", "--target-name", &name, "--yes"];
-    let refused = app.run(&arguments).expect(2);
-    assert!(refused.stderr.contains("tenant acme"), "{}", refused.stderr);
-    assert!(picture(server, &name) == before);
-}
-
-#[test]
 fn an_interrupted_restore_of_files_is_finished_by_a_rerun_that_may_not_overwrite() {
     let server = Mongod::standalone();
     let name = fresh_database();

@@ -7,7 +7,11 @@ use crate::support::postgres::{Database, Postgres, Version};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use rusqlite::Connection;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+/// Rows of several tables, with table and key.
+type Lines = Vec<(String, String)>;
 
 /// As many as there are canaries.
 const TENANTS: usize = 50;
@@ -39,6 +43,14 @@ const TABLES: [&str; 5] = ["policies", "members", "visits", "countries", "migrat
 struct Clinic {
     app: App,
     engine: Engine,
+    pending: RefCell<Option<Pending>>,
+}
+
+/// What [`Clinic::batch`] gathers.
+#[derive(Default)]
+struct Pending {
+    sql: String,
+    documents: BTreeMap<String, Vec<Document>>,
 }
 
 impl Engine {
@@ -67,12 +79,18 @@ impl Clinic {
             "installation: clinic\nrepository: {{location: ./backups}}\nsources: {{db: {}}}{MODULES}",
             engine.source()
         );
-        let clinic = Self { app: App::new(&config), engine };
+        let clinic = Self { app: App::new(&config), engine, pending: RefCell::default() };
         let ddl = "CREATE TABLE policies (id INTEGER PRIMARY KEY, tenant TEXT, v TEXT);
             CREATE TABLE members (id INTEGER PRIMARY KEY, policy INTEGER REFERENCES policies (id), v TEXT);
             CREATE TABLE visits (id INTEGER PRIMARY KEY, member INTEGER REFERENCES members (id), v TEXT);
             CREATE TABLE countries (id INTEGER PRIMARY KEY, v TEXT);
             CREATE TABLE migrations (id INTEGER PRIMARY KEY, v TEXT);";
+        clinic.batch(|clinic| clinic.fill(ddl));
+        clinic
+    }
+
+    fn fill(&self, ddl: &str) {
+        let clinic = self;
         if !matches!(clinic.engine, Engine::Mongo(..)) {
             clinic.sql(ddl);
         }
@@ -89,10 +107,29 @@ impl Clinic {
         }
         clinic.insert("countries", 1, None, "everybody's");
         clinic.insert("migrations", 1, None, "nobody's");
-        clinic
+    }
+
+    /// What is done is done at once at the end: a thousand statements one by one would take minutes.
+    fn batch(&self, work: impl Fn(&Self)) {
+        self.pending.replace(Some(Pending::default()));
+        work(self);
+        let Some(Pending { sql, documents }) = self.pending.take() else { return };
+        if !sql.is_empty() {
+            self.sql(&sql);
+        }
+        if let Engine::Mongo(server, name) = &self.engine {
+            for (table, documents) in documents {
+                server.command(name, doc! {"insert": table, "documents": documents});
+            }
+        }
     }
 
     fn sql(&self, text: &str) {
+        if let Some(pending) = self.pending.borrow_mut().as_mut() {
+            pending.sql.push_str(text);
+            pending.sql.push(';');
+            return;
+        }
         match &self.engine {
             Engine::Sqlite => {
                 let connection = Connection::open(self.app.path("clinic.db")).unwrap();
@@ -114,7 +151,10 @@ impl Clinic {
                     None => document.insert(field, value.parse::<i64>().unwrap()),
                 };
             }
-            server.command(name, doc! {"insert": table, "documents": [document]});
+            match self.pending.borrow_mut().as_mut() {
+                Some(pending) => pending.documents.entry(table.to_owned()).or_default().push(document),
+                None => drop(server.command(name, doc! {"insert": table, "documents": [document]})),
+            }
             return;
         }
         let (columns, values) =
@@ -196,7 +236,7 @@ fn canary(tenant: i64) -> String {
 }
 
 /// Rows of one tenant, and of the others.
-fn parted(picture: &BTreeMap<&'static str, Rows>, tenant: i64) -> (Vec<(String, String)>, Vec<(String, String)>) {
+fn parted(picture: &BTreeMap<&'static str, Rows>, tenant: i64) -> (Lines, Lines) {
     let all = picture.iter().flat_map(|(table, rows)| rows.iter().map(move |row| (table, row)));
     let owned = |table: &str, id: i64| matches!(table, "policies" | "members" | "visits") && id / 10 == tenant;
     let (own, others): (Vec<_>, Vec<_>) = all.partition(|(table, (id, _))| owned(table, **id));
@@ -264,7 +304,7 @@ fn a_tenant_comes_back_as_it_was_and_nobody_else_is_touched() {
     }
 }
 
-fn sorted(mut rows: Vec<(String, String)>) -> Vec<(String, String)> {
+fn sorted(mut rows: Lines) -> Lines {
     rows.sort();
     rows
 }

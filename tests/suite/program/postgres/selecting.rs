@@ -89,7 +89,7 @@ fn a_folder_of_chosen_tables_holds_scripts_that_psql_runs() {
         "out",
     ])
     .expect(0);
-    let folder = shop.app.path("out/shop").join(&shop.database.name);
+    let folder = shop.app.path("out/core/shop").join(&shop.database.name);
     let files = files_below(&folder);
     assert!(files.contains_key("pre-data.sql") && files.contains_key("post-data.sql"), "{:?}", files.keys());
     let back = shop.beside();
