@@ -33,5 +33,6 @@ pub mod repository;
 pub mod restore;
 pub mod source;
 pub mod stats;
+pub mod tenants;
 pub mod verify;
 pub mod verify_collections;

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("forget", USE_CASES),
     ("keyring", USE_CASES),
     ("plan", USE_CASES),
+    ("tenants", &["config", "modules", "names", "source", "pipeline", "error"]),
     ("license", &["config", "error", "keys", "manifest", "modules", "names", "repository"]),
     ("modules", &["config", "names", "error"]),
     ("config", &["keys", "names", "error"]),

@@ -10,7 +10,7 @@ use crate::config::node::At;
 use crate::config::raw::{
     RawConsistency, RawDdl, RawEngine, RawExtraFiles, RawSecret, RawSource, RawTimeouts, RawUpload,
 };
-use crate::config::{conninfo, secret};
+use crate::config::{conninfo, secret, template};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -34,7 +34,11 @@ impl Resolver<'_> {
                 // Found missing or unknown already; kept so that names that refer to it are not faulted too.
                 None => Engine::Sqlite { path: self.base.to_owned() },
             };
-            made.insert(name, Source { engine, whole_database, sealing, timeouts, protected });
+            let per_tenant = template::is_of(&engine);
+            if per_tenant && whole_database {
+                self.problem(&at, "a database of each tenant's own is listed by modules, and cannot be `wholeDatabase`");
+            }
+            made.insert(name, Source { engine, whole_database, sealing, timeouts, protected, per_tenant });
         }
         made
     }
@@ -67,9 +71,7 @@ impl Resolver<'_> {
         let database = source.database.unwrap_or_default();
         if database.is_empty() {
             self.problem(at, "a mongodb source needs `database`");
-        } else if database.contains("{tenant}") {
-            self.problem(&at.key("database"), "`{tenant}` in a database name is not supported yet by this version");
-        } else if (database.len() > 63 || database.contains(['/', '\\', '.', ' ', '"', '$', '\0']))
+        } else if !template::is_mongodb_name(&database)
             && !(database.contains("${") && self.root.locate(&at.key("database")).0.substituted)
         {
             self.problem(&at.key("database"), "is no name MongoDB allows for a database");
@@ -86,9 +88,7 @@ impl Resolver<'_> {
         let uri = self.uri(at, "postgres", source.uri, known, wrong);
         let schema = source.schema.unwrap_or_else(|| "public".into());
         let schema_at = at.key("schema");
-        if schema.contains("{tenant}") {
-            self.problem(&schema_at, "`{tenant}` in the name of a schema is not supported yet by this version");
-        } else if (schema.is_empty() || schema.len() > 63 || schema.contains('\0') || schema.starts_with("pg_"))
+        if !template::is_postgres_name(&schema)
             && !(schema.contains("${") && self.root.locate(&schema_at).0.substituted)
         {
             self.problem(&schema_at, "is no name PostgreSQL allows for a schema");

@@ -4,6 +4,7 @@
 
 mod build;
 mod clients;
+mod discover;
 mod errors;
 mod filter;
 mod inventory;
@@ -20,7 +21,7 @@ pub use records::digest_records;
 pub use scope::scope_totals;
 
 use super::{
-    Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
+    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
     View, Wanted,
 };
 use crate::config::{self, Secret, Timeouts};
@@ -216,6 +217,10 @@ impl Source for MongoDb {
 
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
         self.block(inventory::orphans(self, relationship))
+    }
+
+    fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {
+        self.block(discover::tenants(self, discovery))
     }
 }
 

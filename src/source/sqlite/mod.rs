@@ -5,6 +5,7 @@
 //! tenant's. It is the one thing that is staged on disk: 0600, and gone with the run.
 
 mod digest;
+mod discover;
 mod inventory;
 mod merge;
 mod others;
@@ -15,7 +16,7 @@ mod scope;
 mod scratch;
 
 use super::{
-    Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
+    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
     View, Wanted,
 };
 use crate::config::{self, Timeouts};
@@ -163,6 +164,10 @@ impl Source for Sqlite {
 
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
         inventory::orphans(self, relationship)
+    }
+
+    fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {
+        discover::tenants(self, discovery)
     }
 }
 
