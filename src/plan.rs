@@ -117,9 +117,8 @@ pub fn connect(config: &Config, selection: &Selection, open: &Sources, cancel: &
         }
         let opened = match open.get(name) {
             Some(source) => Some(source.clone()),
-            None => open_one(config, name, cancel).context(|| {
-                format!("cannot open source '{name}' (component {})", component.archive)
-            })?,
+            None => open_one(config, name, cancel)
+                .context(|| format!("cannot open source '{name}' (component {})", component.archive))?,
         };
         sources.extend(opened.map(|opened| (name.to_owned(), opened)));
     }

@@ -47,7 +47,11 @@ pub fn all(config: &Config, cancel: &Cancel) -> Result<Known> {
         match id_of(&named, config.tenancy.id_type) {
             Err(why) => known.mistakes.push(format!("{place}: {why}")),
             Ok(id) if first.insert(id.clone(), ()).is_some() => {
-                known.config.tenancy.tenants.retain(|other, _| *other != id || config.tenancy.tenants.contains_key(other));
+                known
+                    .config
+                    .tenancy
+                    .tenants
+                    .retain(|other, _| *other != id || config.tenancy.tenants.contains_key(other));
                 known.mistakes.push(format!("{place}: tenant '{id}' is there more than once"));
             }
             Ok(id) if config.tenancy.tenants.contains_key(&id) => {
@@ -55,7 +59,8 @@ pub fn all(config: &Config, cancel: &Cancel) -> Result<Known> {
             }
             Ok(id) => match tenant(&named, config, &discovery) {
                 Ok((tenant, strangers)) => {
-                    let note = |module| format!("{place}: tenant '{id}' uses module '{module}', which is not configured");
+                    let note =
+                        |module| format!("{place}: tenant '{id}' uses module '{module}', which is not configured");
                     known.notes.extend(strangers.into_iter().map(note));
                     known.config.tenancy.tenants.insert(id, tenant);
                 }
@@ -97,7 +102,11 @@ pub fn require(known: &Known, id: &TenantId) -> Result<()> {
 
 /// The refusal of a run over all tenants, when some of them cannot be told.
 pub fn refused(mistakes: Vec<String>) -> Error {
-    let many = if mistakes.len() == 1 { "a tenant's record is wrong".into() } else { format!("{} records of tenants are wrong", mistakes.len()) };
+    let many = if mistakes.len() == 1 {
+        "a tenant's record is wrong".into()
+    } else {
+        format!("{} records of tenants are wrong", mistakes.len())
+    };
     Error::new(Kind::Config, many)
         .details(mistakes)
         .hint("correct them where they are; meanwhile `--tenant` and `--tenants-file` back up the others")
@@ -112,7 +121,8 @@ fn id_of(named: &NamedTenant, id_type: IdType) -> Result<TenantId, String> {
     };
     if !fits {
         let found = named.id_type.map(word).unwrap_or(&named.id);
-        let which = if named.id_type.is_some() { format!("id '{}' is", named.id.escape_debug()) } else { "an id is".into() };
+        let which =
+            if named.id_type.is_some() { format!("id '{}' is", named.id.escape_debug()) } else { "an id is".into() };
         return Err(format!("{which} of type {found}, and `tenancy.idType` is {}", word(id_type)));
     }
     let id = TenantId::parse(&named.id).map_err(|error| error.message)?;

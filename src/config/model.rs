@@ -535,6 +535,8 @@ pub struct CreateJob {
     pub modules: Vec<String>,
     /// Only this tenant.
     pub tenant: Option<TenantId>,
+    /// Each tenant, in a backup of its own.
+    pub all_tenants: bool,
     /// Only databases or only files.
     pub only: Option<Only>,
 }

@@ -1,7 +1,7 @@
 //! The file as it may be written. What is required is said to the schema; the structures themselves are lenient, so
 //! that checks of meaning still run over a file in which a part is missing.
 
-use super::either::{Either, Patterns, RawRetention, RawPlain, Size};
+use super::either::{Either, Patterns, RawPlain, RawRetention, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -523,6 +523,8 @@ RawCreate {
     /// Retention type; default daily.
     #[serde(rename = "type")]
     backup_type: Option<RawBackupType>,
+    /// Each tenant's backup of its own.
+    all_tenants: Option<bool>,
     /// Only these modules.
     #[serde(default)]
     modules: Vec<String>,

@@ -2,8 +2,8 @@
 
 use super::duration::show_duration;
 use super::model::{
-    AnomalyAction, Config, Discovery, Encryption, Engine, IdType, JobAction, Owner, Postgres, Repository, Retention, Sealing,
-    Plain, Timeouts,
+    AnomalyAction, Config, Discovery, Encryption, Engine, IdType, JobAction, Owner, Plain, Postgres, Repository,
+    Retention, Sealing, Timeouts,
 };
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
@@ -230,7 +230,11 @@ fn action(action: &JobAction) -> (&'static str, Value) {
             });
             let tenant = create.tenant.as_ref().map(|tenant| tenant.as_str());
             let kind = create.backup_type.as_str();
-            ("create", json!({ "type": kind, "modules": create.modules, "tenant": tenant, "only": only }))
+            let options = json!({
+                "type": kind, "modules": create.modules, "tenant": tenant, "only": only,
+                "allTenants": create.all_tenants.then_some(true),
+            });
+            ("create", options)
         }
     }
 }

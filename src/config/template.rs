@@ -29,8 +29,13 @@ impl Config {
 
 fn filled(name: &str, source: &Source, tenant: &str) -> Result<Engine> {
     let refused = |what: &str, made: &str| {
-        Err(Error::new(Kind::Config, format!("tenant '{tenant}' cannot have a {what} of its own: '{made}' is no name for one"))
-            .hint(format!("what `{TENANT}` in source '{name}' becomes must be a name of at most 63 bytes that the server allows")))
+        Err(Error::new(
+            Kind::Config,
+            format!("tenant '{tenant}' cannot have a {what} of its own: '{made}' is no name for one"),
+        )
+        .hint(format!(
+            "what `{TENANT}` in source '{name}' becomes must be a name of at most 63 bytes that the server allows"
+        )))
     };
     Ok(match &source.engine {
         Engine::MongoDb { uri, database, consistency } => {
@@ -69,7 +74,8 @@ pub(super) fn is_of(engine: &Engine) -> bool {
     match engine {
         Engine::MongoDb { database, .. } => database.contains(TENANT),
         Engine::Postgres(Postgres { uri, schema, .. }) => {
-            schema.contains(TENANT) || database_of(uri.reveal()).is_some_and(|(_, database, _)| database.contains(TENANT))
+            schema.contains(TENANT)
+                || database_of(uri.reveal()).is_some_and(|(_, database, _)| database.contains(TENANT))
         }
         Engine::Sqlite { path } => path.to_string_lossy().contains(TENANT),
     }

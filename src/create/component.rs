@@ -1,7 +1,7 @@
 //! Stores the components of a plan, one archive after the other, each read by several threads.
 
-use super::{Batch, Options};
 use super::progress::Observed;
+use super::{Batch, Options};
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
 use crate::config::{Config, Consistency};
 use crate::error::{Context, Error, Kind, Result};
@@ -96,7 +96,9 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     /// One view a source, over every collection of it in any component: modules agree with each other.
     fn open_views(&mut self) -> Result<()> {
-        for name in self.sources.keys().filter(|name| !self.shared.is_some_and(|views| views.contains_key(name.as_str()))) {
+        for name in
+            self.sources.keys().filter(|name| !self.shared.is_some_and(|views| views.contains_key(name.as_str())))
+        {
             let view = self.open_view(name, Level::Snapshot)?;
             self.views.insert(name, view);
         }

@@ -9,7 +9,7 @@ use crate::event::{Event, Events, Observer};
 use crate::license;
 use crate::modules::{self, Content, Grant, Records, Request, Selection};
 use crate::names::{Scope, TenantId};
-use crate::plan::{self, Inventories, Sources};
+use crate::plan::{self, Inventories, Plan, Sources};
 use crate::repository::{Catalog, Repository};
 use crate::source::{Level, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +41,8 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
     let common = Common::of(options, tenants, &installation);
     let mut sources = Sources::new();
     for name in common.0.keys() {
-        let opened = plan::open_one(config, name, &options.cancel).context(|| format!("cannot open source '{name}'"))?;
+        let opened =
+            plan::open_one(config, name, &options.cancel).context(|| format!("cannot open source '{name}'"))?;
         sources.extend(opened.map(|opened| (name.clone(), opened)));
     }
     let repository = match existing {
@@ -66,7 +67,12 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
             Ok(opened) => opened,
             Err(error) if done.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => return Err(error),
             Err(error) => {
-                let rest = queue.lock().unwrap_or_else(PoisonError::into_inner).by_ref().map(|(at, _)| (at, Err(error.clone()))).collect::<Vec<_>>();
+                let rest = queue
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .by_ref()
+                    .map(|(at, _)| (at, Err(error.clone())))
+                    .collect::<Vec<_>>();
                 done.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
                 break;
             }
@@ -100,6 +106,17 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
         result: done.remove(&at).unwrap_or_else(died),
     };
     Ok(tenants.iter().enumerate().map(outcome).collect())
+}
+
+/// Resolves the request for one tenant and changes nothing.
+///
+/// # Errors
+/// As [`super::plan`].
+pub fn plan(options: &Options<'_>, tenant: &TenantId) -> Result<Plan> {
+    let filled = filled(options.config, tenant)?;
+    let config = filled.as_ref().unwrap_or(options.config);
+    let (options, _) = select(options, config, tenant, &license::installation(config, (options.now)()))?;
+    super::plan(&options)
 }
 
 fn one(options: &Options<'_>, tenant: &TenantId, installation: &Grant, batch: &Batch<'_>) -> Result<Created> {
@@ -213,7 +230,9 @@ impl Observer for Named {
         match &mut event {
             // Several are at work, each in a phase of its own.
             Event::Phase(_) => return,
-            Event::Started { item, .. } | Event::Advanced { item, .. } | Event::Finished { item, .. } => *item = named(item),
+            Event::Started { item, .. } | Event::Advanced { item, .. } | Event::Finished { item, .. } => {
+                *item = named(item)
+            }
             Event::Warning(text) | Event::Detail(text) => *text = named(text),
         }
         self.events.emit(event);

@@ -6,7 +6,7 @@ mod many;
 mod progress;
 mod record;
 
-pub use many::{Outcome, run as many};
+pub use many::{Outcome, plan as plan_of, run as many};
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -197,7 +197,8 @@ fn make(
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);
     if let Some(tenant) = plan.scope.tenant().filter(|_| record::holds_nothing_owned(&stored.components)) {
-        let nothing = "nothing of it is anywhere: right for a new tenant; else compare the id with those in the records";
+        let nothing =
+            "nothing of it is anywhere: right for a new tenant; else compare the id with those in the records";
         warnings.push(format!("the backup of tenant '{tenant}' is empty: {nothing}"));
     }
     let anomalies = previous.judge(options, &mut stored.components);

@@ -85,7 +85,8 @@ fn totals(components: &[Component]) -> Totals {
 pub fn holds_nothing_owned(components: &[Component]) -> bool {
     let shared = Records::All { shared: true }.describe();
     components.iter().all(|component| {
-        let records = component.collections.iter().filter(|c| c.tenant_rule != shared).map(|c| c.documents).sum::<u64>();
+        let records =
+            component.collections.iter().filter(|c| c.tenant_rule != shared).map(|c| c.documents).sum::<u64>();
         let failed = component.status == ComponentStatus::Failed;
         !failed && records == 0 && component.files.as_ref().is_none_or(|files| files.files == 0)
     })

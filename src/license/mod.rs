@@ -22,10 +22,7 @@ pub fn grants(config: &Config, scope: &Scope, now: DateTime<Utc>) -> Grants {
 
 fn grants_beside(config: &Config, installation: Grant, scope: &Scope, now: DateTime<Utc>) -> Grants {
     let own = scope.tenant().and_then(|id| Some((id, config.tenancy.tenants.get(id)?.license.as_ref()?)));
-    Grants {
-        installation,
-        tenant: own.map(|(id, license)| grant(config, license, Some(id), now)),
-    }
+    Grants { installation, tenant: own.map(|(id, license)| grant(config, license, Some(id), now)) }
 }
 
 /// The same for a run.

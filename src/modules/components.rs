@@ -109,7 +109,8 @@ impl<'a> Components<'a> {
         let Some(tenant) = self.scope.tenant() else {
             if is_own(self.config, &collection.source) {
                 let source = &collection.source;
-                let note = format!("source '{source}' is left out: each tenant has its own, which the tenant's backup holds");
+                let note =
+                    format!("source '{source}' is left out: each tenant has its own, which the tenant's backup holds");
                 if !self.notes.contains(&note) {
                     self.notes.push(note);
                 }

@@ -48,7 +48,9 @@ pub(super) fn named(values: &[Value], text: IdType, discovery: &Discovery) -> Op
 pub(super) fn reached(column: Value, path: &[&str]) -> Value {
     match path {
         [] | [_] => column,
-        [_, below @ ..] => below.iter().try_fold(&json(column), |value, name| value.get(name)).cloned().unwrap_or_default(),
+        [_, below @ ..] => {
+            below.iter().try_fold(&json(column), |value, name| value.get(name)).cloned().unwrap_or_default()
+        }
     }
 }
 

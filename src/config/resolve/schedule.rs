@@ -1,16 +1,14 @@
 //! Anomalies, retention and jobs.
 
 use super::Resolver;
+use crate::config::Only;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
-    Anomaly, AnomalyAction, BackupType, CreateJob, Job, JobAction, Module, Retention, RetentionClass,
-    RetentionPolicy, Tenancy,
+    Anomaly, AnomalyAction, BackupType, CreateJob, Job, JobAction, Module, Retention, RetentionClass, RetentionPolicy,
+    Tenancy,
 };
 use crate::config::node::At;
-use crate::config::raw::{
-    RawAnomaly, RawAnomalyAction, RawBackupType, RawJob, RawOnly, RawPolicyName,
-};
-use crate::config::Only;
+use crate::config::raw::{RawAnomaly, RawAnomalyAction, RawBackupType, RawJob, RawOnly, RawPolicyName};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 
@@ -127,7 +125,7 @@ impl Resolver<'_> {
                     let at = at.key("create");
                     self.module_names(&at.key("modules"), &create.modules, modules);
                     let tenant = create.tenant.and_then(|tenant| match TenantId::parse(&tenant) {
-                        Ok(id) if tenancy.tenants.contains_key(&id) => Some(id),
+                        Ok(id) if tenancy.tenants.contains_key(&id) || tenancy.discover.is_some() => Some(id),
                         _ => {
                             let known = tenancy.tenants.keys().map(TenantId::as_str);
                             self.unknown(&at.key("tenant"), "tenant", &tenant, known);
@@ -143,7 +141,11 @@ impl Resolver<'_> {
                         RawOnly::Database => Only::Database,
                         RawOnly::Files => Only::Files,
                     });
-                    JobAction::Create(CreateJob { backup_type, modules: create.modules, tenant, only })
+                    let all_tenants = create.all_tenants.unwrap_or(false);
+                    if all_tenants && tenant.is_some() {
+                        self.problem(&at, "has `tenant` and `allTenants`; keep one of the two");
+                    }
+                    JobAction::Create(CreateJob { backup_type, modules: create.modules, tenant, all_tenants, only })
                 }
                 (None, Some(_), None) => JobAction::VerifyCollections,
                 (None, None, Some(_)) => JobAction::Prune,

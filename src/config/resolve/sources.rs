@@ -36,7 +36,10 @@ impl Resolver<'_> {
             };
             let per_tenant = template::is_of(&engine);
             if per_tenant && whole_database {
-                self.problem(&at, "a database of each tenant's own is listed by modules, and cannot be `wholeDatabase`");
+                self.problem(
+                    &at,
+                    "a database of each tenant's own is listed by modules, and cannot be `wholeDatabase`",
+                );
             }
             made.insert(name, Source { engine, whole_database, sealing, timeouts, protected, per_tenant });
         }

@@ -77,7 +77,9 @@ fn named(document: &Document, discovery: &Discovery) -> NamedTenant {
         Some(other) => (format!("{:?}", other.element_type()), None),
     };
     let json = |path: &Option<String>| {
-        path.as_ref().and_then(|path| reached(document, path)).map_or(Value::Null, |value| value.clone().into_relaxed_extjson())
+        path.as_ref()
+            .and_then(|path| reached(document, path))
+            .map_or(Value::Null, |value| value.clone().into_relaxed_extjson())
     };
     NamedTenant { id, id_type, modules: json(&discovery.modules), features: json(&discovery.features) }
 }

@@ -21,8 +21,8 @@ pub use records::digest_records;
 pub use scope::scope_totals;
 
 use super::{
-    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
-    View, Wanted,
+    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection,
+    Switched, Target, View, Wanted,
 };
 use crate::config::{self, Secret, Timeouts};
 use crate::error::{Error, Kind, Result};

@@ -18,7 +18,8 @@ pub fn tenants(source: &Postgres, discovery: &Discovery) -> Result<Vec<NamedTena
     let asked = source.block(async { session.query(sql, &[schema, table]).await.map_err(|e| source.failed(&e)) })?;
     let known: Vec<String> = asked.iter().map(|row| row.get(0)).collect();
     let missing = |what: String| {
-        Err(Error::new(Kind::NotFound, what).hint("check `tenancy.discover`: source, collection and the names of its columns"))
+        Err(Error::new(Kind::NotFound, what)
+            .hint("check `tenancy.discover`: source, collection and the names of its columns"))
     };
     if known.is_empty() {
         return missing(format!("there is no table {schema}.{table} to find tenants in"));
@@ -58,7 +59,8 @@ impl Postgres {
             Ok(there) => {
                 let sql = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text::name";
                 let session = there.session()?;
-                let asked = there.block(async { session.query(sql, &[&there.schema]).await.map_err(|e| there.failed(&e)) });
+                let asked =
+                    there.block(async { session.query(sql, &[&there.schema]).await.map_err(|e| there.failed(&e)) });
                 Ok(!asked?.is_empty())
             }
             Err(refused) => {
@@ -68,7 +70,8 @@ impl Postgres {
                 let Ok(beside) = Self::connect(name, settings, source, timeouts, cancel) else { return Err(refused) };
                 let sql = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1::text::name";
                 let session = beside.session()?;
-                let asked = beside.block(async { session.query(sql, &[&database]).await.map_err(|e| beside.failed(&e)) });
+                let asked =
+                    beside.block(async { session.query(sql, &[&database]).await.map_err(|e| beside.failed(&e)) });
                 if asked?.is_empty() { Ok(false) } else { Err(refused) }
             }
         }

@@ -1,7 +1,7 @@
 //! Tenants that are rows of a table.
 
-use super::schema::{self, quote};
 use super::Sqlite;
+use super::schema::{self, quote};
 use crate::config::{Discovery, IdType};
 use crate::error::{Error, Kind, Result};
 use crate::source::discover::{NamedTenant, named, paths, reached};
@@ -15,7 +15,8 @@ pub fn tenants(source: &Sqlite, discovery: &Discovery) -> Result<Vec<NamedTenant
     let connection = source.reader()?;
     let known = schema::columns(&connection, "main", table).map_err(failed)?;
     let missing = |what: String| {
-        Err(Error::new(Kind::NotFound, what).hint("check `tenancy.discover`: source, collection and the names of its columns"))
+        Err(Error::new(Kind::NotFound, what)
+            .hint("check `tenancy.discover`: source, collection and the names of its columns"))
     };
     if known.is_empty() {
         return missing(format!("there is no table {table} in {} to find tenants in", source.path.display()));

@@ -16,8 +16,8 @@ mod scope;
 mod scratch;
 
 use super::{
-    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
-    View, Wanted,
+    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection,
+    Switched, Target, View, Wanted,
 };
 use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
