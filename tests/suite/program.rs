@@ -18,4 +18,7 @@ mod signing;
 mod sqlite;
 mod stalls;
 mod tenants;
+mod tenants_discovered;
+mod tenants_many;
+mod tenants_own;
 mod verifying;

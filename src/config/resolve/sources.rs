@@ -67,6 +67,11 @@ impl Resolver<'_> {
         None
     }
 
+    /// Whether a value is what it is because a variable has none, which has been said already.
+    fn is_unset(&self, at: &At, value: &str) -> bool {
+        value.contains("${") && self.root.locate(at).0.substituted
+    }
+
     fn mongodb(&mut self, at: &At, source: RawSource) -> Engine {
         self.foreign(at, "mongodb", &source);
         let known = |uri: &str| uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
@@ -74,9 +79,7 @@ impl Resolver<'_> {
         let database = source.database.unwrap_or_default();
         if database.is_empty() {
             self.problem(at, "a mongodb source needs `database`");
-        } else if !template::is_mongodb_name(&database)
-            && !(database.contains("${") && self.root.locate(&at.key("database")).0.substituted)
-        {
+        } else if !(template::is_mongodb_name(&database) || self.is_unset(&at.key("database"), &database)) {
             self.problem(&at.key("database"), "is no name MongoDB allows for a database");
         }
         Engine::MongoDb { uri: Secret::new(uri), database, consistency: consistency(source.consistency) }
@@ -91,9 +94,7 @@ impl Resolver<'_> {
         let uri = self.uri(at, "postgres", source.uri, known, wrong);
         let schema = source.schema.unwrap_or_else(|| "public".into());
         let schema_at = at.key("schema");
-        if !template::is_postgres_name(&schema)
-            && !(schema.contains("${") && self.root.locate(&schema_at).0.substituted)
-        {
+        if !(template::is_postgres_name(&schema) || self.is_unset(&schema_at, &schema)) {
             self.problem(&schema_at, "is no name PostgreSQL allows for a schema");
         }
         Engine::Postgres(Postgres {
