@@ -339,13 +339,21 @@ _backup() {
             return 0
             ;;
         backup__subcmd__create)
-            opts="-m -c -v -q -h -V --tenant --all-tenants --module --type --only --job --accept-shrink --dry-run --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-m -c -v -q -h -V --tenant --all-tenants --tenants-file --jobs --module --type --only --job --accept-shrink --dry-run --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --tenant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tenants-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

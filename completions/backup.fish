@@ -56,7 +56,9 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "key" -d 'Make and che
 complete -c backup -n "__fish_backup_needs_command" -f -a "config" -d 'Check, show or begin a configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c backup -n "__fish_backup_needs_command" -f -a "man" -d 'Write the manual pages into a directory'
-complete -c backup -n "__fish_backup_using_subcommand create" -l tenant -d 'Only this tenant\'s data and declared shared data' -r
+complete -c backup -n "__fish_backup_using_subcommand create" -l tenant -d 'Only this tenant\'s data and declared shared data; repeated: a backup for each' -r
+complete -c backup -n "__fish_backup_using_subcommand create" -l tenants-file -d 'A backup of its own for each tenant this file names: one id a line, `#` begins a comment' -r -F
+complete -c backup -n "__fish_backup_using_subcommand create" -l jobs -d 'How many tenants are backed up at once' -r
 complete -c backup -n "__fish_backup_using_subcommand create" -s m -l module -d 'Only this module; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand create" -l type -d 'Retention class of the backup [default: daily]' -r -f -a "daily\t''
 weekly\t''
@@ -71,7 +73,7 @@ never\t''"
 complete -c backup -n "__fish_backup_using_subcommand create" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
 json\t''"
 complete -c backup -n "__fish_backup_using_subcommand create" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
-complete -c backup -n "__fish_backup_using_subcommand create" -l all-tenants
+complete -c backup -n "__fish_backup_using_subcommand create" -l all-tenants -d 'A backup of its own for each tenant there is'
 complete -c backup -n "__fish_backup_using_subcommand create" -l accept-shrink -d 'This run\'s data is meant to be less than before: record what `anomaly` finds as a warning, and fail nothing'
 complete -c backup -n "__fish_backup_using_subcommand create" -l dry-run -d 'Resolve everything and show the plan, but back nothing up'
 complete -c backup -n "__fish_backup_using_subcommand create" -l json -d 'Print one JSON document on stdout, errors included'

@@ -34,5 +34,6 @@ pub mod restore;
 pub mod schedule;
 pub mod source;
 pub mod stats;
+pub mod tenants;
 pub mod verify;
 pub mod verify_collections;

@@ -9,6 +9,7 @@ use crate::pipeline::Cancel;
 use crate::source::files::{self, Trees};
 use crate::source::{self, Inventory, ItemKind, Source, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What a run will do. `create --dry-run` shows it.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -97,37 +98,77 @@ fn records_text<S: serde::Serializer>(records: &Records, s: S) -> Result<S::Ok, 
     s.collect_str(&records.describe())
 }
 
-/// The live databases of a run, by name.
-pub type Sources = BTreeMap<String, Box<dyn Source>>;
+/// The live databases of a run, by name. One of a tenant's own that does not exist yet is not among them.
+pub type Sources = BTreeMap<String, Arc<dyn Source>>;
 
-/// Connects to every database the selection needs.
+/// What they hold, by name.
+pub type Inventories = BTreeMap<String, Inventory>;
+
+/// Connects to every database the selection needs and that `open` does not have.
 ///
 /// # Errors
 /// When one cannot be reached: nothing is begun unless all are there.
-pub fn connect(config: &Config, selection: &Selection, cancel: &Cancel) -> Result<Sources> {
+pub fn connect(config: &Config, selection: &Selection, open: &Sources, cancel: &Cancel) -> Result<Sources> {
     let mut sources = Sources::new();
     for component in &selection.components {
         let Some(name) = component.content.source() else { continue };
         if sources.contains_key(name) {
             continue;
         }
-        let unknown = || Error::new(Kind::Internal, format!("source '{name}' is selected but not configured"));
-        let opened = source::open(name, config.sources.get(name).ok_or_else(unknown)?, cancel)
-            .context(|| format!("cannot open source '{name}' (component {})", component.archive))?;
-        sources.insert(name.to_owned(), opened);
+        let opened = match open.get(name) {
+            Some(source) => Some(source.clone()),
+            None => open_one(config, name, cancel)
+                .context(|| format!("cannot open source '{name}' (component {})", component.archive))?,
+        };
+        sources.extend(opened.map(|opened| (name.to_owned(), opened)));
     }
     Ok(sources)
 }
 
-/// Resolves `selection` against what the sources hold now.
+/// Connects to one database. None where it is a tenant's own and does not exist yet.
+///
+/// # Errors
+/// When it cannot be reached.
+pub fn open_one(config: &Config, name: &str, cancel: &Cancel) -> Result<Option<Arc<dyn Source>>> {
+    let unknown = || Error::new(Kind::Internal, format!("source '{name}' is selected but not configured"));
+    let source = config.sources.get(name).ok_or_else(unknown)?;
+    let opened = if source.per_tenant {
+        source::open_own(name, source, cancel)?
+    } else {
+        Some(source::open(name, source, cancel)?)
+    };
+    Ok(opened.map(Arc::from))
+}
+
+/// Lists what sources hold.
+///
+/// # Errors
+/// When one cannot be listed.
+pub fn inventories(sources: &Sources) -> Result<Inventories> {
+    let listed = |(name, source): (&String, &Arc<dyn Source>)| {
+        Ok((name.clone(), source.inventory().context(|| format!("cannot list source '{name}'"))?))
+    };
+    sources.iter().map(listed).collect()
+}
+
+/// Resolves `selection` against what the sources hold now. What is in `known` is neither listed nor counted again.
 ///
 /// # Errors
 /// When a source cannot be listed.
-pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel: &Cancel) -> Result<Plan> {
-    let mut inventories = BTreeMap::new();
-    for (name, source) in sources {
-        inventories.insert(name.as_str(), source.inventory().context(|| format!("cannot list source '{name}'"))?);
-    }
+pub fn resolve(
+    config: &Config,
+    selection: &Selection,
+    sources: &Sources,
+    known: &Inventories,
+    cancel: &Cancel,
+) -> Result<Plan> {
+    let unlisted = sources.iter().filter(|(name, _)| !known.contains_key(*name));
+    let listed = inventories(&unlisted.map(|(name, source)| (name.clone(), source.clone())).collect())?;
+    let nothing = Inventory::default();
+    let inventory_of = |name: &str| {
+        let found = known.get(name).or_else(|| listed.get(name));
+        found.or_else(|| config.sources.get(name)?.per_tenant.then_some(&nothing))
+    };
     let mut plan = Plan {
         scope: selection.scope.clone(),
         modules: selection.modules.clone(),
@@ -154,10 +195,16 @@ pub fn resolve(config: &Config, selection: &Selection, sources: &Sources, cancel
             encrypted_to: sealing.recipients,
             trees: None,
         };
-        match (&component.content, component.content.source().and_then(|name| inventories.get(name))) {
+        match (&component.content, component.content.source().and_then(inventory_of)) {
             (Content::Collections { source, collections }, Some(inventory)) => {
+                // A tenant has no database of its own before it has written something.
+                let is_new = inventory.items.is_empty() && config.sources.get(source).is_some_and(|s| s.per_tenant);
+                // Of many tenants, each collection of each would be counted.
+                let counting = sources.get(source).filter(|_| !known.contains_key(source)).map(AsRef::as_ref);
                 for spec in collections {
-                    planned.items.push(database_item(spec, inventory, sources.get(source).map(AsRef::as_ref))?);
+                    let mut item = database_item(spec, inventory, counting)?;
+                    item.optional |= is_new;
+                    planned.items.push(item);
                 }
             }
             (Content::WholeDatabase { .. }, Some(inventory)) => {
@@ -221,6 +268,10 @@ fn database_item(spec: &CollectionSpec, inventory: &Inventory, source: Option<&d
         bytes: found.map_or(0, |item| item.bytes),
         identity: found.and_then(|item| item.identity.clone()),
     };
+    if let (Records::Owned(_), None) = (&spec.records, source) {
+        // A share that is not known: better no estimate than everybody's.
+        (item.documents, item.bytes) = (0, 0);
+    }
     if let (Records::Owned(_), Some(source), Some(wanted)) = (&spec.records, source, item.wanted())
         && let Some(exact) = source.count(&wanted)?
     {

@@ -159,11 +159,6 @@ pub fn by_source(option: &str, pairs: &[String]) -> Result<BTreeMap<String, Stri
     Ok(uris)
 }
 
-/// The refusal of an option that is part of the command line but cannot work yet.
-pub fn not_yet(option: &str) -> Error {
-    Error::new(Kind::Config, format!("{option} is not supported yet"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,28 +1,40 @@
 //! `backup create`: makes a backup, or shows what it would hold.
 
-use crate::cli::args::{Half, Type, not_yet};
+use crate::cli::args::{Half, Type};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
-use crate::cli::{plan, process, show, text, time};
+use crate::cli::{create_many, plan, process, show, text, time};
 use crate::config::{BackupType, Config, CreateJob, Job, JobAction};
 use crate::create::{self, Created, Options};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::Status;
-use crate::modules::{Grants, Request};
-use crate::names::Scope;
+use crate::modules::{Grants, Only, Request};
+use crate::names::{Scope, TenantId};
+use crate::tenants;
+use std::path::PathBuf;
+
+/// Tenants that are backed up at once.
+const JOBS: u8 = 2;
 
 /// Back up the installation, one tenant, or some modules
 #[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = exit::help(
-    "backup create --dry-run\nbackup create --type weekly\nbackup create --tenant acme --module life-insurance\nbackup create --job nightly -q",
+    "backup create --dry-run\nbackup create --type weekly\nbackup create --tenant acme --module life-insurance\nbackup create --all-tenants\nbackup create --job nightly -q",
     &[Exit::Partial, Exit::Damaged, Exit::NotFound, Exit::Locked, Exit::Key]))]
 pub struct Args {
-    /// Only this tenant's data and declared shared data
+    /// Only this tenant's data and declared shared data; repeated: a backup for each
     #[arg(long, value_name = "TENANT")]
     tenant: Vec<String>,
-    #[arg(long, hide = true)]
+    /// A backup of its own for each tenant there is
+    #[arg(long, conflicts_with_all = ["tenant", "tenants_file"])]
     all_tenants: bool,
+    /// A backup of its own for each tenant this file names: one id a line, `#` begins a comment
+    #[arg(long, value_name = "FILE")]
+    tenants_file: Option<PathBuf>,
+    /// How many tenants are backed up at once
+    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
     /// Only this module; may be repeated
     #[arg(short, long, value_name = "MODULE")]
     module: Vec<String>,
@@ -33,7 +45,7 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "HALF")]
     only: Option<Half>,
     /// The request that the configuration names so
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["tenant", "all_tenants", "module", "backup_type"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tenant", "all_tenants", "tenants_file", "module", "backup_type"])]
     job: Option<String>,
     /// This run's data is meant to be less than before: record what `anomaly` finds as a warning, and fail nothing
     #[arg(long)]
@@ -44,16 +56,29 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
-    if args.all_tenants {
-        return Err(not_yet("--all-tenants").hint("run `backup create --tenant T` for each tenant"));
-    }
-    if args.tenant.len() > 1 {
-        return Err(not_yet("--tenant for several tenants").hint("run `backup create --tenant T` for each tenant"));
-    }
     let config = settings.load()?;
     let cancel = settings.cancel()?;
+    let asked = Asked::of(args, &config)?;
+    let known = match &asked.whose {
+        Whose::Scope(scope) => tenants::of_scope(&config, scope, &cancel)?,
+        Whose::Tenants(ids) if ids.iter().all(|id| config.tenancy.tenants.contains_key(id)) => {
+            tenants::of_scope(&config, &Scope::SystemWide, &cancel)?
+        }
+        Whose::Tenants(_) | Whose::AllTenants => tenants::all(&config, &cancel)?,
+    };
+    settings.tell(&known);
+    let (scope, many) = match asked.whose {
+        Whose::Scope(scope) => (scope, None),
+        Whose::Tenants(ids) => {
+            ids.iter().try_for_each(|id| tenants::require(&known, id))?;
+            (Scope::SystemWide, Some(ids))
+        }
+        Whose::AllTenants => (Scope::SystemWide, Some(create_many::all(&known)?)),
+    };
+    let config = settings::for_scope(known.config, &scope)?;
+    let Asked { modules, only, backup_type, .. } = asked;
     let options = Options {
-        request: request(args, &config)?,
+        request: Request { scope, modules, only, backup_type },
         config: &config,
         safety_for: None,
         accept_shrink: args.accept_shrink,
@@ -63,45 +88,89 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         events: settings.events.clone(),
         cancel,
     };
-    if args.dry_run {
-        let plan = create::plan(&options)?;
-        return Report::new(plan::render(&plan, output::width()), &plan);
+    match many {
+        Some(ids) if args.dry_run => create_many::plan(&options, &ids),
+        Some(ids) => create_many::run(&options, &ids, usize::from(args.jobs), settings),
+        None if args.dry_run => {
+            let plan = create::plan(&options)?;
+            Report::new(plan::render(&plan, output::width()), &plan)
+        }
+        None => one(&options, settings),
     }
-    let created = create::run(&options)?;
-    let licenses =
-        Grants { installation: created.manifest.license.clone(), tenant: created.manifest.tenant_license.clone() };
-    if created.shrank || !licenses.are_valid() {
+}
+
+fn one(options: &Options<'_>, settings: &Settings) -> Result<Report> {
+    let created = create::run(options)?;
+    if is_worth_a_word(&created) {
         // Under `--quiet` too: the run went well, but whoever reads cron's mail must hear of it.
         settings.log.release();
     }
-    let exit = match created.manifest.status {
-        Status::Success => Exit::Success,
-        Status::Partial => Exit::Partial,
-        Status::Failed => Exit::Failed,
-    };
+    let exit = exit_of(created.manifest.status);
     Ok(Report::new(render(&created, output::width()), &created.manifest)?.exit(exit))
 }
 
 impl Args {
     /// Those of a job.
     pub fn job(name: &str) -> Self {
-        Self { job: Some(name.to_owned()), ..Self::default() }
+        Self { job: Some(name.to_owned()), jobs: JOBS, ..Self::default() }
     }
 }
 
-fn request(args: &Args, config: &Config) -> Result<Request> {
-    let only = args.only.map(Into::into);
-    if let Some(name) = &args.job {
-        let job = create_job(name, config)?;
-        let scope = job.tenant.clone().map_or(Scope::SystemWide, Scope::Tenant);
-        return Ok(Request { scope, modules: job.modules.clone(), only, backup_type: job.backup_type });
+/// Whether something is to be told of a backup that succeeded.
+pub(super) fn is_worth_a_word(created: &Created) -> bool {
+    let Created { manifest, shrank, .. } = created;
+    let licenses = Grants { installation: manifest.license.clone(), tenant: manifest.tenant_license.clone() };
+    *shrank || !licenses.are_valid()
+}
+
+fn exit_of(status: Status) -> Exit {
+    match status {
+        Status::Success => Exit::Success,
+        Status::Partial => Exit::Partial,
+        Status::Failed => Exit::Failed,
     }
-    Ok(Request {
-        scope: settings::scope(args.tenant.first().map(String::as_str))?,
-        modules: args.module.clone(),
-        only,
-        backup_type: args.backup_type.map_or(BackupType::Daily, Into::into),
-    })
+}
+
+/// What the command line or a job asks for.
+struct Asked {
+    whose: Whose,
+    modules: Vec<String>,
+    only: Option<Only>,
+    backup_type: BackupType,
+}
+
+enum Whose {
+    /// One backup.
+    Scope(Scope),
+    /// One for each of these.
+    Tenants(Vec<TenantId>),
+    /// One for each there is.
+    AllTenants,
+}
+
+impl Asked {
+    fn of(args: &Args, config: &Config) -> Result<Self> {
+        let only = args.only.map(Into::into);
+        if let Some(name) = &args.job {
+            let job = create_job(name, config)?;
+            let scope = || job.tenant.clone().map_or(Scope::SystemWide, Scope::Tenant);
+            let whose = if job.all_tenants { Whose::AllTenants } else { Whose::Scope(scope()) };
+            return Ok(Self {
+                whose,
+                modules: job.modules.clone(),
+                only: only.or(job.only),
+                backup_type: job.backup_type,
+            });
+        }
+        let whose = match (args.tenant.as_slice(), &args.tenants_file) {
+            _ if args.all_tenants => Whose::AllTenants,
+            ([], None) => Whose::Scope(Scope::SystemWide),
+            ([id], None) => Whose::Scope(settings::scope(Some(id))?),
+            (ids, file) => Whose::Tenants(create_many::listed(ids, file.as_deref())?),
+        };
+        let backup_type = args.backup_type.map_or(BackupType::Daily, Into::into);
+        Ok(Self { whose, modules: args.module.clone(), only, backup_type })
+    }
 }
 
 fn create_job<'a>(name: &str, config: &'a Config) -> Result<&'a CreateJob> {

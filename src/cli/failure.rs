@@ -42,6 +42,11 @@ fn usage(error: &clap::Error) -> Error {
     Error::new(Kind::Config, message).details(lines.map(str::to_owned).collect()).hint(hint)
 }
 
+/// An error as the value of `error` in a document of results.
+pub fn value(error: &Error) -> serde_json::Value {
+    document(error.kind.code(), error)["error"].take()
+}
+
 fn document(code: &str, error: &Error) -> serde_json::Value {
     let message = redact(&error.message);
     let details: Vec<String> = error.details.iter().map(|d| redact(d)).collect();

@@ -57,8 +57,9 @@ struct Module<'a> {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
-    let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
+    let cancel = settings.cancel()?;
+    let config = settings.load_for(&scope, &cancel)?;
     let now = time::now();
     let grants = license::grants(&config, &scope, now);
     let modules = modules::list(&config, &grants, scope.tenant())?;

@@ -27,8 +27,9 @@ struct Document<'a> {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
-    let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
+    let cancel = settings.cancel()?;
+    let config = settings.load_for(&scope, &cancel)?;
     let grants = license::grants(&config, &scope, time::now());
     for warning in grants.warnings() {
         settings.events.warn(warning);

@@ -5,6 +5,7 @@ mod args;
 mod completions;
 mod config;
 mod create;
+mod create_many;
 mod exit;
 mod failure;
 mod forget;

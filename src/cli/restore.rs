@@ -95,8 +95,14 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let cancel = settings.cancel()?;
     let scope = settings::scope(args.tenant.as_deref())?;
+    let which = settings::which(&args.which, &config)?;
+    // A tenant's backup goes back to where that tenant's data was. Nothing is looked up: it may be what was lost.
+    let config = match &which {
+        restore::Which::Id(id) if scope.tenant().is_none() => settings::for_scope(config, &id.scope())?,
+        _ => settings::for_scope(config, &scope)?,
+    };
     let report = restore::run(&Options {
-        which: settings::which(&args.which, &config)?,
+        which,
         config: &config,
         tenant: scope.tenant().cloned(),
         modules: args.module.clone(),

@@ -6,12 +6,13 @@ use crate::cli::progress::Progress;
 use crate::cli::{process, time};
 use crate::config::{self, Config, Environment, Secret};
 use crate::error::{Error, Kind, Result};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::keys::Identities;
 use crate::names::{BackupId, Scope, TenantId};
 use crate::pipeline::Cancel;
 use crate::repository::{Catalog, Entry, Meanwhile, Repository, Wait};
 use crate::restore;
+use crate::tenants::{self, Known};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +84,26 @@ impl Settings {
         Ok(config)
     }
 
+    /// [`Settings::load`] for a run of one scope: its tenant is known, and what is the tenant's own has its name.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such tenant; as [`Settings::load`].
+    pub fn load_for(&self, scope: &Scope, cancel: &Cancel) -> Result<Config> {
+        let known = tenants::of_scope(&self.load()?, scope, cancel)?;
+        self.tell(&known);
+        for_scope(known.config, scope)
+    }
+
+    /// Says what is worth knowing of tenants that were looked up.
+    pub fn tell(&self, known: &Known) {
+        for mistake in &known.mistakes {
+            self.events.warn(mistake);
+        }
+        for note in &known.notes {
+            self.events.emit(Event::Detail(note.clone()));
+        }
+    }
+
     /// A cancel flag that signals set.
     ///
     /// # Errors
@@ -132,6 +153,17 @@ pub fn identities(config: &Config, given: &[PathBuf]) -> Result<Arc<Identities>>
     match identities.absent().iter().find(|file| given.contains(file)) {
         Some(file) => Err(Error::new(Kind::Key, format!("the identity file {} does not exist", file.display()))),
         None => Ok(Arc::new(identities)),
+    }
+}
+
+/// The configuration with `{tenant}` filled in, where the scope is one.
+///
+/// # Errors
+/// [`Kind::Config`] where the tenant's id cannot be part of a name.
+pub fn for_scope(config: Config, scope: &Scope) -> Result<Config> {
+    match scope.tenant() {
+        Some(tenant) if config.has_templates() => config.for_tenant(tenant),
+        _ => Ok(config),
     }
 }
 

@@ -26,13 +26,14 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
-    let config = settings.load()?;
     let scope = settings::scope(args.tenant.as_deref())?;
+    let cancel = settings.cancel()?;
+    let config = settings.load_for(&scope, &cancel)?;
     let grants = license::required(&config, &scope, time::now())?;
     for warning in grants.warnings() {
         settings.events.warn(warning);
     }
-    let report = verify_collections::run(&config, &grants, scope.tenant(), &args.module, &settings.cancel()?)?;
+    let report = verify_collections::run(&config, &grants, scope.tenant(), &args.module, &cancel)?;
     let exit = match report.verification_status {
         VerificationStatus::Failed => Exit::Damaged,
         VerificationStatus::Warning if args.strict => Exit::Partial,

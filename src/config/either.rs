@@ -1,5 +1,6 @@
 //! Values with more than one form. Written by hand: serde's `untagged` would lose every error message.
 
+use super::model::Plain;
 use super::raw::{RawClass, RawPolicy, RawPolicyName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
@@ -65,6 +66,46 @@ impl JsonSchema for Patterns {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+    }
+}
+
+/// A text, a truth value or a whole number.
+pub(super) struct RawPlain(pub Plain);
+
+impl<'de> Deserialize<'de> for RawPlain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl Visitor<'_> for V {
+            type Value = RawPlain;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a truth value or a whole number")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<RawPlain, E> {
+                Ok(RawPlain(Plain::Text(text.to_owned())))
+            }
+            fn visit_bool<E>(self, on: bool) -> Result<RawPlain, E> {
+                Ok(RawPlain(Plain::Bool(on)))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<RawPlain, E> {
+                Ok(RawPlain(Plain::Int(number)))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<RawPlain, E> {
+                i64::try_from(number).map(|number| RawPlain(Plain::Int(number))).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+impl JsonSchema for RawPlain {
+    fn schema_name() -> Cow<'static, str> {
+        "Plain".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "string" }, { "type": "boolean" }, { "type": "integer", "format": "int64" }] })
     }
 }
 

@@ -20,6 +20,7 @@ mod resolve;
 mod schema;
 mod secret;
 mod show;
+mod template;
 #[cfg(test)]
 mod tests;
 

@@ -141,6 +141,8 @@ pub struct Source {
     pub timeouts: Timeouts,
     /// A restore that writes to it must be allowed to by name.
     pub protected: bool,
+    /// Each tenant has one of its own: `{tenant}` stands in its name.
+    pub per_tenant: bool,
 }
 
 /// How long a source is waited for.
@@ -296,6 +298,43 @@ pub struct Tenancy {
     pub id_type: IdType,
     /// Static tenants.
     pub tenants: BTreeMap<TenantId, Tenant>,
+    /// Where the other tenants are written; none: there are no others.
+    pub discover: Option<Discovery>,
+}
+
+impl Tenancy {
+    /// Whether a tenant may exist that is not among [`Tenancy::tenants`]: they are not all known here, or none is listed.
+    pub fn is_open(&self) -> bool {
+        self.discover.is_some() || self.tenants.is_empty()
+    }
+}
+
+/// The `tenancy.discover` section: a collection whose records are the tenants. Dots reach into what a field holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discovery {
+    /// The source that holds it.
+    pub source: String,
+    /// Its name.
+    pub collection: String,
+    /// Field with the tenant's id.
+    pub id: String,
+    /// Field with the tenant's modules, a list of names or a map of switches; none: every enabled one.
+    pub modules: Option<String>,
+    /// Field with the features the tenant is licensed for, in the same forms; none: the installation's licence decides.
+    pub features: Option<String>,
+    /// Only records whose fields hold these values.
+    pub filter: BTreeMap<String, Plain>,
+}
+
+/// A value that a record is chosen by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plain {
+    /// A text.
+    Text(String),
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
 }
 
 /// The type of tenant ids inside records.
@@ -510,6 +549,8 @@ pub struct CreateJob {
     pub modules: Vec<String>,
     /// Only this tenant.
     pub tenant: Option<TenantId>,
+    /// Each tenant, in a backup of its own.
+    pub all_tenants: bool,
     /// Only databases or only files.
     pub only: Option<Only>,
 }

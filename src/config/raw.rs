@@ -1,7 +1,7 @@
 //! The file as it may be written. What is required is said to the schema; the structures themselves are lenient, so
 //! that checks of meaning still run over a file in which a part is missing.
 
-use super::either::{Either, Patterns, RawRetention, Size};
+use super::either::{Either, Patterns, RawPlain, RawRetention, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -315,6 +315,30 @@ RawTenancy {
     /// Tenants, by id.
     #[serde(default)]
     tenants: BTreeMap<String, RawTenant>,
+    /// The collection whose records are the tenants; those of `tenants` are there besides, and go first.
+    discover: Option<RawDiscovery>,
+}}
+
+section! {
+/// A collection whose records are the tenants. Fields may reach into sub-documents (or JSON columns) with dots.
+RawDiscovery {
+    /// The source that holds it.
+    #[schemars(required)]
+    source: Option<String>,
+    /// Name of the collection or table.
+    #[schemars(required)]
+    collection: Option<String>,
+    /// Field with the tenant's id.
+    #[schemars(required)]
+    id: Option<String>,
+    /// Field with the modules the tenant uses: a list of names, or a map of `true` or `{enabled: true}`; default: every
+    /// enabled one.
+    modules: Option<String>,
+    /// Field with the features the tenant's own licence grants, in the same forms; default: the installation's decides.
+    features: Option<String>,
+    /// Only records whose fields hold these values: `{status: active}`.
+    #[serde(default, rename = "where")]
+    filter: BTreeMap<String, RawPlain>,
 }}
 
 section! {
@@ -510,6 +534,8 @@ RawCreate {
     /// Retention type; default daily.
     #[serde(rename = "type")]
     backup_type: Option<RawBackupType>,
+    /// Each tenant's backup of its own.
+    all_tenants: Option<bool>,
     /// Only these modules.
     #[serde(default)]
     modules: Vec<String>,

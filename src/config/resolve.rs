@@ -6,6 +6,7 @@ mod license;
 mod modules;
 mod schedule;
 mod sources;
+mod tenancy;
 
 use super::environment::Environment;
 use super::license::License;
@@ -98,7 +99,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         Some(raw) => resolver.license(&At::root("license"), raw, &license),
         None => license,
     };
-    let tenancy = resolver.tenancy(raw.tenancy, &modules, &license);
+    let tenancy = resolver.tenancy(raw.tenancy, &modules, &sources, &license);
     let verification = resolver.verification(raw.verification, &modules);
     let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);

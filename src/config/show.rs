@@ -2,8 +2,8 @@
 
 use super::duration::show_duration;
 use super::model::{
-    AnomalyAction, BeforeBackup, Config, Encryption, Engine, IdType, JobAction, Owner, Postgres, Repository, Retention,
-    Sealing, Timeouts,
+    AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, IdType, JobAction, Owner, Plain, Postgres,
+    Repository, Retention, Sealing, Timeouts,
 };
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
@@ -87,6 +87,7 @@ pub fn show(config: &Config) -> Value {
         "license": license(&config.license),
         "tenancy": {
             "field": config.tenancy.field, "idType": id_type, "tenants": tenants.collect::<Map<_, _>>(),
+            "discover": config.tenancy.discover.as_ref().map(discovery),
         },
         "modules": modules,
         "verification": {
@@ -122,6 +123,18 @@ pub fn show(config: &Config) -> Value {
 pub fn show_yaml(config: &Config) -> Result<String> {
     serde_saphyr::to_string(&show(config))
         .map_err(|error| Error::new(Kind::Internal, "cannot write the configuration as YAML").cause(error))
+}
+
+fn discovery(discovery: &Discovery) -> Value {
+    let filter = named(&discovery.filter, |value| match value {
+        Plain::Text(text) => json!(text),
+        Plain::Bool(on) => json!(on),
+        Plain::Int(number) => json!(number),
+    });
+    json!({
+        "source": discovery.source, "collection": discovery.collection, "id": discovery.id,
+        "modules": discovery.modules, "features": discovery.features, "where": filter,
+    })
 }
 
 fn repository(repository: &Repository) -> Value {
@@ -222,7 +235,11 @@ fn action(action: &JobAction) -> (&'static str, Value) {
             });
             let tenant = create.tenant.as_ref().map(|tenant| tenant.as_str());
             let kind = create.backup_type.as_str();
-            ("create", json!({ "type": kind, "modules": create.modules, "tenant": tenant, "only": only }))
+            let options = json!({
+                "type": kind, "modules": create.modules, "tenant": tenant, "only": only,
+                "allTenants": create.all_tenants.then_some(true),
+            });
+            ("create", options)
         }
     }
 }

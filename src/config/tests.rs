@@ -152,10 +152,7 @@ fn what_is_not_there_yet_is_refused_by_name() {
     for (text, name) in [
         ("metrics: {textfile: a}", "`metrics`"),
         ("notifications: [{webhook: a}]", "`notifications`"),
-        ("tenancy: {discover: {source: a}}", "`tenancy.discover`"),
         ("compression: {algorithm: zstd}", "`zstd`"),
-        ("sources: {p: {engine: postgres, uri: 'postgres://h/d', schema: 't_{tenant}'}}", "`{tenant}`"),
-        ("sources: {m: {engine: mongodb, uri: 'mongodb://h', database: 'a_{tenant}'}}", "`{tenant}`"),
     ] {
         let found = mistakes(&with(text)).join("\n");
         assert!(found.contains(name) && found.contains("not supported yet by this version"), "{name}: {found}");

@@ -1,9 +1,9 @@
 //! Stores the components of a plan, one archive after the other, each read by several threads.
 
-use super::Options;
 use super::progress::Observed;
+use super::{Batch, Options};
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
-use crate::config::Consistency;
+use crate::config::{Config, Consistency};
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::manifest::{self, Collection, Component, ComponentStatus, Files, IndexPosition};
@@ -37,12 +37,14 @@ pub fn store_all(
     plan: &Plan,
     sources: &Sources,
     began: DateTime<Utc>,
+    batch: Option<&Batch<'_>>,
 ) -> Result<StoredAll> {
-    let level = options.config.compression.level;
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let pool = Pool::start(workers, move || archive::member::codec(level))?;
-    let mut run =
-        Run { options, staging, plan, sources, pool: &pool, began, views: BTreeMap::new(), warnings: Vec::new() };
+    let own = batch.is_none().then(|| start_pool(options.config)).transpose()?;
+    let missing = || Error::new(Kind::Internal, "there is no pool of compress workers");
+    let pool = batch.map(|batch| batch.pool).or(own.as_ref()).ok_or_else(missing)?;
+    let shared = batch.map(|batch| batch.views);
+    let (views, warnings) = (Views::new(), Vec::new());
+    let mut run = Run { options, staging, plan, sources, pool, began, shared, views, warnings };
     run.open_views()?;
     let mut components = Vec::new();
     for planned in &plan.components {
@@ -64,6 +66,19 @@ pub fn store_all(
     Ok(StoredAll { components, warnings: run.warnings })
 }
 
+/// Compress workers, as many as there are processors.
+///
+/// # Errors
+/// When a thread cannot be started.
+pub fn start_pool(config: &Config) -> Result<Pool> {
+    let level = config.compression.level;
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    Pool::start(workers, move || archive::member::codec(level))
+}
+
+/// Open views, by the name of their source.
+pub type Views<'a> = BTreeMap<&'a str, Box<dyn View + 'a>>;
+
 struct Run<'a> {
     options: &'a Options<'a>,
     staging: &'a Staging,
@@ -71,14 +86,19 @@ struct Run<'a> {
     sources: &'a Sources,
     pool: &'a Pool,
     began: DateTime<Utc>,
-    views: BTreeMap<&'a str, Box<dyn View + 'a>>,
+    /// What several runs read from.
+    shared: Option<&'a Views<'a>>,
+    /// What this one alone does.
+    views: Views<'a>,
     warnings: Vec<String>,
 }
 
 impl<'a> Run<'a> {
     /// One view a source, over every collection of it in any component: modules agree with each other.
     fn open_views(&mut self) -> Result<()> {
-        for name in self.sources.keys() {
+        for name in
+            self.sources.keys().filter(|name| !self.shared.is_some_and(|views| views.contains_key(name.as_str())))
+        {
             let view = self.open_view(name, Level::Snapshot)?;
             self.views.insert(name, view);
         }
@@ -127,7 +147,9 @@ impl<'a> Run<'a> {
 
     /// Reads all collections of a component into a new archive.
     fn read(&mut self, planned: &PlannedComponent, component: &mut Component) -> Result<()> {
-        let view = self.views.get(planned.name.as_str()).ok_or_else(|| Error::new(Kind::Internal, "no view"))?;
+        let name = planned.name.as_str();
+        let view = self.views.get(name).or_else(|| self.shared?.get(name));
+        let view = view.ok_or_else(|| Error::new(Kind::Internal, "no view"))?;
         let source = self.sources.get(&planned.name).ok_or_else(|| Error::new(Kind::Internal, "no source"))?;
         let server = source.server();
         let stamp = view.consistency();

@@ -2,8 +2,11 @@
 
 mod anomaly;
 mod component;
+mod many;
 mod progress;
 mod record;
+
+pub use many::{Outcome, plan as plan_of, run as many};
 
 use crate::config::{BeforeBackup, Config};
 use crate::error::{Error, Kind, Result};
@@ -12,11 +15,12 @@ use crate::license;
 use crate::manifest::{Manifest, Status};
 use crate::modules::{self, Only, Request, Selection};
 use crate::names::{BackupId, Scope};
-use crate::pipeline::Cancel;
-use crate::plan::{self, Plan, Sources};
-use crate::repository::{FailedRun, Lock, Repository, Wait};
+use crate::pipeline::{Cancel, Pool};
+use crate::plan::{self, Inventories, Plan, Sources};
+use crate::repository::{Catalog, FailedRun, Lock, Repository, Wait};
 use crate::verify_collections::{self, VerificationStatus};
 use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Everything a run needs from outside.
@@ -61,8 +65,8 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
     let config = options.config;
     let selection = select(options)?;
     let repository = existing_repository(config)?;
-    let sources = plan::connect(config, &selection, &options.cancel)?;
-    let mut plan = plan::resolve(config, &selection, &sources, &options.cancel)?;
+    let sources = plan::connect(config, &selection, &Sources::new(), &options.cancel)?;
+    let mut plan = plan::resolve(config, &selection, &sources, &Inventories::new(), &options.cancel)?;
     plan.free_space = repository.map(|repository| repository.free_space()).transpose()?;
     Ok(plan)
 }
@@ -110,14 +114,32 @@ fn select(options: &Options<'_>) -> Result<Selection> {
 /// # Errors
 /// As [`run`].
 pub fn selected(options: &Options<'_>, selection: &Selection) -> Result<Created> {
+    within(options, selection, None)
+}
+
+/// What the runs over many tenants have in common for a while.
+struct Batch<'a> {
+    sources: &'a Sources,
+    inventories: &'a Inventories,
+    views: &'a component::Views<'a>,
+    pool: &'a Pool,
+    /// What is known of each scope's earlier backups.
+    catalogs: &'a BTreeMap<Scope, Catalog>,
+    /// Scopes of which dead runs have left something.
+    leftovers: &'a BTreeSet<Scope>,
+}
+
+fn within(options: &Options<'_>, selection: &Selection, batch: Option<&Batch<'_>>) -> Result<Created> {
     // A repository that is there is opened and locked before anything else is touched; one that is not is made only
     // once the sources have answered, so that a wrong password does not leave an empty repository.
     options.events.emit(Event::Phase("connecting"));
     let existing = existing_repository(options.config)?;
     let run = existing.map(|repository| Run::new(options, repository, &selection.scope)).transpose()?;
-    let prepared = plan::connect(options.config, selection, &options.cancel).and_then(|sources| {
+    let (none, unknown) = (Sources::new(), Inventories::new());
+    let (open, known) = batch.map_or((&none, &unknown), |batch| (batch.sources, batch.inventories));
+    let prepared = plan::connect(options.config, selection, open, &options.cancel).and_then(|sources| {
         options.events.emit(Event::Phase("planning"));
-        let plan = plan::resolve(options.config, selection, &sources, &options.cancel)?;
+        let plan = plan::resolve(options.config, selection, &sources, known, &options.cancel)?;
         Ok((sources, plan))
     });
     let (sources, plan) = match (prepared, &run) {
@@ -133,7 +155,7 @@ pub fn selected(options: &Options<'_>, selection: &Selection) -> Result<Created>
         }
     };
 
-    match make(options, &run, &plan, &sources) {
+    match make(options, &run, &plan, &sources, batch) {
         Ok((manifest, shrank)) => {
             let result = if manifest.status == Status::Success { "success" } else { "partial" };
             audit(options, &run, result);
@@ -169,12 +191,23 @@ fn existing_repository(config: &Config) -> Result<Option<Repository>> {
 }
 
 /// The manifest of what was made, and whether data shrank.
-fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Result<(Manifest, bool)> {
+fn make(
+    options: &Options<'_>,
+    run: &Run,
+    plan: &Plan,
+    sources: &Sources,
+    batch: Option<&Batch<'_>>,
+) -> Result<(Manifest, bool)> {
     let Run { repository, id, began, .. } = run;
     let began = *began;
     let mut warnings = plan.warnings.clone();
-    warnings.extend(repository.sweep(&plan.scope)?);
-    let catalog = repository.catalog()?;
+    if batch.is_none_or(|batch| batch.leftovers.contains(&plan.scope)) {
+        warnings.extend(repository.sweep(&plan.scope)?);
+    }
+    let catalog = match batch {
+        None => repository.catalog()?,
+        Some(batch) => batch.catalogs.get(&plan.scope).cloned().unwrap_or_default(),
+    };
     if let Some(newest) = catalog.backups.first().filter(|newest| newest.id.at() > began) {
         warnings
             .push(format!("the clock is behind the newest backup ({}): ages and retention will be wrong", newest.id));
@@ -184,9 +217,14 @@ fn make(options: &Options<'_>, run: &Run, plan: &Plan, sources: &Sources) -> Res
     options.events.emit(Event::Phase("reading"));
     let begun = repository.begin(id, options.request.backup_type);
     let staging = begun.map_err(|error| explain_space(error, repository, plan))?;
-    let mut stored = component::store_all(options, &staging, plan, sources, began)
+    let mut stored = component::store_all(options, &staging, plan, sources, began, batch)
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);
+    if let Some(tenant) = plan.scope.tenant().filter(|_| record::holds_nothing_owned(&stored.components)) {
+        let nothing =
+            "nothing of it is anywhere: right for a new tenant; else compare the id with those in the records";
+        warnings.push(format!("the backup of tenant '{tenant}' is empty: {nothing}"));
+    }
     let anomalies = previous.judge(options, &mut stored.components);
     let shrank = !anomalies.is_empty() && !options.accept_shrink;
     warnings.extend(anomalies);

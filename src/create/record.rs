@@ -2,6 +2,7 @@
 
 use super::Options;
 use crate::manifest::{Component, ComponentStatus, FORMAT_VERSION, Manifest, Status, Tool, Totals};
+use crate::modules::Records;
 use crate::names::BackupId;
 use crate::plan::Plan;
 use chrono::{DateTime, Utc};
@@ -78,6 +79,17 @@ fn totals(components: &[Component]) -> Totals {
         }
     }
     totals
+}
+
+/// Whether there is neither a record nor a file, but for what belongs to everyone.
+pub fn holds_nothing_owned(components: &[Component]) -> bool {
+    let shared = Records::All { shared: true }.describe();
+    components.iter().all(|component| {
+        let records =
+            component.collections.iter().filter(|c| c.tenant_rule != shared).map(|c| c.documents).sum::<u64>();
+        let failed = component.status == ComponentStatus::Failed;
+        !failed && records == 0 && component.files.as_ref().is_none_or(|files| files.files == 0)
+    })
 }
 
 /// Where a component's data is from, for a person.

@@ -17,11 +17,12 @@ use history::LastValid;
 
 /// What the licences grant to `scope` at `now`. One that is not valid is told in the grant.
 pub fn grants(config: &Config, scope: &Scope, now: DateTime<Utc>) -> Grants {
+    grants_beside(config, installation(config, now), scope, now)
+}
+
+fn grants_beside(config: &Config, installation: Grant, scope: &Scope, now: DateTime<Utc>) -> Grants {
     let own = scope.tenant().and_then(|id| Some((id, config.tenancy.tenants.get(id)?.license.as_ref()?)));
-    Grants {
-        installation: grant(config, &config.license, None, now),
-        tenant: own.map(|(id, license)| grant(config, license, Some(id), now)),
-    }
+    Grants { installation, tenant: own.map(|(id, license)| grant(config, license, Some(id), now)) }
 }
 
 /// The same for a run.
@@ -29,7 +30,20 @@ pub fn grants(config: &Config, scope: &Scope, now: DateTime<Utc>) -> Grants {
 /// # Errors
 /// [`Kind::Config`] where a licence is not valid and `onInvalid` is `fail`.
 pub fn required(config: &Config, scope: &Scope, now: DateTime<Utc>) -> Result<Grants> {
-    let grants = grants(config, scope, now);
+    required_beside(config, installation(config, now), scope, now)
+}
+
+/// What the installation's licence grants, for a run over many tenants that asks for it once.
+pub fn installation(config: &Config, now: DateTime<Utc>) -> Grant {
+    grant(config, &config.license, None, now)
+}
+
+/// As [`required`], where the installation's grant is known.
+///
+/// # Errors
+/// As [`required`].
+pub fn required_beside(config: &Config, installation: Grant, scope: &Scope, now: DateTime<Utc>) -> Result<Grants> {
+    let grants = grants_beside(config, installation, scope, now);
     let own = scope.tenant().and_then(|id| config.tenancy.tenants.get(id)?.license.as_ref());
     let judged = [
         (Some(&grants.installation), Some(&config.license), "the licence"),

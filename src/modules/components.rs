@@ -107,6 +107,15 @@ impl<'a> Components<'a> {
     /// Which records of a collection the scope covers; none when it is left out by its own rule.
     fn records(&mut self, collection: &Collection, owner: &Owner) -> std::result::Result<Option<Records>, String> {
         let Some(tenant) = self.scope.tenant() else {
+            if is_own(self.config, &collection.source) {
+                let source = &collection.source;
+                let note =
+                    format!("source '{source}' is left out: each tenant has its own, which the tenant's backup holds");
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+                return Ok(None);
+            }
             return Ok(Some(Records::All { shared: matches!(owner, Owner::Shared) }));
         };
         let Collection { name, source, .. } = collection;
@@ -183,6 +192,11 @@ impl<'a> Components<'a> {
     }
 }
 
+/// Whether each tenant has a source of this name of its own.
+fn is_own(config: &Config, source: &str) -> bool {
+    config.sources.get(source).is_some_and(|source| source.per_tenant)
+}
+
 fn key(collection: &Collection) -> Key<'_> {
     (&collection.source, &collection.name)
 }
@@ -218,8 +232,10 @@ fn records_of(
     owner: &Owner,
 ) -> std::result::Result<Option<Records>, String> {
     match owner {
-        Owner::Shared => Ok(Some(Records::All { shared: true })),
         Owner::Excluded => Ok(None),
+        // All that is in a database of the tenant's own is the tenant's.
+        _ if is_own(config, source) => Ok(Some(Records::All { shared: false })),
+        Owner::Shared => Ok(Some(Records::All { shared: true })),
         Owner::Unknown => Err(format!(
             "collection '{source}.{name}' has no owner rule: write `{{name: {name}, tenant: {{field: …}}}}`, \
              `tenant: shared` or `tenant: excluded`, or set `tenancy.field`"

@@ -14,7 +14,7 @@ pub use enablement::{Chosen, choose};
 pub use grant::{Grant, GrantState, Grants};
 pub use list::list;
 pub use selection::select;
-pub use tenants::require as require_tenant;
+pub use tenants::{check_type as check_tenant_type, require as require_tenant, unknown as unknown_tenant};
 
 pub use crate::config::Only;
 use crate::config::{BackupType, ExtraFiles, IdType};

@@ -17,7 +17,12 @@ fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
         uploads: Vec::new(),
         extra_files: BTreeMap::new(),
         license: License::plain(features),
-        tenancy: Tenancy { field: Some("tenantId".into()), id_type: IdType::String, tenants: BTreeMap::new() },
+        tenancy: Tenancy {
+            field: Some("tenantId".into()),
+            id_type: IdType::String,
+            tenants: BTreeMap::new(),
+            discover: None,
+        },
         modules,
         verification: Verification::default(),
         anomaly: Anomaly::default(),

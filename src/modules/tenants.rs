@@ -6,7 +6,8 @@ use crate::error::{Error, Kind, Result};
 use crate::names::TenantId;
 
 /// The settings of `tenant`. An installation that lists no tenants at all is an open world: any id is accepted, with
-/// the installation's own modules and licence. As soon as one tenant is listed, the others are unknown.
+/// the installation's own modules and licence. As soon as one tenant is listed, the others are unknown. Where tenants are
+/// discovered and that has not been done, the world is open too: a restore must not need the database that was lost.
 ///
 /// # Errors
 /// [`Kind::NotFound`] for a tenant that is not listed while others are, [`Kind::Config`] when the id does not fit
@@ -15,11 +16,8 @@ pub(super) fn find(config: &Config, tenant: &TenantId) -> Result<Tenant> {
     let tenants = &config.tenancy.tenants;
     let settings = match tenants.get(tenant) {
         Some(settings) => settings.clone(),
-        None if tenants.is_empty() => Tenant::default(),
-        None => {
-            return Err(Error::new(Kind::NotFound, format!("there is no tenant '{tenant}'"))
-                .hint(close_names::hint(tenant.as_str(), tenants.keys().map(TenantId::as_str))));
-        }
+        None if config.tenancy.is_open() => Tenant::default(),
+        None => return Err(unknown(config, tenant)),
     };
     check_type(tenant, config.tenancy.id_type)?;
     Ok(settings)
@@ -33,7 +31,21 @@ pub fn require(config: &Config, tenant: &TenantId) -> Result<()> {
     find(config, tenant).map(drop)
 }
 
-fn check_type(tenant: &TenantId, id_type: IdType) -> Result<()> {
+/// The error for a tenant that is nowhere, with names like it.
+pub fn unknown(config: &Config, tenant: &TenantId) -> Error {
+    let known = config.tenancy.tenants.keys().map(TenantId::as_str);
+    let hint = match config.tenancy.tenants.is_empty() {
+        true => "no tenants were found: check `tenancy.discover`".to_owned(),
+        false => close_names::hint(tenant.as_str(), known),
+    };
+    Error::new(Kind::NotFound, format!("there is no tenant '{tenant}'")).hint(hint)
+}
+
+/// Makes sure that an id has the form its type asks for.
+///
+/// # Errors
+/// [`Kind::Config`] when it has not.
+pub fn check_type(tenant: &TenantId, id_type: IdType) -> Result<()> {
     let text = tenant.as_str();
     let (fits, wanted) = match id_type {
         IdType::String => (true, ""),

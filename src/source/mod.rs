@@ -1,6 +1,7 @@
 //! What an engine must do to be backed up and restored, and the list of engines. Engines know databases and file
 //! systems; they never see tar, gzip or the repository. They write to an [`Output`] and read from an [`Input`].
 
+mod discover;
 pub mod files;
 mod io;
 pub mod mongodb;
@@ -10,6 +11,7 @@ pub mod scratch;
 pub mod sqlite;
 mod waiting;
 
+pub use discover::NamedTenant;
 pub use io::{
     EntryName, FileEntry, FileKind, FileOutcome, FileOutput, FileRecord, Input, Output, RecordStream, StreamTotals,
 };
@@ -37,6 +39,23 @@ pub fn open(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<
         }
         config::Engine::Sqlite { path } => Box::new(sqlite::Sqlite::open(name, path, source.timeouts, cancel.clone())?),
     })
+}
+
+/// Opens a source of one tenant's own. None when it does not exist yet: a tenant may have no data.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_own(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Option<Box<dyn Source>>> {
+    let is_missing = match &source.engine {
+        // A database of MongoDB's exists as soon as it is written to.
+        config::Engine::MongoDb { .. } => false,
+        config::Engine::Postgres(postgres) => {
+            !postgres::Postgres::exists(name, postgres, source.timeouts, cancel.clone())?
+        }
+        // A folder that is not there is a disk that is not mounted.
+        config::Engine::Sqlite { path } => !path.exists() && path.parent().is_some_and(std::path::Path::is_dir),
+    };
+    if is_missing { Ok(None) } else { open(name, source, cancel).map(Some) }
 }
 
 /// The source as it would be configured if its data were at `into` (`--into SOURCE=URI`).
@@ -237,6 +256,13 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the server fails.
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans>;
+
+    /// The tenants that a collection's records are, as far as the configuration asks for them: no more of a record is
+    /// read than its named fields.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::NotFound`] when there is no such collection, anything else when reading fails.
+    fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>>;
 }
 
 /// A view of a source, open for reading. `read` may be called from several threads at once.

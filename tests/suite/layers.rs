@@ -38,6 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keyring", USE_CASES),
     ("plan", USE_CASES),
     ("schedule", &["config", "error"]),
+    ("tenants", &["config", "modules", "names", "source", "pipeline", "error"]),
     ("license", &["config", "error", "keys", "manifest", "modules", "names", "repository"]),
     ("modules", &["config", "names", "error"]),
     ("config", &["keys", "names", "error"]),

@@ -20,5 +20,8 @@ mod sqlite;
 mod stalls;
 mod tenant_restore;
 mod tenants;
+mod tenants_discovered;
+mod tenants_many;
+mod tenants_own;
 mod verified_first;
 mod verifying;

@@ -1,56 +1,20 @@
-//! Tenants, anomalies, retention and jobs.
+//! Anomalies, retention and jobs.
 
 use super::Resolver;
+use crate::config::Only;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
-    Anomaly, AnomalyAction, BackupType, CreateJob, IdType, Job, JobAction, Module, Retention, RetentionClass,
-    RetentionPolicy, Tenancy, Tenant,
+    Anomaly, AnomalyAction, BackupType, CreateJob, Job, JobAction, Module, Retention, RetentionClass, RetentionPolicy,
+    Tenancy,
 };
 use crate::config::node::At;
-use crate::config::raw::{
-    RawAnomaly, RawAnomalyAction, RawBackupType, RawIdType, RawJob, RawOnly, RawPolicyName, RawTenancy,
-};
-use crate::config::{License, Only};
+use crate::config::raw::{RawAnomaly, RawAnomalyAction, RawBackupType, RawJob, RawOnly, RawPolicyName};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 
 type Modules = BTreeMap<String, Module>;
 
 impl Resolver<'_> {
-    pub(super) fn tenancy(&mut self, raw: Option<RawTenancy>, modules: &Modules, license: &License) -> Tenancy {
-        let (field, id_type, listed) =
-            raw.map_or((None, None, BTreeMap::new()), |tenancy| (tenancy.field, tenancy.id_type, tenancy.tenants));
-        let id_type = match id_type {
-            None | Some(RawIdType::String) => IdType::String,
-            Some(RawIdType::ObjectId) => IdType::ObjectId,
-            Some(RawIdType::Int) => IdType::Int,
-            Some(RawIdType::Uuid) => IdType::Uuid,
-        };
-        if field.as_ref().is_some_and(String::is_empty) {
-            self.problem(&At::root("tenancy").key("field"), "must not be empty");
-        }
-        let mut tenants = BTreeMap::new();
-        for (id, tenant) in listed {
-            let at = At::root("tenancy").key("tenants").key(&id);
-            self.module_names(&at.key("modules"), tenant.modules.as_deref().unwrap_or_default(), modules);
-            let license = match (tenant.license, tenant.features) {
-                (Some(_), Some(_)) => {
-                    self.problem(&at, "must have one of `license` and `features`, not both");
-                    None
-                }
-                (Some(raw), None) => Some(self.license(&at.key("license"), raw, license)),
-                (None, features) => features.map(License::plain),
-            };
-            match TenantId::parse(&id) {
-                Ok(id) => {
-                    tenants.insert(id, Tenant { modules: tenant.modules, license });
-                }
-                Err(error) => self.problem(&at, error.message),
-            }
-        }
-        Tenancy { field, id_type, tenants }
-    }
-
     pub(super) fn anomaly(&mut self, raw: Option<RawAnomaly>) -> Anomaly {
         let Some(raw) = raw else { return Anomaly::default() };
         let mut made = Anomaly::default();
@@ -161,7 +125,7 @@ impl Resolver<'_> {
                     let at = at.key("create");
                     self.module_names(&at.key("modules"), &create.modules, modules);
                     let tenant = create.tenant.and_then(|tenant| match TenantId::parse(&tenant) {
-                        Ok(id) if tenancy.tenants.contains_key(&id) => Some(id),
+                        Ok(id) if tenancy.tenants.contains_key(&id) || tenancy.discover.is_some() => Some(id),
                         _ => {
                             let known = tenancy.tenants.keys().map(TenantId::as_str);
                             self.unknown(&at.key("tenant"), "tenant", &tenant, known);
@@ -177,7 +141,11 @@ impl Resolver<'_> {
                         RawOnly::Database => Only::Database,
                         RawOnly::Files => Only::Files,
                     });
-                    JobAction::Create(CreateJob { backup_type, modules: create.modules, tenant, only })
+                    let all_tenants = create.all_tenants.unwrap_or(false);
+                    if all_tenants && tenant.is_some() {
+                        self.problem(&at, "has `tenant` and `allTenants`; keep one of the two");
+                    }
+                    JobAction::Create(CreateJob { backup_type, modules: create.modules, tenant, all_tenants, only })
                 }
                 (None, Some(_), None) => JobAction::VerifyCollections,
                 (None, None, Some(_)) => JobAction::Prune,

@@ -10,7 +10,7 @@ use crate::config::node::At;
 use crate::config::raw::{
     RawConsistency, RawDdl, RawEngine, RawExtraFiles, RawSecret, RawSource, RawTimeouts, RawUpload,
 };
-use crate::config::{conninfo, secret};
+use crate::config::{conninfo, secret, template};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -34,7 +34,14 @@ impl Resolver<'_> {
                 // Found missing or unknown already; kept so that names that refer to it are not faulted too.
                 None => Engine::Sqlite { path: self.base.to_owned() },
             };
-            made.insert(name, Source { engine, whole_database, sealing, timeouts, protected });
+            let per_tenant = template::is_of(&engine);
+            if per_tenant && whole_database {
+                self.problem(
+                    &at,
+                    "a database of each tenant's own is listed by modules, and cannot be `wholeDatabase`",
+                );
+            }
+            made.insert(name, Source { engine, whole_database, sealing, timeouts, protected, per_tenant });
         }
         made
     }
@@ -60,6 +67,11 @@ impl Resolver<'_> {
         None
     }
 
+    /// Whether a value is what it is because a variable has none, which has been said already.
+    fn is_unset(&self, at: &At, value: &str) -> bool {
+        value.contains("${") && self.root.locate(at).0.substituted
+    }
+
     fn mongodb(&mut self, at: &At, source: RawSource) -> Engine {
         self.foreign(at, "mongodb", &source);
         let known = |uri: &str| uri.starts_with("mongodb://") || uri.starts_with("mongodb+srv://");
@@ -67,11 +79,7 @@ impl Resolver<'_> {
         let database = source.database.unwrap_or_default();
         if database.is_empty() {
             self.problem(at, "a mongodb source needs `database`");
-        } else if database.contains("{tenant}") {
-            self.problem(&at.key("database"), "`{tenant}` in a database name is not supported yet by this version");
-        } else if (database.len() > 63 || database.contains(['/', '\\', '.', ' ', '"', '$', '\0']))
-            && !(database.contains("${") && self.root.locate(&at.key("database")).0.substituted)
-        {
+        } else if !(template::is_mongodb_name(&database) || self.is_unset(&at.key("database"), &database)) {
             self.problem(&at.key("database"), "is no name MongoDB allows for a database");
         }
         Engine::MongoDb { uri: Secret::new(uri), database, consistency: consistency(source.consistency) }
@@ -86,11 +94,7 @@ impl Resolver<'_> {
         let uri = self.uri(at, "postgres", source.uri, known, wrong);
         let schema = source.schema.unwrap_or_else(|| "public".into());
         let schema_at = at.key("schema");
-        if schema.contains("{tenant}") {
-            self.problem(&schema_at, "`{tenant}` in the name of a schema is not supported yet by this version");
-        } else if (schema.is_empty() || schema.len() > 63 || schema.contains('\0') || schema.starts_with("pg_"))
-            && !(schema.contains("${") && self.root.locate(&schema_at).0.substituted)
-        {
+        if !(template::is_postgres_name(&schema) || self.is_unset(&schema_at, &schema)) {
             self.problem(&schema_at, "is no name PostgreSQL allows for a schema");
         }
         Engine::Postgres(Postgres {

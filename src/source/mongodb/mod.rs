@@ -7,6 +7,7 @@ mod among;
 mod build;
 mod clients;
 mod compare;
+mod discover;
 mod errors;
 mod filter;
 mod inventory;
@@ -27,8 +28,8 @@ pub use records::digest_records;
 pub use scope::{scope_totals, scoped};
 
 use super::{
-    Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
-    View, Wanted,
+    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection,
+    Switched, Target, View, Wanted,
 };
 use crate::config::{self, Secret, Timeouts};
 use crate::error::{Error, Kind, Result};
@@ -223,6 +224,10 @@ impl Source for MongoDb {
 
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
         self.block(inventory::orphans(self, relationship))
+    }
+
+    fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {
+        self.block(discover::tenants(self, discovery))
     }
 }
 

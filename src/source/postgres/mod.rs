@@ -6,6 +6,7 @@ pub mod catalog;
 mod connect;
 mod conninfo;
 mod copy;
+mod discover;
 pub mod dump;
 mod errors;
 mod inventory;
@@ -32,7 +33,7 @@ pub use restore::scripts;
 pub use scope::{scope_totals, scoped};
 pub use session::Session;
 
-use super::{EntryName, Inventory, Level, Orphans, Server, Source, View, Wanted};
+use super::{EntryName, Inventory, Level, NamedTenant, Orphans, Server, Source, View, Wanted};
 use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
@@ -307,5 +308,9 @@ impl Source for Postgres {
 
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
         read::orphans(self, relationship)
+    }
+
+    fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {
+        discover::tenants(self, discovery)
     }
 }

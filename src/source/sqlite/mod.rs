@@ -5,6 +5,7 @@
 //! tenant's. It is the one thing that is staged on disk: 0600, and gone with the run.
 
 mod digest;
+mod discover;
 mod inventory;
 mod merge;
 mod others;
@@ -17,8 +18,8 @@ mod share;
 mod way;
 
 use super::{
-    Changes, Existing, Input, Inventory, Level, Orphans, Server, Source, Staged, StoredCollection, Switched, Target,
-    View, Wanted,
+    Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection,
+    Switched, Target, View, Wanted,
 };
 use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
@@ -168,6 +169,10 @@ impl Source for Sqlite {
 
     fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
         inventory::orphans(self, relationship)
+    }
+
+    fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {
+        discover::tenants(self, discovery)
     }
 }
 

@@ -1,0 +1,240 @@
+//! Backups of many tenants, each on its own: its own lock, id and manifest. What they have in common is had once:
+//! connections, listings, compress workers, and for a while one snapshot of each source.
+
+use super::component::{Views, start_pool};
+use super::{Batch, Created, Options, existing_repository, within};
+use crate::config::Config;
+use crate::error::{Context, Error, Kind, Result};
+use crate::event::{Event, Events, Observer};
+use crate::license;
+use crate::modules::{self, Content, Grant, Records, Request, Selection};
+use crate::names::{Scope, TenantId};
+use crate::plan::{self, Inventories, Plan, Sources};
+use crate::repository::{Catalog, Repository};
+use crate::source::{Level, Wanted};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long tenants are read out of one snapshot. A server keeps what a snapshot needs, for five minutes by default.
+const BATCH: Duration = Duration::from_secs(60);
+
+/// How the backup of one tenant ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// What was made, or why there is nothing.
+    pub result: Result<Created>,
+}
+
+/// Backs up each of `tenants`, `jobs` at a time. One that fails does not stop the others. The scope of the request is not
+/// looked at.
+///
+/// # Errors
+/// When nothing could be begun, or a signal came.
+pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<Vec<Outcome>> {
+    let config = options.config;
+    options.events.emit(Event::Phase("connecting"));
+    let existing = existing_repository(config)?;
+    let installation = license::installation(config, (options.now)());
+    let common = Common::of(options, tenants, &installation);
+    let mut sources = Sources::new();
+    for name in common.0.keys() {
+        let opened =
+            plan::open_one(config, name, &options.cancel).context(|| format!("cannot open source '{name}'"))?;
+        sources.extend(opened.map(|opened| (name.clone(), opened)));
+    }
+    let repository = match existing {
+        Some(repository) => repository,
+        None => Repository::open_or_create(&config.repository)?.0,
+    };
+    let catalog = repository.catalog()?;
+    let leftovers: BTreeSet<Scope> = catalog.interrupted.iter().map(|leftover| leftover.scope()).collect();
+    let catalogs = by_scope(catalog);
+    let pool = start_pool(config)?;
+    let queue = Mutex::new(tenants.iter().enumerate().peekable());
+    let done: Mutex<BTreeMap<usize, Result<Created>>> = Mutex::default();
+    let left = || queue.lock().unwrap_or_else(PoisonError::into_inner).peek().is_some();
+    while left() {
+        options.cancel.check()?;
+        let began = Instant::now();
+        let opened = plan::inventories(&sources).and_then(|inventories| {
+            let views = common.open_views(options, &sources, &inventories)?;
+            Ok((inventories, views))
+        });
+        let (inventories, views) = match opened {
+            Ok(opened) => opened,
+            Err(error) if done.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => return Err(error),
+            Err(error) => {
+                let rest = queue
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .by_ref()
+                    .map(|(at, _)| (at, Err(error.clone())))
+                    .collect::<Vec<_>>();
+                done.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
+                break;
+            }
+        };
+        let batch = Batch {
+            sources: &sources,
+            inventories: &inventories,
+            views: &views,
+            pool: &pool,
+            catalogs: &catalogs,
+            leftovers: &leftovers,
+        };
+        let work = || {
+            while began.elapsed() < BATCH && !options.cancel.is_set() {
+                let Some((at, tenant)) = queue.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+                let made = one(options, tenant, &installation, &batch);
+                done.lock().unwrap_or_else(PoisonError::into_inner).insert(at, made);
+            }
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+            // The tenant of one that panicked has no result, which counts as failed.
+            workers.into_iter().for_each(|worker| drop(worker.join()));
+        });
+    }
+    options.cancel.check()?;
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let died = || Err(Error::new(Kind::Internal, "the thread that made it died"));
+    let outcome = |(at, tenant): (usize, &TenantId)| Outcome {
+        tenant: tenant.clone(),
+        result: done.remove(&at).unwrap_or_else(died),
+    };
+    Ok(tenants.iter().enumerate().map(outcome).collect())
+}
+
+/// Resolves the request for one tenant and changes nothing.
+///
+/// # Errors
+/// As [`super::plan`].
+pub fn plan(options: &Options<'_>, tenant: &TenantId) -> Result<Plan> {
+    let filled = filled(options.config, tenant)?;
+    let config = filled.as_ref().unwrap_or(options.config);
+    let (options, _) = select(options, config, tenant, &license::installation(config, (options.now)()))?;
+    super::plan(&options)
+}
+
+fn one(options: &Options<'_>, tenant: &TenantId, installation: &Grant, batch: &Batch<'_>) -> Result<Created> {
+    let filled = filled(options.config, tenant)?;
+    let config = filled.as_ref().unwrap_or(options.config);
+    let (options, selection) = select(options, config, tenant, installation)?;
+    within(&options, &selection, Some(batch))
+}
+
+/// The configuration of one tenant, where it is not everybody's.
+fn filled(config: &Config, tenant: &TenantId) -> Result<Option<Config>> {
+    config.has_templates().then(|| config.for_tenant(tenant)).transpose()
+}
+
+/// One tenant's run: what it is about, and its events under its name.
+fn select<'a>(
+    options: &Options<'_>,
+    config: &'a Config,
+    tenant: &TenantId,
+    installation: &Grant,
+) -> Result<(Options<'a>, Selection)> {
+    let scope = Scope::Tenant(tenant.clone());
+    let request = Request { scope: scope.clone(), ..options.request.clone() };
+    let grants = license::required_beside(config, installation.clone(), &scope, (options.now)())?;
+    let selection = modules::select(config, &grants, &request)?;
+    let events = Events::new(Arc::new(Named { tenant: tenant.clone(), events: options.events.clone() }));
+    let options = Options {
+        config,
+        request,
+        safety_for: None,
+        accept_shrink: options.accept_shrink,
+        wait: options.wait.clone(),
+        now: options.now,
+        created_by: options.created_by.clone(),
+        events,
+        cancel: options.cancel.clone(),
+    };
+    Ok((options, selection))
+}
+
+/// What any of the tenants reads of the sources that are everybody's: collections by source, each with the rule of the
+/// first tenant that has it.
+struct Common(BTreeMap<String, BTreeMap<String, Records>>);
+
+impl Common {
+    fn of(options: &Options<'_>, tenants: &[TenantId], installation: &Grant) -> Self {
+        let mut common: BTreeMap<String, BTreeMap<String, Records>> = BTreeMap::new();
+        for tenant in tenants {
+            // What is wrong with one is said when its turn comes.
+            let Ok((_, selection)) = select(options, options.config, tenant, installation) else { continue };
+            for component in selection.components {
+                let Content::Collections { source, collections } = component.content else { continue };
+                if options.config.sources.get(&source).is_none_or(|source| source.per_tenant) {
+                    continue;
+                }
+                let known = common.entry(source).or_default();
+                for spec in collections {
+                    known.entry(spec.name).or_insert(spec.records);
+                }
+            }
+        }
+        Self(common)
+    }
+
+    fn open_views<'a>(
+        &self,
+        options: &Options<'_>,
+        sources: &'a Sources,
+        inventories: &Inventories,
+    ) -> Result<Views<'a>> {
+        let mut views = Views::new();
+        for (name, source) in sources {
+            let (Some(collections), Some(inventory)) = (self.0.get(name), inventories.get(name)) else { continue };
+            let wanted: Vec<_> = collections
+                .iter()
+                .filter_map(|(name, records)| {
+                    let item = inventory.items.get(name)?;
+                    let (name, identity, records) = (name.clone(), item.identity.clone(), records.clone());
+                    Some(Wanted { name, kind: item.kind, identity, records })
+                })
+                .collect();
+            let consistency = options.config.sources.get(name).map(|source| source.engine.consistency());
+            let view = source
+                .open_view(&wanted, consistency.unwrap_or_default(), Level::Snapshot)
+                .context(|| format!("cannot begin to read source '{name}'"))?;
+            views.insert(name, view);
+        }
+        Ok(views)
+    }
+}
+
+/// The earlier backups of each scope, so that none has to be looked for among everybody's.
+fn by_scope(catalog: Catalog) -> BTreeMap<Scope, Catalog> {
+    let mut catalogs: BTreeMap<Scope, Catalog> = BTreeMap::new();
+    for entry in catalog.backups {
+        catalogs.entry(entry.id.scope()).or_default().backups.push(entry);
+    }
+    catalogs
+}
+
+/// Names the tenant in all that is told of its run.
+struct Named {
+    tenant: TenantId,
+    events: Events,
+}
+
+impl Observer for Named {
+    fn observe(&self, event: &Event) {
+        let named = |text: &str| format!("{}: {text}", self.tenant);
+        let mut event = event.clone();
+        match &mut event {
+            // Several are at work, each in a phase of its own.
+            Event::Phase(_) => return,
+            Event::Started { item, .. } | Event::Advanced { item, .. } | Event::Finished { item, .. } => {
+                *item = named(item)
+            }
+            Event::Warning(text) | Event::Detail(text) => *text = named(text),
+        }
+        self.events.emit(event);
+    }
+}
