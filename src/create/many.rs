@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Event, Events, Observer};
 use crate::license;
-use crate::modules::{self, Content, Grant, Records, Request, Selection};
+use crate::modules::{self, Content, Grant, Grants, Records, Request, Selection};
 use crate::names::{Scope, TenantId};
 use crate::plan::{self, Inventories, Plan, Sources};
 use crate::repository::{Catalog, Repository};
@@ -38,6 +38,8 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
     options.events.emit(Event::Phase("connecting"));
     let existing = existing_repository(config)?;
     let installation = license::installation(config, (options.now)());
+    let grants = Grants { installation: installation.clone(), tenant: None };
+    super::gate(options, &grants, None)?.into_iter().for_each(|found| options.events.warn(found));
     let common = Common::of(options, tenants, &installation);
     let mut sources = Sources::new();
     for name in common.0.keys() {

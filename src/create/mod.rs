@@ -13,8 +13,8 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::license;
 use crate::manifest::{Manifest, Status};
-use crate::modules::{self, Only, Request, Selection};
-use crate::names::{BackupId, Scope};
+use crate::modules::{self, Grants, Only, Request, Selection};
+use crate::names::{BackupId, Scope, TenantId};
 use crate::pipeline::{Cancel, Pool};
 use crate::plan::{self, Inventories, Plan, Sources};
 use crate::repository::{Catalog, FailedRun, Lock, Repository, Wait};
@@ -79,29 +79,28 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
 /// came, or nothing usable was stored.
 pub fn run(options: &Options<'_>) -> Result<Created> {
     let mut selection = select(options)?;
-    gate(options, &mut selection)?;
+    let found = gate(options, &selection.grants, options.request.scope.tenant())?;
+    selection.notes.extend(found);
     selected(options, &selection)
 }
 
-/// Verifies the collections first, where the configuration asks for it.
-fn gate(options: &Options<'_>, selection: &mut Selection) -> Result<()> {
+/// Verifies the collections first, where the configuration asks for it; what it found, where that stops nothing.
+fn gate(options: &Options<'_>, grants: &Grants, tenant: Option<&TenantId>) -> Result<Vec<String>> {
     let config = options.config;
     let before = config.verification.before_backup;
     // Files have no collections.
     if before == BeforeBackup::Off || options.request.only == Some(Only::Files) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     options.events.emit(Event::Phase("verifying the collections"));
-    let (tenant, modules) = (options.request.scope.tenant(), &options.request.modules);
-    let report = verify_collections::run(config, &selection.grants, tenant, modules, &options.cancel)?;
+    let report = verify_collections::run(config, grants, tenant, &options.request.modules, &options.cancel)?;
     if before == BeforeBackup::Refuse && report.verification_status == VerificationStatus::Failed {
         let what = "the collections are not as expected, and no backup was made (verification.beforeBackup: refuse)";
         return Err(Error::new(Kind::Refused, what)
             .details(report.findings)
             .hint("`backup verify-collections` shows it all; set `beforeBackup: warn` to back up what there is"));
     }
-    selection.notes.extend(report.findings.into_iter().map(|finding| format!("verify-collections: {finding}")));
-    Ok(())
+    Ok(report.findings.into_iter().map(|finding| format!("verify-collections: {finding}")).collect())
 }
 
 fn select(options: &Options<'_>) -> Result<Selection> {
