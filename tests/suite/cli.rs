@@ -104,18 +104,6 @@ fn a_mistake_on_the_command_line_is_exit_2_and_stdout_stays_empty() {
 }
 
 #[test]
-fn what_cannot_work_yet_is_refused_with_exit_2_before_anything_is_read() {
-    let folder = TempDir::new().unwrap();
-    let options: &[&[&str]] = &[&["create", "--all-tenants"], &["create", "--tenant", "a", "--tenant", "b"]];
-    for args in options {
-        let output = backup(folder.path(), args);
-        assert_eq!(code(&output), 2, "{args:?}");
-        assert!(stderr(&output).contains("is not supported yet"), "{args:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains("Hint: "), "{args:?}");
-    }
-}
-
-#[test]
 fn with_json_every_error_is_one_document_on_stdout_and_nothing_else() {
     let folder = TempDir::new().unwrap();
     let cases: &[(&[&str], &str)] = &[
