@@ -210,14 +210,6 @@ pub fn scope_totals(engine: &str, stored: &StoredCollection, input: &dyn Input) 
     }
 }
 
-/// Refuses a way that an engine cannot go yet.
-pub fn not_yet(via: &[crate::modules::Hop], name: &str) -> Result<()> {
-    match via {
-        [] => Ok(()),
-        _ => Err(crate::error::Error::new(crate::error::Kind::Config, format!("{name}: `via` is not supported yet"))),
-    }
-}
-
 /// What the name of every scratch database begins with (see [`scratch`]). Only such a one is ever dropped.
 pub const SCRATCH_PREFIX: &str = "backup-verify-";
 

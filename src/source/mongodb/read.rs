@@ -14,7 +14,8 @@ use crate::source::{
 };
 use bson::{Document, Timestamp, doc};
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes a batch aims at: below 1 MiB round trips cost, at the default 16 MiB the server stalls between replies.
 const BATCH_BYTES: u64 = 2 << 20;
@@ -23,6 +24,17 @@ const BATCH_BYTES: u64 = 2 << 20;
 pub struct MongoView<'a> {
     access: Access<'a>,
     stamp: ConsistencyStamp,
+    /// By collection and owner field: tenant after tenant may be read of one view.
+    facts: Mutex<HashMap<(String, Option<String>), Arc<Facts>>>,
+}
+
+/// What is the same for whoever's documents of a collection are read.
+struct Facts {
+    indexes: Vec<Document>,
+    /// Bytes of a document.
+    average: u64,
+    /// Documents that name no owner.
+    without_owner: u64,
 }
 
 impl<'a> MongoView<'a> {
@@ -36,7 +48,8 @@ impl<'a> MongoView<'a> {
     ) -> Result<MongoView<'a>> {
         let listed = metadata::list(server, doc! {}).await?.into_iter().map(|l| (l.name.clone(), l)).collect();
         let stamp = ConsistencyStamp { level: Level::Collection, at: Utc::now(), reason: None };
-        let mut view = Self { access: Access { listed, by_uuid: true, ..Access::live(server) }, stamp };
+        let mut view =
+            Self { access: Access { listed, by_uuid: true, ..Access::live(server) }, stamp, facts: Mutex::default() };
         view.probe(wanted).await?;
         if at_most == Level::Collection {
             view.stamp.reason = Some("its snapshot was lost".into());
@@ -157,10 +170,7 @@ impl<'a> MongoView<'a> {
         if wanted.identity.is_some() && identity != wanted.identity.as_ref() {
             return Err(missing("was dropped and made anew since the plan was made"));
         }
-        let indexes = match wanted.kind {
-            ItemKind::View => Vec::new(),
-            _ => metadata::indexes(self.access.server, &wanted.name).await?,
-        };
+        let mut indexes = Vec::new();
         let mut done = ReadCollection {
             name: wanted.name.clone(),
             records: 0,
@@ -180,10 +190,14 @@ impl<'a> MongoView<'a> {
             };
             if let Some(owner) = &owner {
                 self.check_parents(wanted, owner)?;
-                self.report_ownership(wanted, data, owner, &indexes, &mut done).await?;
             }
+            let facts = self.facts(wanted, data, owner.as_ref()).await?;
+            if let Some(owner) = &owner {
+                report_ownership(wanted, owner, &facts, &mut done);
+            }
+            indexes.clone_from(&facts.indexes);
             let stream = output.stream(&EntryName::new(database, &data.name, ".bson"))?;
-            let totals = self.copy(wanted, data, owner, stream).await?;
+            let totals = self.copy(wanted, data, owner, facts.average, stream).await?;
             (done.records, done.bytes, done.digest) = (totals.records, totals.bytes, totals.digest);
         }
         self.check_identity(wanted).await?;
@@ -214,10 +228,9 @@ impl<'a> MongoView<'a> {
         wanted: &Wanted,
         data: &Listed,
         owner: Option<OwnerCheck>,
+        average: u64,
         mut stream: Box<dyn RecordStream + '_>,
     ) -> Result<StreamTotals> {
-        let (count, bytes) = size(self.access.server, &data.name).await?;
-        let average = bytes.checked_div(count).unwrap_or(0).max(16);
         let batch = u32::try_from((BATCH_BYTES / average).clamp(1, 100_000)).unwrap_or(1000);
         let mut builder = BlockBuilder::default();
         let mut take =
@@ -262,33 +275,43 @@ impl<'a> MongoView<'a> {
         }
     }
 
-    /// What the operator should know of a tenant's collection: records nobody owns, and a missing index.
-    async fn report_ownership(
-        &self,
-        wanted: &Wanted,
-        data: &Listed,
-        owner: &OwnerCheck,
-        indexes: &[Document],
-        done: &mut ReadCollection,
-    ) -> Result<()> {
-        let field = owner.field();
-        done.without_owner = count_where(self.access.server, &data.name, owner.without_owner()).await?;
-        if done.without_owner > 0 {
-            let count = done.without_owner;
-            done.warnings.push(format!("{count} documents have no `{field}` and are in no tenant's backup"));
+    async fn facts(&self, wanted: &Wanted, data: &Listed, owner: Option<&OwnerCheck>) -> Result<Arc<Facts>> {
+        let key = (wanted.name.clone(), owner.map(|owner| owner.field().to_owned()));
+        if let Some(facts) = self.facts.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(facts));
         }
-        let serves = |index: &Document| {
-            let first_key = index.get_document("key").ok().and_then(|key| key.keys().next());
-            first_key.is_some_and(|key| key == field)
-                && !index.contains_key("partialFilterExpression")
-                && !index.get_bool("hidden").unwrap_or(false)
+        let server = self.access.server;
+        let indexes = metadata::indexes(server, &wanted.name).await?;
+        let without_owner = match owner {
+            Some(owner) => count_where(server, &data.name, owner.without_owner()).await?,
+            None => 0,
         };
-        if !indexes.iter().any(serves) {
-            let name = wanted.name.replace('\\', "\\\\").replace('"', "\\\"");
-            let command = format!("db.getCollection(\"{name}\").createIndex({{ \"{field}\": 1 }})");
-            done.warnings.push(format!("`{field}` has no index, so every document is read: {command}"));
-        }
-        Ok(())
+        let (count, bytes) = size(server, &data.name).await?;
+        let average = bytes.checked_div(count).unwrap_or(0).max(16);
+        let facts = Arc::new(Facts { indexes, average, without_owner });
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&facts));
+        Ok(facts)
+    }
+}
+
+/// Tells of documents that are nobody's, and of an index that is missing.
+fn report_ownership(wanted: &Wanted, owner: &OwnerCheck, facts: &Facts, done: &mut ReadCollection) {
+    let field = owner.field();
+    done.without_owner = facts.without_owner;
+    if done.without_owner > 0 {
+        let count = done.without_owner;
+        done.warnings.push(format!("{count} documents have no `{field}` and are in no tenant's backup"));
+    }
+    let serves = |index: &Document| {
+        let first_key = index.get_document("key").ok().and_then(|key| key.keys().next());
+        first_key.is_some_and(|key| key == field)
+            && !index.contains_key("partialFilterExpression")
+            && !index.get_bool("hidden").unwrap_or(false)
+    };
+    if !facts.indexes.iter().any(serves) {
+        let name = wanted.name.replace('\\', "\\\\").replace('"', "\\\"");
+        let command = format!("db.getCollection(\"{name}\").createIndex({{ \"{field}\": 1 }})");
+        done.warnings.push(format!("`{field}` has no index, so every document is read: {command}"));
     }
 }
 
