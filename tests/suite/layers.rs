@@ -42,7 +42,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["keys", "names", "error"]),
     ("manifest", &["config", "modules", "names", "source", "pipeline", "error"]),
     ("repository", &["manifest", "config", "keys", "names", "error", "event"]),
-    ("source", &["config", "modules::Records", "modules::Ownership", "modules::Hop", "pipeline", "names", "error", "manifest::Files"]),
+    (
+        "source",
+        &[
+            "config",
+            "modules::Records",
+            "modules::Ownership",
+            "modules::Hop",
+            "pipeline",
+            "names",
+            "error",
+            "manifest::Files",
+        ],
+    ),
     (
         "archive",
         &[
