@@ -2,8 +2,9 @@
 
 use crate::support::mongod::{Mongod, wait};
 use crate::support::postgres::Database;
-use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
+use mongodb::bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
 use std::fs;
+use std::future::IntoFuture;
 use std::path::Path;
 
 /// A small generator, the same on every machine (splitmix64).
@@ -101,13 +102,13 @@ pub fn mongodb(server: &Mongod, name: &str, size: f64, tenants: u64) -> u64 {
         let documents = (documents as f64 * size) as u64;
         let mut batch: Vec<Document> = Vec::new();
         let target = database.collection::<Document>(collection);
-        wait(target.insert_one(doc! {"_id": -1, "tenantId": "t0"})).expect("insert");
+        wait(target.insert_one(doc! {"_id": -1, "tenantId": "t0"}).into_future()).expect("insert");
         for number in 0..documents {
             let mut document = doc! {
                 "_id": i64::try_from(number).unwrap_or(0),
                 "tenantId": format!("t{}", random.below(tenants)),
                 "employeeId": Binary { subtype: BinarySubtype::Generic, bytes: random.noise(12) },
-                "at": mongodb::bson::DateTime::from_millis(1_600_000_000_000 + number as i64 * 60_000),
+                "at": DateTime::from_millis(1_600_000_000_000 + number as i64 * 60_000),
                 "status": (["open", "approved", "closed"][random.below(3) as usize]),
                 "amount": random.below(100_000) as f64 / 100.0,
                 "text": random.text(text),
@@ -117,11 +118,11 @@ pub fn mongodb(server: &Mongod, name: &str, size: f64, tenants: u64) -> u64 {
             }
             batch.push(document);
             if batch.len() * (text + 200) > 4 << 20 || number + 1 == documents {
-                wait(target.insert_many(std::mem::take(&mut batch)).ordered(false)).expect("insert");
+                wait(target.insert_many(std::mem::take(&mut batch)).ordered(false).into_future()).expect("insert");
             }
         }
         for index in [doc! {"tenantId": 1}, doc! {"status": 1, "at": -1}] {
-            wait(target.create_index(mongodb::IndexModel::builder().keys(index).build())).expect("index");
+            wait(target.create_index(mongodb::IndexModel::builder().keys(index).build()).into_future()).expect("index");
         }
         let stats = server.command(name, doc! {"collStats": collection});
         bytes += stats.get_i32("size").map(i64::from).or_else(|_| stats.get_i64("size")).unwrap_or(0);
