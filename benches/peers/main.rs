@@ -47,6 +47,7 @@ open: mongodump, mongorestore, pg_dump, pg_restore, tar, pigz, igzip (package is
 ";
 
 /// One tool of a row.
+#[allow(missing_debug_implementations)]
 pub struct Tool<'a> {
     /// Name and options, for people.
     pub name: String,
