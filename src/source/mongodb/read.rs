@@ -24,9 +24,12 @@ const BATCH_BYTES: u64 = 2 << 20;
 pub struct MongoView<'a> {
     access: Access<'a>,
     stamp: ConsistencyStamp,
-    /// By collection and owner field: tenant after tenant may be read of one view.
-    facts: Mutex<HashMap<(String, Option<String>), Arc<Facts>>>,
+    /// Tenant after tenant may be read of one view.
+    facts: Mutex<FactsByRule>,
 }
+
+/// By collection and owner field.
+type FactsByRule = HashMap<(String, Option<String>), Arc<Facts>>;
 
 /// What is the same for whoever's documents of a collection are read.
 struct Facts {
