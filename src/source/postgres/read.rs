@@ -232,6 +232,12 @@ impl PgView<'_> {
         let mut done = read(wanted);
         if let Some(way) = &way {
             done.without_owner = source.block(number(&reader.session, &way.without_owner(), &wanted.name))?;
+            if done.without_owner > 0 {
+                let (nobodys, field) = (done.without_owner, way.first());
+                done.warnings.push(format!(
+                    "{nobodys} rows have no `{field}` that leads to an owner and are in no tenant's backup"
+                ));
+            }
             done.warnings.extend(source.block(way.advice(&reader.session, relation.oid))?);
         }
         let names: Vec<_> = columns.iter().map(|column| quote(&column.name)).collect();

@@ -228,6 +228,11 @@ impl Way {
         format!("SELECT count(*) FROM {} WHERE {} IS NULL", self.joined("LEFT JOIN"), self.field_of("c"))
     }
 
+    /// The column that the way begins with.
+    pub fn first(&self) -> &str {
+        &self.first
+    }
+
     /// What to say where the tenant's rows cannot be found without reading all.
     ///
     /// # Errors
