@@ -82,6 +82,9 @@ pub struct PlannedItem {
     pub exists: bool,
     /// It need not be.
     pub optional: bool,
+    /// Something else of that name is there: what, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
     /// Which records.
     #[serde(serialize_with = "records_text")]
     pub records: Records,
@@ -263,6 +266,7 @@ fn database_item(spec: &CollectionSpec, inventory: &Inventory, source: Option<&d
         kind: found.map(|item| item.kind),
         exists: found.is_some(),
         optional: spec.optional,
+        instead: inventory.parts.get(&spec.name).cloned(),
         records: spec.records.clone(),
         documents: found.map_or(0, |item| item.records),
         bytes: found.map_or(0, |item| item.bytes),
@@ -306,6 +310,7 @@ fn files_items(
             kind: None,
             exists: survey.present.contains(name),
             optional,
+            instead: None,
             records: Records::All { shared: false },
             documents: 0,
             bytes: 0,

@@ -400,6 +400,8 @@ fn collection_record(item: &PlannedItem, result: Option<&Result<ReadCollection>>
         }
         Some(Err(error)) => record.error = Some(error.to_string()),
         None if item.exists => record.error = Some("its reader died".into()),
+        // It is no use to make it optional: it would be left out for ever.
+        None if item.instead.is_some() => record.error.clone_from(&item.instead),
         None if item.optional => record.status = ComponentStatus::Absent,
         None => record.error = Some("does not exist (declare it `optional: true` if that is right)".into()),
     }

@@ -332,6 +332,8 @@ pub struct Server {
 pub struct Inventory {
     /// By true name.
     pub items: BTreeMap<String, Item>,
+    /// What else is there under a name, and is no collection: why, and what to do.
+    pub parts: BTreeMap<String, String>,
 }
 
 /// One collection, table or view of a database.

@@ -216,7 +216,14 @@ async fn holds_a_row(session: &Session, schema: &str, table: &str) -> Result<boo
 pub async fn inventory(session: &Session, schema: &str) -> Result<Inventory> {
     let mut inventory = Inventory::default();
     for relation in relations(session, schema).await? {
-        let Some(kind) = relation.kind.item().filter(|_| relation.extension.is_none()) else { continue };
+        let Some(kind) = relation.kind.item().filter(|_| relation.extension.is_none()) else {
+            if let Err(error) = relation.check() {
+                let hint = error.hint.iter().map(|hint| format!(" ({hint})"));
+                let why = format!("{}{}", error.causes.join(": "), hint.collect::<String>());
+                inventory.parts.insert(relation.name, why);
+            }
+            continue;
+        };
         let (records, bytes) = if kind == ItemKind::View { (0, 0) } else { (relation.rows, relation.bytes) };
         let identity = Some(relation.oid.to_string());
         inventory.items.insert(relation.name, Item { kind, identity, records, bytes });
