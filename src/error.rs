@@ -127,6 +127,16 @@ impl Error {
         self
     }
 
+    /// The error of ours that a reader of ours passed on inside `error`; what `otherwise` makes of any other.
+    pub fn passed_on(error: std::io::Error, otherwise: impl FnOnce(std::io::Error) -> Self) -> Self {
+        error.downcast::<Self>().unwrap_or_else(otherwise)
+    }
+
+    /// What a reader of stored data failed with: the error of ours inside it, or else that what is stored is damaged.
+    pub fn unreadable(error: std::io::Error, message: impl Into<String>) -> Self {
+        Self::passed_on(error, |other| Self::new(Kind::Damaged, message).cause(other))
+    }
+
     /// An input/output error on `path`, with a hint for the common ones.
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as E;

@@ -128,9 +128,7 @@ impl StreamWriter<'_> {
             self.end_part()?;
         }
         self.part.hash.update(&block.bytes);
-        self.part.totals.bytes += block.bytes.len() as u64;
-        self.part.totals.records += block.records;
-        self.part.totals.digest.merge(block.digest);
+        self.part.totals.add_block(&block);
         for piece in split(block.bytes) {
             self.part.blocks.push(self.unit.writer.pool.submit(piece)?);
         }
@@ -163,9 +161,7 @@ impl StreamWriter<'_> {
 impl RecordStream for StreamWriter<'_> {
     fn write(&mut self, block: RecordBlock) -> Result<()> {
         self.unit.writer.cancel.check()?;
-        self.totals.records += block.records;
-        self.totals.bytes += block.bytes.len() as u64;
-        self.totals.digest.merge(block.digest);
+        self.totals.add_block(&block);
         match self.held.replace(block) {
             Some(earlier) => self.pack(earlier),
             None => Ok(()),

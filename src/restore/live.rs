@@ -413,7 +413,7 @@ fn keeps_its_own(piece: &Piece, name: &str, item: &Item) -> Option<&'static str>
     let share = piece.share.as_ref()?;
     match share.of(name) {
         _ if item.kind == ItemKind::View => Some("it is a view, and no tenant's"),
-        Records::All { .. } if item.records > 0 => Some("it is shared by all tenants"),
+        Records::All { shared: true } if item.records > 0 => Some("it is shared by all tenants"),
         _ => None,
     }
 }

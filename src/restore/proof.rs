@@ -28,9 +28,7 @@ pub fn prove(
                     .map_err(|e| from_io(e, "a stored entry is damaged"))?;
             }
             for (collection, found) in found.into_iter().flatten() {
-                let sum = totals.entry(collection).or_default();
-                sum.records += found.records;
-                sum.digest.merge(found.digest);
+                totals.entry(collection).or_default().merge(&found);
             }
         }
     }

@@ -79,6 +79,27 @@ pub struct StreamTotals {
     pub digest: RecordDigest,
 }
 
+impl StreamTotals {
+    /// Counts one more record.
+    pub fn add(&mut self, record: &[u8]) {
+        self.records += 1;
+        self.bytes += record.len() as u64;
+        self.digest.add(record);
+    }
+
+    /// Counts a block of records.
+    pub fn add_block(&mut self, block: &RecordBlock) {
+        self.merge(&Self { records: block.records, bytes: block.bytes.len() as u64, digest: block.digest });
+    }
+
+    /// Counts what another stream holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.digest.merge(other.digest);
+    }
+}
+
 /// What an engine restores from: stored entries by name, parts joined.
 pub trait Input: Sync {
     /// What it is, unlike any other input: what an engine has once taken out of it need not be taken out again.

@@ -113,11 +113,8 @@ fn decode(options: &Options<'_>, path: &Path, component: &Component) -> Result<V
         };
         let mut sum = StreamTotals::default();
         for (collection, part) in found {
-            let of_collection = totals.entry(collection).or_default();
-            for total in [of_collection, &mut sum] {
-                total.records += part.records;
-                total.digest.merge(part.digest);
-            }
+            totals.entry(collection).or_default().merge(&part);
+            sum.merge(&part);
         }
         let said = (entry.records.unwrap_or(sum.records), entry.record_digest.unwrap_or(sum.digest));
         Ok((said != (sum.records, sum.digest)).then(|| "its records differ from what the index says".into()))

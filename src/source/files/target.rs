@@ -251,12 +251,7 @@ impl FilesTarget {
                     Ok(0) => break,
                     Ok(n) => filled += n,
                     Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(e) => {
-                        return Err(match e.downcast::<Error>() {
-                            Ok(ours) => ours,
-                            Err(other) => Error::new(Kind::Damaged, "a stored file cannot be read").cause(other),
-                        });
-                    }
+                    Err(e) => return Err(Error::unreadable(e, "a stored file cannot be read")),
                 }
             }
             if filled == 0 {

@@ -30,10 +30,7 @@ pub fn data_entry(stored: &StoredCollection, metadata: &Metadata) -> Option<Entr
 }
 
 pub fn stored_error(stored: &StoredCollection, error: std::io::Error) -> Error {
-    match error.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => Error::new(Kind::Damaged, format!("the stored {} cannot be read", stored.name)).cause(other),
-    }
+    Error::unreadable(error, format!("the stored {} cannot be read", stored.name))
 }
 
 pub fn compare(stored: &StoredCollection, found: StreamTotals) -> Result<()> {

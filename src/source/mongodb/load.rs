@@ -114,9 +114,7 @@ pub async fn digest(server: &MongoDb, name: &str) -> Result<StreamTotals> {
     let mut batches = server.patience.answer(run.batch_size(1000).batch()).await.map_err(|e| failed(&e))?;
     while let Some(reply) = server.patience.answer(batches.try_next()).await.map_err(|e| failed(&e))? {
         super::access::each_document(&reply, |document| {
-            totals.records += 1;
-            totals.bytes += document.len() as u64;
-            totals.digest.add(document);
+            totals.add(document);
             Ok(())
         })?;
     }

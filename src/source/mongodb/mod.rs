@@ -256,10 +256,6 @@ impl Target for MongoDb {
         restore::resume(self, stored, input, identity)
     }
 
-    fn discard(&self, staged: &Staged) -> Result<()> {
-        restore::discard(self, staged)
-    }
-
     fn sweep(&self, token: &str) -> Result<Vec<String>> {
         restore::sweep(self, token)
     }

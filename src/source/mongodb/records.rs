@@ -1,7 +1,6 @@
 //! A stream of BSON documents, cut at document borders: a document begins with its own length (BSON specification 1.1).
 
 use crate::error::{Error, Kind, Result};
-use crate::pipeline::RecordDigest;
 use crate::source::StreamTotals;
 use std::io::Read;
 
@@ -57,12 +56,7 @@ fn fill(inner: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => {
-                return Err(match e.downcast::<Error>() {
-                    Ok(ours) => ours,
-                    Err(other) => Error::new(Kind::Damaged, "stored records cannot be read").cause(other),
-                });
-            }
+            Err(e) => return Err(Error::unreadable(e, "stored records cannot be read")),
         }
     }
     Ok(filled)
@@ -73,12 +67,10 @@ fn fill(inner: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
 /// # Errors
 /// [`Kind::Damaged`] when it is malformed.
 pub fn digest_records(body: &mut dyn Read) -> Result<StreamTotals> {
-    let mut totals = StreamTotals { records: 0, bytes: 0, digest: RecordDigest::default() };
+    let mut totals = StreamTotals::default();
     let mut documents = Documents::new(body);
     while let Some(document) = documents.next()? {
-        totals.records += 1;
-        totals.bytes += document.len() as u64;
-        totals.digest.add(document);
+        totals.add(document);
     }
     Ok(totals)
 }

@@ -276,7 +276,7 @@ fn make_in_place(
 }
 
 /// See [`crate::source::Target::discard`].
-pub fn discard(server: &MongoDb, staged: &Staged) -> Result<()> {
+fn discard(server: &MongoDb, staged: &Staged) -> Result<()> {
     match &staged.staging_name {
         Some(name) => server.to_the_end(drop_collection(server, name)),
         None => Ok(()),

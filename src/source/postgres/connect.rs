@@ -1,6 +1,6 @@
 //! Connections: where to, as whom, and how it is kept from others.
 
-use super::conninfo::Conninfo;
+use super::conninfo::{self, Conninfo};
 use super::errors::Failure;
 use super::passfile::{self, Found};
 use super::tls::Tls;
@@ -133,6 +133,7 @@ impl Settings {
         for (key, value) in options {
             set(&mut config, key, value)?;
         }
+        config.options(conninfo::unlimited(options));
         let address = places.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
         let kept = config.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
         let conninfo = Conninfo::new(options, &source.folder, kept);
@@ -182,15 +183,13 @@ impl Settings {
 fn set(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
     let wrong = |known: &str| format!("`{key}` is none of {known}");
     match key {
-        "user" | "dbname" | "host" | "port" | "password" | "passfile" | "connect_timeout" | "application_name" => {}
+        "user" | "dbname" | "host" | "port" | "password" | "passfile" | "connect_timeout" | "application_name"
+        | "options" => {}
         "sslmode" | "sslrootcert" | "sslcert" | "sslkey" => {}
         "hostaddr" => {
             for address in value.split(',') {
                 config.hostaddr(IpAddr::from_str(address).map_err(|_| "`hostaddr` is no IP address")?);
             }
-        }
-        "options" => {
-            config.options(value);
         }
         "keepalives" => _ = config.keepalives(value != "0"),
         "keepalives_idle" => _ = config.keepalives_idle(Duration::from_secs(number(key, value)?)),

@@ -33,6 +33,16 @@ const AUTHORITIES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
+/// Limits that a role or a database may set and that a session must be without from its first statement on: the one
+/// that lifts a limit would be ended by it.
+const UNLIMITED: &str = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+
+/// What the server is told about a session as it begins: what the URI says, and to set no limits.
+pub fn unlimited(options: &Options) -> String {
+    let told = options.get("options").map(|told| format!("{told} ")).unwrap_or_default();
+    format!("{told}{UNLIMITED}")
+}
+
 /// How the programs connect.
 #[derive(Clone)]
 pub struct Conninfo {
@@ -65,6 +75,7 @@ impl Conninfo {
                 *path = folder.join(&*path).display().to_string();
             }
         }
+        options.insert("options".into(), unlimited(&options));
         options.insert("gssencmode".into(), "disable".into());
         options.insert("application_name".into(), "backup".into());
         Self { options, password }
@@ -108,7 +119,7 @@ mod tests {
         );
         assert_eq!(
             told,
-            "application_name='backup' dbname='d \\'e' gssencmode='disable' host='h,::1' port=',5433' sslmode='require' sslrootcert='/etc/backup/ca.crt' user='u' passfile='/p'"
+            "application_name='backup' dbname='d \\'e' gssencmode='disable' host='h,::1' options='-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0' port=',5433' sslmode='require' sslrootcert='/etc/backup/ca.crt' user='u' passfile='/p'"
         );
     }
 }

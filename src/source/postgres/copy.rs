@@ -110,17 +110,15 @@ pub fn digest_rows(body: &mut dyn Read) -> Result<StreamTotals> {
     let mut totals = StreamTotals::default();
     loop {
         let mut piece = Vec::new();
-        let read = body.take(1 << 20).read_to_end(&mut piece).map_err(|e| match e.downcast::<Error>() {
-            Ok(ours) => ours,
-            Err(other) => Error::new(Kind::Damaged, "stored rows cannot be read").cause(other),
-        })?;
+        let read = body
+            .take(1 << 20)
+            .read_to_end(&mut piece)
+            .map_err(|e| Error::unreadable(e, "stored rows cannot be read"))?;
         if read == 0 {
             break;
         }
         let block = rows.cut(piece, all_of_it)?;
-        totals.records += block.records;
-        totals.bytes += block.bytes.len() as u64;
-        totals.digest.merge(block.digest);
+        totals.add_block(&block);
     }
     rows.finish().map_err(|_| Error::new(Kind::Damaged, "the last stored row has no end"))?;
     Ok(totals)

@@ -84,6 +84,9 @@ pub fn connect(failure: &Failure, doing: &str, note: Option<&str>) -> Error {
             "all connections of the server or the user are in use: raise max_connections or the role's CONNECTION LIMIT, or run when it is less busy"
         }
         Some(state) if *state == SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping: try again",
+        Some(state) if *state == SqlState::PROTOCOL_VIOLATION && text.contains("startup parameter") => {
+            "a connection pooler answers, which hands sessions from one client to the next: let the source's `uri` name the server itself"
+        }
         Some(_) => "check the source's `uri`",
         None if text.contains("TLS") => {
             "check that the server speaks TLS, and sslmode, sslrootcert and the host's name in the source's `uri`: the certificate must name that host (subjectAltName)"

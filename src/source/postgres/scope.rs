@@ -199,10 +199,9 @@ impl Rows for Children<'_> {
 
 fn read_line(body: &mut Open<'_>, line: &mut Vec<u8>, name: &str) -> Result<bool> {
     line.clear();
-    let read = body.read_until(b'\n', line).map_err(|e| match e.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => Error::new(Kind::Damaged, format!("the stored rows of {name} cannot be read")).cause(other),
-    })?;
+    let read = body
+        .read_until(b'\n', line)
+        .map_err(|e| Error::unreadable(e, format!("the stored rows of {name} cannot be read")))?;
     if read > 0 && line.last() != Some(&b'\n') {
         return Err(Error::new(Kind::Damaged, format!("the last stored row of {name} has no end")));
     }

@@ -69,11 +69,6 @@ impl Target for Postgres {
         restore::resume(self, stored, identity)
     }
 
-    fn discard(&self, _staged: &Staged) -> Result<()> {
-        // All that was staged is in one schema, which is swept.
-        Ok(())
-    }
-
     fn sweep(&self, token: &str) -> Result<Vec<String>> {
         self.to_the_end(|| restore::sweep(self, token))
     }

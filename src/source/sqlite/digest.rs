@@ -36,9 +36,7 @@ pub fn rows(
         for at in 0..width {
             encode(row.get_ref(at)?, &mut bytes);
         }
-        totals.records += 1;
-        totals.bytes += bytes.len() as u64;
-        totals.digest.add(&bytes);
+        totals.add(&bytes);
     }
     Ok(totals)
 }
@@ -73,10 +71,7 @@ pub fn digest_database(body: &mut dyn Read, sealed: bool) -> Result<BTreeMap<Str
     let spool =
         |e: &std::io::Error| Error::io("write a temporary copy of", std::path::Path::new("a stored database"), e);
     let mut file = scratch::file(sealed)?;
-    std::io::copy(body, &mut file).map_err(|e| match e.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => spool(&other),
-    })?;
+    std::io::copy(body, &mut file).map_err(|e| Error::passed_on(e, |other| spool(&other)))?;
     let damaged = |e: rusqlite::Error| Error::new(Kind::Damaged, "a stored database is not sound").cause(e);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file.path(), flags).map_err(damaged)?;

@@ -205,11 +205,6 @@ impl Target for Sqlite {
         restore::resume(self, stored, input)
     }
 
-    fn discard(&self, _staged: &Staged) -> Result<()> {
-        // The extracted database is a temporary file and goes with the target.
-        Ok(())
-    }
-
     fn sweep(&self, _token: &str) -> Result<Vec<String>> {
         // Tables are put in place by a transaction: a dead run leaves nothing in the database.
         Ok(Vec::new())

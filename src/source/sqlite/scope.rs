@@ -66,10 +66,8 @@ fn whole(target: &Sqlite, directory: &str, input: &dyn Input) -> Result<PathBuf>
     }
     let mut file = scratch::file(input.is_sealed())?;
     let mut body = input.open(&EntryName::new(directory, directory, ".db"))?;
-    std::io::copy(&mut body, &mut file).map_err(|e| match e.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => Error::io("write", file.path(), &other),
-    })?;
+    std::io::copy(&mut body, &mut file)
+        .map_err(|e| Error::passed_on(e, |other| Error::io("write", file.path(), &other)))?;
     digest::check(&open_stored(file.path())?)?;
     let path = file.path().to_owned();
     held.insert(key, file);

@@ -218,7 +218,7 @@ fn swapped_entries_are_refused() {
 }
 
 #[test]
-fn staging_changes_nothing_and_discarding_removes_it() {
+fn staging_changes_nothing_and_sweeping_removes_it() {
     let lab = Lab::replica_set();
     lab.insert_numbers("a", 0..10);
     let (memory, read) = lab.back_up(&["a"]);
@@ -228,7 +228,7 @@ fn staging_changes_nothing_and_discarding_removes_it() {
     assert_eq!(leftovers(&lab), [staged.staging_name.clone().unwrap()]);
     assert_eq!(staged.records, 10);
     assert!(lab.raw("a") == before);
-    target.discard(&staged).unwrap();
+    target.sweep("test").unwrap();
     assert_eq!(lab.collections(), ["a"]);
 }
 
@@ -247,7 +247,7 @@ fn a_target_that_was_filled_meanwhile_is_never_overwritten() {
         let before = copy.raw(&read.name);
         let refused = target.switch(&[(&staged, &memory)]).unwrap_err();
         assert_eq!(refused.kind, Kind::Refused, "{refused:?}");
-        target.discard(&staged).unwrap();
+        target.sweep("test").unwrap();
         assert!(copy.raw(&read.name) == before);
         assert_eq!(leftovers(&copy), Vec::<String>::new());
     }
@@ -275,12 +275,14 @@ fn two_restores_into_one_database_do_not_disturb_each_other() {
     lab.insert_numbers("a", 0..200);
     let (memory, read) = lab.back_up(&["a"]);
     let (one, other) = (lab.open(), lab.open());
-    let first = lab.stage(&one, &memory, &read[0]).unwrap();
-    let second = lab.stage(&other, &memory, &read[0]).unwrap();
-    assert_ne!(first.staging_name, second.staging_name);
-    one.discard(&first).unwrap();
-    assert_eq!(leftovers(&lab), [second.staging_name.clone().unwrap()]);
-    other.discard(&second).unwrap();
+    let stage = |target: &backup::source::mongodb::MongoDb, token: &str| {
+        target.stage(&stored(&lab, &read[0]), &memory, Existing::Refuse, token).unwrap().staging_name.unwrap()
+    };
+    let (first, second) = (stage(&one, "one"), stage(&other, "other"));
+    assert_ne!(first, second);
+    one.sweep("one").unwrap();
+    assert_eq!(leftovers(&lab), [second]);
+    other.sweep("other").unwrap();
     assert_eq!(leftovers(&lab), Vec::<String>::new());
 }
 

@@ -63,7 +63,16 @@ fn each_tenant_has_a_sqlite_file_of_its_own_that_comes_back_to_its_place() {
     let id = app.ids().into_iter().find(|id| id.starts_with("tenant-12-")).unwrap();
     std::fs::remove_file(app.path("data/12.db")).unwrap();
     app.run(&["restore", &id, "--collection", "users"]).expect(0);
-    assert_eq!((text("12"), text("123")), ("canary-12.".to_owned(), "canary-123.".to_owned()));
+    let whole = ("canary-12.".to_owned(), "canary-123.".to_owned());
+    assert_eq!((text("12"), text("123")), whole);
+    // Nobody else's data is in it, so all of it is the tenant's, and what is there is written over when that is asked for.
+    let own = Connection::open(app.path("data/12.db")).unwrap();
+    own.execute_batch("UPDATE users SET t = 'later'").unwrap();
+    app.run(&["restore", &id, "--collection", "users"]).expect(5);
+    assert_eq!(text("12"), "later");
+    app.run(&["restore", &id, "--collection", "users", "--existing", "replace", "--target-name", "12", "--yes"])
+        .expect(0);
+    assert_eq!((text("12"), text("123")), whole);
     // The folder of all files is a disk that can be missing; one file is a tenant that is new.
     std::fs::rename(app.path("data"), app.path("elsewhere")).unwrap();
     app.run(&["create", "--tenant", "12"]).expect(1);
@@ -80,6 +89,30 @@ fn each_tenant_has_a_mongodb_database_of_its_own() {
     let app = App::new(&config(&source));
     back_up_and_look(&app, |arguments| app.run(arguments));
     app.run(&["verify-collections", "--tenant", "12"]).expect(0);
+    let text = |tenant: &str| {
+        let found = server.command(&format!("{name}_{tenant}"), doc! {"find": "users"});
+        let first = found.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
+        assert_eq!(first.len(), 1);
+        first[0].as_document().unwrap().get_str("t").unwrap().to_owned()
+    };
+    let id = app.ids().into_iter().find(|id| id.starts_with("tenant-12-")).unwrap();
+    let later = [doc! {"q": {}, "u": {"$set": {"t": "later"}}}];
+    server.command(&format!("{name}_12"), doc! {"update": "users", "updates": later});
+    app.run(&["restore", &id, "--collection", "users"]).expect(5);
+    assert_eq!(text("12"), "later");
+    app.run(&[
+        "restore",
+        &id,
+        "--collection",
+        "users",
+        "--existing",
+        "replace",
+        "--target-name",
+        &format!("{name}_12"),
+        "--yes",
+    ])
+    .expect(0);
+    assert_eq!((text("12"), text("123")), ("canary-12.".to_owned(), "canary-123.".to_owned()));
     // What no database can be called is refused, and no other database is opened in its place.
     app.reconfigure("new: {}", "a.b: {}");
     let refused = app.run(&["create", "--tenant", "a.b"]).expect(2);

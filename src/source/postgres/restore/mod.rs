@@ -87,10 +87,7 @@ pub fn read_schema(input: &dyn Input, directory: &str) -> Result<Schema> {
     let mut text = Vec::new();
     let body = input.open(&EntryName::new(directory, schema::STEM, ".json"))?;
     let unreadable = || format!("the definitions of {directory} cannot be read");
-    body.take(LARGEST_SCHEMA).read_to_end(&mut text).map_err(|e| match e.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => Error::new(Kind::Damaged, unreadable()).cause(other),
-    })?;
+    body.take(LARGEST_SCHEMA).read_to_end(&mut text).map_err(|e| Error::unreadable(e, unreadable()))?;
     serde_json::from_slice(&text).map_err(|e| Error::new(Kind::Damaged, unreadable()).cause(e))
 }
 

@@ -127,9 +127,7 @@ impl<'a> Worker<'a> {
     pub fn digest_kept(&self, sql: &str, name: &str, keep: impl FnMut(&[u8]) -> Result<usize>) -> Result<StreamTotals> {
         let mut totals = StreamTotals::default();
         let add = |block: RecordBlock| {
-            totals.records += block.records;
-            totals.bytes += block.bytes.len() as u64;
-            totals.digest.merge(block.digest);
+            totals.add_block(&block);
             Ok(())
         };
         let told = self.reader.copy(self.target, sql, name, keep, add)?;
@@ -200,8 +198,5 @@ impl Outcome {
 }
 
 fn damaged(error: std::io::Error) -> Error {
-    match error.downcast::<Error>() {
-        Ok(ours) => ours,
-        Err(other) => Error::new(Kind::Damaged, "stored rows cannot be read").cause(other),
-    }
+    Error::unreadable(error, "stored rows cannot be read")
 }
