@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
 
+/// Bytes read at once.
+const LARGEST_READ: usize = 1 << 20;
+
 /// What a stored file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -29,7 +32,9 @@ pub fn digest_file(path: &Path, cancel: &Cancel) -> Result<Stored> {
     let _ = fadvise(&file, 0, None, Advice::DontNeed);
     let _ = fadvise(&file, 0, None, Advice::Sequential);
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
+    let length = file.metadata().map_err(|e| failed(&e))?.len();
+    // No larger than the file: many are small.
+    let mut buffer = vec![0; usize::try_from(length).unwrap_or(LARGEST_READ).clamp(1, LARGEST_READ)];
     let mut size = 0;
     loop {
         cancel.check()?;

@@ -90,7 +90,7 @@ impl<'p> ArchiveWriter<'p> {
     /// When the output thread cannot be started.
     pub fn begin(file: File, pool: &'p Pool, cancel: Cancel, beginning: Beginning<'_>) -> Result<Self> {
         let Beginning { mtime, restore_text, recipients } = beginning;
-        let state = Assembler { tail: Vec::with_capacity(BLOCK_SIZE), members: 0, index: IndexSpool::new() };
+        let state = Assembler { tail: Vec::new(), members: 0, index: IndexSpool::new() };
         let output = OutputThread::start(file, recipients)?;
         let is_sealed = !recipients.is_empty();
         let writer = Self { pool, cancel, mtime, is_sealed, state: Mutex::new(state), output };
@@ -245,7 +245,9 @@ impl Assembler {
         if self.tail.is_empty() {
             return Ok(());
         }
-        let raw = std::mem::replace(&mut self.tail, Vec::with_capacity(BLOCK_SIZE));
+        // Another full one follows a full one; of a small archive none is.
+        let next = if self.tail.len() >= BLOCK_SIZE { BLOCK_SIZE } else { 0 };
+        let raw = std::mem::replace(&mut self.tail, Vec::with_capacity(next));
         for piece in split(raw) {
             let pending = pool.submit(piece)?;
             self.send(pending, output)?;

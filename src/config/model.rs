@@ -338,7 +338,7 @@ pub enum Plain {
 }
 
 /// The type of tenant ids inside records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum IdType {
     /// A string.
     #[default]

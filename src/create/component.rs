@@ -1,6 +1,7 @@
 //! Stores the components of a plan, one archive after the other, each read by several threads.
 
 use super::progress::Observed;
+use super::turns::Turns;
 use super::{Batch, Options};
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
 use crate::config::{Config, Consistency};
@@ -42,9 +43,9 @@ pub fn store_all(
     let own = batch.is_none().then(|| start_pool(options.config)).transpose()?;
     let missing = || Error::new(Kind::Internal, "there is no pool of compress workers");
     let pool = batch.map(|batch| batch.pool).or(own.as_ref()).ok_or_else(missing)?;
-    let shared = batch.map(|batch| batch.views);
+    let (shared, turns) = (batch.map(|batch| batch.views), batch.map(|batch| batch.reading));
     let (views, warnings) = (Views::new(), Vec::new());
-    let mut run = Run { options, staging, plan, sources, pool, began, shared, views, warnings };
+    let mut run = Run { options, staging, plan, sources, pool, began, shared, turns, views, warnings };
     run.open_views()?;
     let mut components = Vec::new();
     for planned in &plan.components {
@@ -88,6 +89,8 @@ struct Run<'a> {
     began: DateTime<Utc>,
     /// What several runs read from.
     shared: Option<&'a Views<'a>>,
+    /// Where several runs are at work, who reads waits for a turn.
+    turns: Option<&'a Turns>,
     /// What this one alone does.
     views: Views<'a>,
     warnings: Vec<String>,
@@ -165,6 +168,7 @@ impl<'a> Run<'a> {
 
         let relative = planned.file();
         let cancel = self.options.cancel.child();
+        let turn = self.turns.map(Turns::take);
         let text = source::recovery_text(&planned.engine, &server.database);
         let writer = self.begin(planned, &relative, &cancel, &text)?;
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
@@ -192,6 +196,8 @@ impl<'a> Run<'a> {
             self.warnings.extend(warnings.into_iter().map(|w| format!("{}: {}: {w}", planned.archive, item.name)));
             component.collections.push(record);
         }
+        // What follows waits for the disk.
+        drop(turn);
         let finished = writer.finish()?;
         judge(component);
         self.keep_or_remove(&relative, finished, component)
@@ -205,7 +211,8 @@ impl<'a> Run<'a> {
         cancel: &Cancel,
         units: Vec<Vec<Wanted>>,
     ) -> Vec<(String, Result<ReadCollection>)> {
-        let threads = READERS.min(units.len());
+        // Where several runs are at work, they are the readers.
+        let threads = if self.turns.is_some() { 1 } else { READERS.min(units.len()) };
         let queue = Mutex::new(units.into_iter());
         let results = Mutex::new(Vec::new());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -218,6 +225,10 @@ impl<'a> Run<'a> {
                 results.lock().unwrap_or_else(PoisonError::into_inner).extend(read);
             }
         };
+        if threads == 1 {
+            work();
+            return results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        }
         std::thread::scope(|scope| {
             let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             // A reader that panicked leaves its collections without a result, which counts as failed.
@@ -266,12 +277,14 @@ impl<'a> Run<'a> {
         let item = planned.archive.clone();
         events.emit(Event::Started { item: item.clone(), total: planned.bytes });
         let relative = planned.file();
+        let turn = self.turns.map(Turns::take);
         let text = source::recovery_text("files", "");
         let writer = self.begin(planned, &relative, &self.options.cancel, &text)?;
         let mut output = writer.unit();
         let mut progress = |_: &str, bytes| events.emit(Event::Advanced { item: item.clone(), bytes, records: 1 });
         let stored = files::read(trees, &mut output, &self.options.cancel, &mut progress)?;
         output.commit()?;
+        drop(turn);
         let finished = writer.finish()?;
         let done = Amount { records: None, files: Some(stored.files), bytes: Some(stored.bytes) };
         let error = (!stored.damaged.is_empty()).then(|| damaged_files(&stored));

@@ -2,6 +2,7 @@
 //! connections, listings, compress workers, and for a while one snapshot of each source.
 
 use super::component::{Views, start_pool};
+use super::turns::Turns;
 use super::{Batch, Created, Options, existing_repository, within};
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
@@ -11,13 +12,20 @@ use crate::modules::{self, Content, Grant, Grants, Records, Request, Selection};
 use crate::names::{Scope, TenantId};
 use crate::plan::{self, Inventories, Plan, Sources};
 use crate::repository::{Catalog, Repository};
-use crate::source::{Level, Wanted};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::source::{Inventory, Level, Wanted};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long tenants are read out of one snapshot. A server keeps what a snapshot needs, for five minutes by default.
 const BATCH: Duration = Duration::from_secs(60);
+
+/// Tenants whose small shares are read together.
+const TOGETHER: usize = 64;
+
+/// Tenants at work at once. Of a small one most of the time is spent waiting for the disk to have written, and it
+/// writes for several in the time it takes for one.
+const IN_FLIGHT: usize = 16;
 
 /// How the backup of one tenant ended.
 #[derive(Debug)]
@@ -28,7 +36,7 @@ pub struct Outcome {
     pub result: Result<Created>,
 }
 
-/// Backs up each of `tenants`, `jobs` at a time. One that fails does not stop the others. The scope of the request is not
+/// Backs up each of `tenants`; of `jobs` at a time data is read. One that fails does not stop the others. The scope of the request is not
 /// looked at.
 ///
 /// # Errors
@@ -55,10 +63,10 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
     let leftovers: BTreeSet<Scope> = catalog.interrupted.iter().map(|leftover| leftover.scope()).collect();
     let catalogs = by_scope(catalog);
     let pool = start_pool(config)?;
-    let queue = Mutex::new(tenants.iter().enumerate().peekable());
+    let reading = Turns::new(jobs);
+    let mut queue: VecDeque<(usize, &TenantId)> = tenants.iter().enumerate().collect();
     let done: Mutex<BTreeMap<usize, Result<Created>>> = Mutex::default();
-    let left = || queue.lock().unwrap_or_else(PoisonError::into_inner).peek().is_some();
-    while left() {
+    while !queue.is_empty() {
         options.cancel.check()?;
         let began = Instant::now();
         let opened = plan::inventories(&sources).and_then(|inventories| {
@@ -69,36 +77,38 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
             Ok(opened) => opened,
             Err(error) if done.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => return Err(error),
             Err(error) => {
-                let rest = queue
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .by_ref()
-                    .map(|(at, _)| (at, Err(error.clone())))
-                    .collect::<Vec<_>>();
+                let rest = queue.iter().map(|(at, _)| (*at, Err(error.clone())));
                 done.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
                 break;
             }
         };
         let batch = Batch {
+            repository: &repository,
             sources: &sources,
             inventories: &inventories,
             views: &views,
             pool: &pool,
+            reading: &reading,
             catalogs: &catalogs,
             leftovers: &leftovers,
         };
+        let line = Mutex::new(Line { queue: std::mem::take(&mut queue), ready: VecDeque::new() });
+        let ahead = |tenants: &[&TenantId]| read_ahead(options, tenants, &installation, &batch);
+        let next = || line.lock().unwrap_or_else(PoisonError::into_inner).next(ahead);
         let work = || {
             while began.elapsed() < BATCH && !options.cancel.is_set() {
-                let Some((at, tenant)) = queue.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+                let Some((at, tenant)) = next() else { break };
                 let made = one(options, tenant, &installation, &batch);
                 done.lock().unwrap_or_else(PoisonError::into_inner).insert(at, made);
             }
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..jobs.max(IN_FLIGHT)).map(|_| scope.spawn(work)).collect();
             // The tenant of one that panicked has no result, which counts as failed.
             workers.into_iter().for_each(|worker| drop(worker.join()));
         });
+        let Line { queue: rest, ready } = line.into_inner().unwrap_or_else(PoisonError::into_inner);
+        queue.extend(ready.into_iter().chain(rest));
     }
     options.cancel.check()?;
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -108,6 +118,56 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
         result: done.remove(&at).unwrap_or_else(died),
     };
     Ok(tenants.iter().enumerate().map(outcome).collect())
+}
+
+/// The tenants whose turn has not come.
+struct Line<'t> {
+    queue: VecDeque<(usize, &'t TenantId)>,
+    /// Those that were read ahead.
+    ready: VecDeque<(usize, &'t TenantId)>,
+}
+
+impl<'t> Line<'t> {
+    fn next(&mut self, read_ahead: impl FnOnce(&[&TenantId])) -> Option<(usize, &'t TenantId)> {
+        if self.ready.is_empty() {
+            self.ready.extend(self.queue.drain(..TOGETHER.min(self.queue.len())));
+            read_ahead(&self.ready.iter().map(|(_, tenant)| *tenant).collect::<Vec<_>>());
+        }
+        self.ready.pop_front()
+    }
+}
+
+/// Lets the views read ahead what these tenants have in the sources that are everybody's.
+fn read_ahead(options: &Options<'_>, tenants: &[&TenantId], installation: &Grant, batch: &Batch<'_>) {
+    let mut shares: BTreeMap<&str, Vec<Wanted>> = BTreeMap::new();
+    // What is wrong with one is said when its turn comes.
+    for (_, selection) in tenants.iter().filter_map(|tenant| select(options, options.config, tenant, installation).ok())
+    {
+        for component in &selection.components {
+            let Content::Collections { source, collections } = &component.content else { continue };
+            let (Some((source, _)), Some(inventory)) =
+                (batch.views.get_key_value(&**source), batch.inventories.get(source))
+            else {
+                continue;
+            };
+            let owned = collections.iter().filter(|spec| spec.records.ownership().is_some());
+            shares
+                .entry(source)
+                .or_default()
+                .extend(owned.filter_map(|spec| wanted(inventory, &spec.name, &spec.records)));
+        }
+    }
+    shares
+        .into_iter()
+        .filter_map(|(source, wanted)| Some((batch.views.get(source)?, wanted)))
+        .for_each(|(view, wanted)| view.read_ahead(&wanted));
+}
+
+/// A collection as it is asked for; none where it is not there.
+fn wanted(inventory: &Inventory, name: &str, records: &Records) -> Option<Wanted> {
+    let item = inventory.items.get(name)?;
+    let (name, identity, records) = (name.to_owned(), item.identity.clone(), records.clone());
+    Some(Wanted { name, kind: item.kind, identity, records })
 }
 
 /// Resolves the request for one tenant and changes nothing.
@@ -192,14 +252,8 @@ impl Common {
         let mut views = Views::new();
         for (name, source) in sources {
             let (Some(collections), Some(inventory)) = (self.0.get(name), inventories.get(name)) else { continue };
-            let wanted: Vec<_> = collections
-                .iter()
-                .filter_map(|(name, records)| {
-                    let item = inventory.items.get(name)?;
-                    let (name, identity, records) = (name.clone(), item.identity.clone(), records.clone());
-                    Some(Wanted { name, kind: item.kind, identity, records })
-                })
-                .collect();
+            let wanted: Vec<_> =
+                collections.iter().filter_map(|(name, records)| wanted(inventory, name, records)).collect();
             let consistency = options.config.sources.get(name).map(|source| source.engine.consistency());
             let view = source
                 .open_view(&wanted, consistency.unwrap_or_default(), Level::Snapshot)

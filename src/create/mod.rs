@@ -5,6 +5,7 @@ mod component;
 mod many;
 mod progress;
 mod record;
+mod turns;
 
 pub use many::{Outcome, plan as plan_of, run as many};
 
@@ -118,10 +119,13 @@ pub fn selected(options: &Options<'_>, selection: &Selection) -> Result<Created>
 
 /// What the runs over many tenants have in common for a while.
 struct Batch<'a> {
+    repository: &'a Repository,
     sources: &'a Sources,
     inventories: &'a Inventories,
     views: &'a component::Views<'a>,
     pool: &'a Pool,
+    /// Of how many data is read at once.
+    reading: &'a turns::Turns,
     /// What is known of each scope's earlier backups.
     catalogs: &'a BTreeMap<Scope, Catalog>,
     /// Scopes of which dead runs have left something.
@@ -132,7 +136,10 @@ fn within(options: &Options<'_>, selection: &Selection, batch: Option<&Batch<'_>
     // A repository that is there is opened and locked before anything else is touched; one that is not is made only
     // once the sources have answered, so that a wrong password does not leave an empty repository.
     options.events.emit(Event::Phase("connecting"));
-    let existing = existing_repository(options.config)?;
+    let existing = match batch {
+        Some(batch) => Some(batch.repository.clone()),
+        None => existing_repository(options.config)?,
+    };
     let run = existing.map(|repository| Run::new(options, repository, &selection.scope)).transpose()?;
     let (none, unknown) = (Sources::new(), Inventories::new());
     let (open, known) = batch.map_or((&none, &unknown), |batch| (batch.sources, batch.inventories));

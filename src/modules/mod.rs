@@ -129,7 +129,7 @@ pub enum Records {
 }
 
 /// Which records of a collection are one tenant's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ownership {
     /// Tenant id as text.
     pub tenant: String,
@@ -142,7 +142,7 @@ pub struct Ownership {
 }
 
 /// One step from a record to the record that owns it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hop {
     /// Field of the child that holds the parent's `_id`, or primary key.
     pub foreign_key: String,

@@ -1,5 +1,6 @@
 //! `audit.jsonl`: who did what, with what result. Only ever appended to.
 
+use super::syncs::Syncs;
 use crate::error::{Error, Kind, Result};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,7 +18,7 @@ struct Line<'a> {
 }
 
 /// Appends one line, in one write, and makes it last.
-pub fn append(location: &Path, action: &str, subject: &str, result: &str) -> Result<()> {
+pub fn append(location: &Path, syncs: &Syncs, action: &str, subject: &str, result: &str) -> Result<()> {
     let line = Line {
         at: chrono::Utc::now(),
         uid: rustix::process::getuid().as_raw(),
@@ -30,6 +31,6 @@ pub fn append(location: &Path, action: &str, subject: &str, result: &str) -> Res
     body.push(b'\n');
     let path = location.join("audit.jsonl");
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-    let written = opened.and_then(|mut file| file.write_all(&body).and_then(|()| file.sync_all()));
-    written.map_err(|e| Error::io("write", &path, &e))
+    opened.and_then(|mut file| file.write_all(&body)).map_err(|e| Error::io("write", &path, &e))?;
+    syncs.sync(&path)
 }

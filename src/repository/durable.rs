@@ -18,10 +18,10 @@ pub fn create_file(path: &Path) -> Result<File> {
     made.map_err(|e| Error::io("create", path, &e))
 }
 
-/// Makes the names in a folder last.
-pub fn sync_folder(path: &Path) -> Result<()> {
-    let synced = File::open(path).and_then(|folder| folder.sync_all());
-    synced.map_err(|e| Error::io("fsync the folder", path, &e))
+/// Makes a file or the names in a folder last.
+pub fn sync(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|opened| opened.sync_all());
+    synced.map_err(|e| Error::io("fsync", path, &e))
 }
 
 /// Makes the names in a folder and all folders below it last, the deepest first.
@@ -33,7 +33,7 @@ pub fn sync_tree(path: &Path) -> Result<()> {
             sync_tree(&entry.path())?;
         }
     }
-    sync_folder(path)
+    sync(path)
 }
 
 /// Writes a file by way of a temporary name in the same folder: after a crash it is the old one or the new one.
@@ -57,10 +57,15 @@ pub fn write_temporary(folder: &Path, name: &str, body: &[u8]) -> Result<()> {
 }
 
 /// Gives a file that was written under its temporary name the final one, and makes that last.
-pub fn name_file(folder: &Path, name: &str) -> Result<()> {
+fn name_file(folder: &Path, name: &str) -> Result<()> {
+    name_unsynced(folder, name)?;
+    sync(folder)
+}
+
+/// Gives a file that was written under its temporary name the final one. It lasts once the folder is fsynced.
+pub fn name_unsynced(folder: &Path, name: &str) -> Result<()> {
     let path = folder.join(name);
-    std::fs::rename(temporary(folder, name), &path).map_err(|e| Error::io("write", &path, &e))?;
-    sync_folder(folder)
+    std::fs::rename(temporary(folder, name), &path).map_err(|e| Error::io("write", &path, &e))
 }
 
 /// Takes a file's name away, so that it only has the temporary one, and makes that last. One that is not there is fine.
@@ -68,7 +73,7 @@ pub fn unname_file(folder: &Path, name: &str) -> Result<()> {
     let path = folder.join(name);
     match std::fs::rename(&path, temporary(folder, name)) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, &e)),
-        _ => sync_folder(folder),
+        _ => sync(folder),
     }
 }
 

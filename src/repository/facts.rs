@@ -1,6 +1,6 @@
 //! Later facts about a backup, each its own file beside the manifests, and records of runs that left none.
 
-use super::durable::{create_folder, remove_file, sync_folder, write_file};
+use super::durable::{create_folder, remove_file, sync, write_file};
 use super::lock;
 use super::open::{FACTS, FAILED, METADATA, Repository};
 use crate::error::{Error, Kind, Result};
@@ -74,7 +74,7 @@ impl Repository {
         // Ids in records are input: only what is an id names a file.
         let id = BackupId::parse(id)?;
         remove_file(&folder.join(format!("{id}.json")))?;
-        sync_folder(&folder)
+        sync(&folder)
     }
 
     /// Records a verification.
@@ -94,7 +94,7 @@ impl Repository {
             Some(fact) => self.write_fact(&format!("{id}.held.json"), fact),
             None => {
                 remove_file(&self.facts().join(format!("{id}.held.json")))?;
-                sync_folder(&self.facts())
+                sync(&self.facts())
             }
         }
     }

@@ -3,7 +3,7 @@
 //! same command finishes. It is removed when the restore is complete, or has changed nothing.
 
 use super::catalog::names_in;
-use super::durable::{create_file, remove_file, sync_folder};
+use super::durable::{create_file, remove_file, sync};
 use super::{Repository, Unreadable, input, lock};
 use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
@@ -138,7 +138,7 @@ impl Journal {
             Record { token, undertaking: undertaking.clone(), safety_backup: None, progress: Progress::default() };
         let mut journal = Self { file, path, record };
         journal.append(&Line::Begin { at: now, undertaking: undertaking.clone() })?;
-        sync_folder(&folder)?;
+        sync(&folder)?;
         Ok((journal, earlier))
     }
 
@@ -206,7 +206,7 @@ impl Journal {
     /// When the disk refuses.
     pub fn close(self) -> Result<()> {
         remove_file(&self.path)?;
-        sync_folder(self.path.parent().unwrap_or(&self.path))
+        sync(self.path.parent().unwrap_or(&self.path))
     }
 
     fn append(&mut self, line: &Line) -> Result<()> {

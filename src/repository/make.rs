@@ -1,6 +1,6 @@
 //! Making a repository: it appears whole, or not at all.
 
-use super::durable::{create_folder, remove_folder, sync_folder, write_file};
+use super::durable::{create_folder, remove_folder, sync, write_file};
 use super::open::{FACTS, FAILED, METADATA, Repository, SENTINEL, Sentinel};
 use super::staging::STAGING;
 use super::{catalog, journal, lock};
@@ -42,7 +42,7 @@ impl Repository {
         }
         // It has another name now; there is nothing left to remove.
         let _ = building.keep();
-        sync_folder(parent)?;
+        sync(parent)?;
         remove_unfinished(parent, &prefix);
         Self::open(settings).map(|repository| (repository, true))
     }
@@ -73,7 +73,7 @@ fn lay_out(folder: &Path) -> Result<()> {
     for name in [FACTS, FAILED] {
         create_folder(&folder.join(METADATA).join(name))?;
     }
-    sync_folder(&folder.join(METADATA))?;
+    sync(&folder.join(METADATA))?;
     let sentinel = Sentinel { id: random_id()?, format_version: FORMAT_VERSION };
     let body = serde_json::to_vec_pretty(&sentinel)
         .map_err(|e| Error::new(Kind::Internal, "the sentinel cannot be written").cause(e))?;

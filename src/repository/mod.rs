@@ -15,6 +15,7 @@ mod remove;
 mod signature;
 mod staging;
 mod summary;
+mod syncs;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 use super::journal::{self, Earlier, Journal, Progress, Undertaking, UnfinishedRestore};
 use super::lock::{self, Lock, Wait};
 use super::staging::Staging;
+use super::syncs::Syncs;
 use super::{Catalog, Unreadable, audit, catalog, input};
 use crate::config::{self, BackupType, Signing};
 use crate::error::{Error, Kind, Result};
@@ -12,6 +13,7 @@ use crate::names::{BackupId, Scope};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// Folder of manifests.
 pub const METADATA: &str = "metadata";
@@ -39,6 +41,7 @@ pub struct Repository {
     id: String,
     pub(super) signing: Option<Signing>,
     pub(super) accepts_unsigned: bool,
+    syncs: Arc<Syncs>,
 }
 
 impl Repository {
@@ -80,6 +83,7 @@ impl Repository {
                 id: found.id,
                 signing: settings.signing.clone(),
                 accepts_unsigned: false,
+                syncs: Arc::default(),
             }),
         }
     }
@@ -87,6 +91,11 @@ impl Repository {
     /// Its folder.
     pub fn location(&self) -> &Path {
         &self.location
+    }
+
+    /// The fsyncs that its clones share.
+    pub(super) fn syncs(&self) -> &Syncs {
+        &self.syncs
     }
 
     /// Its id.
@@ -233,7 +242,7 @@ impl Repository {
     /// Appends a line to `audit.jsonl`. What it tells of is done already, so a line that cannot be written is worth a
     /// warning and never the command.
     pub fn audit(&self, events: &Events, action: &str, subject: &str, result: &str) {
-        if let Err(error) = audit::append(&self.location, action, subject, result) {
+        if let Err(error) = audit::append(&self.location, &self.syncs, action, subject, result) {
             events.warn(format!("the audit log could not be written: {error}"));
         }
     }

@@ -1,6 +1,6 @@
 //! Taking away: whole backups, and what dead runs left.
 
-use super::durable::{TEMPORARY, remove_file, remove_folder, sync_folder, temporary, unname_file};
+use super::durable::{TEMPORARY, remove_file, remove_folder, sync, temporary, unname_file};
 use super::{Interrupted, METADATA, Repository, catalog, lock};
 use crate::config::BackupType;
 use crate::error::Result;
@@ -18,7 +18,7 @@ impl Repository {
         for fact in ["verified", "held"] {
             remove_file(&self.facts().join(format!("{id}.{fact}.json")))?;
         }
-        sync_folder(&self.facts())?;
+        sync(&self.facts())?;
         self.discard(id, backup_type)?;
         Ok(freed)
     }
@@ -31,7 +31,7 @@ impl Repository {
         unname_file(&metadata, &name)?;
         let folder = self.folder(id, backup_type);
         remove_folder(&folder)?;
-        sync_folder(folder.parent().unwrap_or(&folder))?;
+        sync(folder.parent().unwrap_or(&folder))?;
         remove_file(&temporary(&metadata, &name))
     }
 
@@ -76,7 +76,7 @@ impl Repository {
         }
         remove_folder(&path)?;
         // The manifest without a name, which says that it is dead, goes next: it must not be gone earlier.
-        sync_folder(path.parent().unwrap_or(&path))
+        sync(path.parent().unwrap_or(&path))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A backup that is being made: a folder of its own, which becomes a backup by two renames.
 
-use super::durable::{create_file, create_folder, name_file, remove_folder, sync_folder, sync_tree, write_temporary};
+use super::durable::{create_file, create_folder, name_unsynced, remove_folder, sync_tree, write_temporary};
 use super::{METADATA, Repository, signature};
 use crate::config::BackupType;
 use crate::error::{Error, Kind, Result};
@@ -26,15 +26,13 @@ pub struct Staging {
 
 impl Staging {
     pub(super) fn begin(repository: &Repository, id: &BackupId, backup_type: BackupType) -> Result<Self> {
-        let parent = repository.location().join(STAGING);
-        let path = parent.join(id.as_str());
+        let path = repository.location().join(STAGING).join(id.as_str());
         let taken = repository.manifest_path(id).exists() || repository.folder(id, backup_type).exists();
         if taken || path.exists() {
             return Err(Error::new(Kind::Internal, format!("a backup {id} exists already")));
         }
         let key = repository.signing_key()?;
         create_folder(&path)?;
-        sync_folder(&parent)?;
         Ok(Self { repository: repository.clone(), id: id.clone(), backup_type, path, key, published: false })
     }
 
@@ -83,17 +81,18 @@ impl Staging {
     }
 
     fn commit(&self, manifest: &[u8]) -> Result<()> {
-        let location = self.repository.location();
+        let (location, syncs) = (self.repository.location(), self.repository.syncs());
         let (metadata, name) = (location.join(METADATA), format!("{}.json", self.id));
         let folder = self.repository.folder(&self.id, self.backup_type);
         // The manifest is there, without its name, before the folder is in its place. A folder with neither is no
         // trace of a dead run: it has lost its manifest.
         write_temporary(&metadata, &name, manifest)?;
-        sync_folder(&metadata)?;
+        syncs.sync(&metadata)?;
         std::fs::rename(&self.path, &folder).map_err(|e| Error::io("rename the backup to", &folder, &e))?;
-        sync_folder(folder.parent().unwrap_or(&folder))?;
-        sync_folder(&location.join(STAGING))?;
-        name_file(&metadata, &name)
+        syncs.sync(folder.parent().unwrap_or(&folder))?;
+        syncs.sync(&location.join(STAGING))?;
+        name_unsynced(&metadata, &name)?;
+        syncs.sync(&metadata)
     }
 
     /// What a manifest names must be here, and nothing of another backup: a last look before it is promised.

@@ -98,6 +98,10 @@ pub trait View: Sync {
         Ok(Vec::new())
     }
 
+    /// Reads ahead what will be asked for soon: of many small shares one question takes less than one each. It may as well
+    /// do nothing; what fails is found again by [`View::read`].
+    fn read_ahead(&self, _wanted: &[Wanted]) {}
+
     /// Reads the collections of one unit into `output`.
     ///
     /// # Errors

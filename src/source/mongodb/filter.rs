@@ -111,6 +111,14 @@ impl OwnerCheck {
         }
     }
 
+    /// The tenant's id, where the documents name it themselves.
+    pub fn owner(&self) -> Option<&Bson> {
+        match &self.holds {
+            Holds::Owner(owner) => Some(owner),
+            Holds::Parent(_) => None,
+        }
+    }
+
     /// The collections on the way to the owner, from parent to parent.
     pub fn parents(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(self.parent(), |parent| parent.check.parent()).map(|parent| parent.collection.as_str())

@@ -3,6 +3,7 @@
 //! The driver is asynchronous. Its runtime lives in here; every method blocks, and gives up when the run is cancelled.
 
 mod access;
+mod ahead;
 mod among;
 mod build;
 mod clients;

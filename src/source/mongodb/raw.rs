@@ -93,10 +93,18 @@ pub fn among<'v>(path: &str, values: impl IntoIterator<Item = RawValue<'v>>) -> 
     single(path, DOCUMENT, &single("$in", ARRAY, &list.finish()?)?)
 }
 
+/// A decoded value as it is stored.
+///
+/// # Errors
+/// [`Kind::Internal`] when it cannot be written.
+pub fn value(value: &Bson) -> Result<Id> {
+    let document = bson::serialize_to_vec(&doc! {"_id": value.clone()}).map_err(|e| odd(&e))?;
+    id_of(&document)?.ok_or_else(|| odd(&"a value that is none"))
+}
+
 /// The key that a decoded value is.
-pub fn key(value: &Bson) -> Option<Key> {
-    let document = bson::serialize_to_vec(&doc! {"_id": value.clone()}).ok()?;
-    let (kind, raw) = id_of(&document).ok()??;
+pub fn key(decoded: &Bson) -> Option<Key> {
+    let (kind, raw) = value(decoded).ok()?;
     key_of((kind, &raw))
 }
 

@@ -1,6 +1,7 @@
 //! Reads collections: one snapshot for all where the server has it, by UUID, as raw batches.
 
 use super::access::{Access, each_document};
+use super::ahead::{Ahead, Asked};
 use super::filter::OwnerCheck;
 use super::inventory::{count_where, data_name, size};
 use super::metadata::{self, Listed};
@@ -26,6 +27,7 @@ pub struct MongoView<'a> {
     stamp: ConsistencyStamp,
     /// Tenant after tenant may be read of one view.
     facts: Mutex<FactsByRule>,
+    ahead: Ahead,
 }
 
 /// By collection and owner field.
@@ -51,8 +53,12 @@ impl<'a> MongoView<'a> {
     ) -> Result<MongoView<'a>> {
         let listed = metadata::list(server, doc! {}).await?.into_iter().map(|l| (l.name.clone(), l)).collect();
         let stamp = ConsistencyStamp { level: Level::Collection, at: Utc::now(), reason: None };
-        let mut view =
-            Self { access: Access { listed, by_uuid: true, ..Access::live(server) }, stamp, facts: Mutex::default() };
+        let mut view = Self {
+            access: Access { listed, by_uuid: true, ..Access::live(server) },
+            stamp,
+            facts: Mutex::default(),
+            ahead: Ahead::default(),
+        };
         view.probe(wanted).await?;
         if at_most == Level::Collection {
             view.stamp.reason = Some("its snapshot was lost".into());
@@ -173,7 +179,7 @@ impl<'a> MongoView<'a> {
         if wanted.identity.is_some() && identity != wanted.identity.as_ref() {
             return Err(missing("was dropped and made anew since the plan was made"));
         }
-        let mut indexes = Vec::new();
+        let (mut indexes, mut is_proven) = (Vec::new(), false);
         let mut done = ReadCollection {
             name: wanted.name.clone(),
             records: 0,
@@ -199,11 +205,21 @@ impl<'a> MongoView<'a> {
                 report_ownership(wanted, owner, &facts, &mut done);
             }
             indexes.clone_from(&facts.indexes);
-            let stream = output.stream(&EntryName::new(database, &data.name, ".bson"))?;
-            let totals = self.copy(wanted, data, owner, facts.average, stream).await?;
+            let mut stream = output.stream(&EntryName::new(database, &data.name, ".bson"))?;
+            let ahead = wanted.records.ownership().and_then(|ownership| self.ahead.take(&wanted.name, ownership));
+            is_proven = ahead.is_some();
+            let totals = match ahead {
+                Some(share) => {
+                    share.blocks.into_iter().try_for_each(|block| stream.write(block))?;
+                    stream.finish()?
+                }
+                None => self.copy(wanted, data, owner, facts.batch(), stream).await?,
+            };
             (done.records, done.bytes, done.digest) = (totals.records, totals.bytes, totals.digest);
         }
-        self.check_identity(wanted).await?;
+        if !is_proven {
+            self.require_same(wanted).await?;
+        }
         let body = metadata::encode(listed, &indexes)?;
         output.document(&EntryName::new(database, &wanted.name, ".metadata.json"), &body)?;
         Ok(done)
@@ -231,10 +247,9 @@ impl<'a> MongoView<'a> {
         wanted: &Wanted,
         data: &Listed,
         owner: Option<OwnerCheck>,
-        average: u64,
+        batch: u32,
         mut stream: Box<dyn RecordStream + '_>,
     ) -> Result<StreamTotals> {
-        let batch = u32::try_from((BATCH_BYTES / average).clamp(1, 100_000)).unwrap_or(1000);
         let mut builder = BlockBuilder::default();
         let mut take =
             |document: &[u8]| builder.push(document).map_or(Ok(()), |block: RecordBlock| stream.write(block));
@@ -259,23 +274,59 @@ impl<'a> MongoView<'a> {
     }
 
     /// The collection must still be the one that was listed: what was dropped or renamed under the reader is not whole.
-    async fn check_identity(&self, wanted: &Wanted) -> Result<()> {
+    async fn require_same(&self, wanted: &Wanted) -> Result<()> {
         let mut names = vec![wanted.name.clone()];
         names.extend(data_name(&wanted.name, wanted.kind).filter(|data| *data != wanted.name));
         let parents = OwnerCheck::of(&wanted.records)?;
         names.extend(parents.iter().flat_map(OwnerCheck::parents).map(ToOwned::to_owned));
-        let now = metadata::list(self.access.server, doc! {"name": {"$in": &names}}).await?;
-        let same = |name: &String| {
-            let (was, is) = (self.access.listed.get(name), now.iter().find(|now| now.name == *name));
-            was.zip(is).is_some_and(|(was, is)| was.uuid == is.uuid && was.kind == is.kind)
-        };
-        match names.iter().find(|name| !same(name)) {
+        match self.changed(names).await?.first() {
             None => Ok(()),
             Some(name) => {
                 let what = format!("{name} was dropped, renamed or made anew while {} was read", wanted.name);
                 Err(Error::new(Kind::Missing, what))
             }
         }
+    }
+
+    /// Those of these collections that are no longer what was listed.
+    async fn changed(&self, mut names: Vec<String>) -> Result<Vec<String>> {
+        let now = metadata::list(self.access.server, doc! {"name": {"$in": &names}}).await?;
+        names.retain(|name| {
+            let (was, is) = (self.access.listed.get(name), now.iter().find(|now| now.name == *name));
+            !was.zip(is).is_some_and(|(was, is)| was.uuid == is.uuid && was.kind == is.kind)
+        });
+        Ok(names)
+    }
+
+    /// Reads ahead what several tenants will be asked for, collection by collection.
+    async fn gather(&self, wanted: &[Wanted]) -> Result<()> {
+        let mut read = Vec::new();
+        let names: BTreeSet<_> = wanted.iter().map(|wanted| &wanted.name).collect();
+        for name in names.into_iter().filter(|name| self.ahead.is_useful(name)) {
+            let of: Vec<_> = wanted.iter().filter(|wanted| wanted.name == *name).collect();
+            let [first, _, ..] = of[..] else { continue };
+            let Some(data) = self.data_of(first).filter(|data| data.kind == ItemKind::Collection) else { continue };
+            let is_listed = |wanted: &Wanted| wanted.identity.is_none() || wanted.identity == data.uuid;
+            let mut asked: Vec<Asked> = Vec::new();
+            for wanted in of.into_iter().filter(|wanted| is_listed(wanted)) {
+                let (Some(ownership), Ok(Some(check))) = (wanted.records.ownership(), OwnerCheck::of(&wanted.records))
+                else {
+                    continue;
+                };
+                if check.owner().is_some() && asked.iter().all(|others| others.check.path() == check.path()) {
+                    asked.push(Asked { ownership: ownership.clone(), check });
+                }
+            }
+            let Some(one) = asked.first() else { continue };
+            let facts = self.facts(first, data, Some(&one.check)).await?;
+            let shares = self.ahead.read(&self.access, (name, &data.name), asked, facts.batch()).await?;
+            read.extend(shares.map(|shares| (name.clone(), shares)));
+        }
+        let changed = self.changed(read.iter().map(|(name, _)| name.clone()).collect()).await?;
+        for (name, shares) in read.into_iter().filter(|(name, _)| !changed.contains(name)) {
+            self.ahead.keep(&name, shares);
+        }
+        Ok(())
     }
 
     async fn facts(&self, wanted: &Wanted, data: &Listed, owner: Option<&OwnerCheck>) -> Result<Arc<Facts>> {
@@ -294,6 +345,13 @@ impl<'a> MongoView<'a> {
         let facts = Arc::new(Facts { indexes, average, without_owner });
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&facts));
         Ok(facts)
+    }
+}
+
+impl Facts {
+    /// Documents in one reply.
+    fn batch(&self) -> u32 {
+        u32::try_from((BATCH_BYTES / self.average).clamp(1, 100_000)).unwrap_or(1000)
     }
 }
 
@@ -325,5 +383,10 @@ impl View for MongoView<'_> {
 
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
         unit.iter().map(|wanted| self.access.server.block(self.read_collection(wanted, output))).collect()
+    }
+
+    fn read_ahead(&self, wanted: &[Wanted]) {
+        // What fails here fails again where it can be said whose it is.
+        let _ = self.access.server.block(self.gather(wanted));
     }
 }

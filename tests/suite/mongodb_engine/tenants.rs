@@ -7,7 +7,7 @@ use backup::modules::{Hop, Ownership, Records};
 use backup::source::{Level, ReadCollection, Source, Wanted};
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc, oid::ObjectId, spec::BinarySubtype};
 
-fn owned(lab: &Lab, name: &str, field: &str, tenant: &str, id_type: IdType) -> Wanted {
+pub fn owned(lab: &Lab, name: &str, field: &str, tenant: &str, id_type: IdType) -> Wanted {
     let mut wanted = lab.wanted(&lab.open(), &[name]).pop().unwrap();
     wanted.records = Records::Owned(Ownership { field: field.into(), tenant: tenant.into(), id_type, via: Vec::new() });
     wanted
