@@ -355,11 +355,12 @@ mod tests {
                     Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut ReadBuf::new(&mut out)))
                 });
                 let waits = read.await.is_pending();
-                let state = tap.lock();
-                assert!(state.pieces.len() <= MOST && state.pieces.iter().all(|piece| piece.len() == PIECE));
-                assert!(state.last.capacity() <= PIECE);
-                assert_eq!(waits, state.open);
-                drop(state);
+                {
+                    let state = tap.lock();
+                    assert!(state.pieces.len() <= MOST && state.pieces.iter().all(|piece| piece.len() == PIECE));
+                    assert!(state.last.capacity() <= PIECE);
+                    assert_eq!(waits, state.open);
+                }
                 let Some(piece) = tap.next().await else { break };
                 data.extend(piece);
             }
