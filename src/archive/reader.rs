@@ -164,8 +164,9 @@ impl Input for ArchiveReader {
     }
 
     fn open(&self, name: &EntryName) -> Result<Box<dyn Read + Send + '_>> {
-        let parts = self.parts(name)?;
-        Ok(Box::new(Joined { parts: parts.into_iter().map(|entry| self.entry(entry)).collect(), at: 0 }))
+        let mut parts = self.parts(name)?.into_iter();
+        let part = parts.next().map(|entry| self.entry(entry));
+        Ok(Box::new(Joined { archive: self, part, parts }))
     }
 
     fn holding(&self, _collection: &str) -> Option<&dyn Input> {
@@ -314,17 +315,18 @@ impl Read for EntryReader<'_> {
     }
 }
 
-/// The parts of an entry as one stream.
+/// The parts of an entry as one stream. One is open at a time: each holds a member, and there may be thousands.
 struct Joined<'a> {
-    parts: Vec<EntryReader<'a>>,
-    at: usize,
+    archive: &'a ArchiveReader,
+    part: Option<EntryReader<'a>>,
+    parts: std::vec::IntoIter<&'a IndexEntry>,
 }
 
 impl Read for Joined<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while let Some(part) = self.parts.get_mut(self.at) {
+        while let Some(part) = &mut self.part {
             match part.read(buffer)? {
-                0 if !buffer.is_empty() => self.at += 1,
+                0 if !buffer.is_empty() => self.part = self.parts.next().map(|entry| self.archive.entry(entry)),
                 n => return Ok(n),
             }
         }

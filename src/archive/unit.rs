@@ -107,7 +107,7 @@ impl FileOutput for UnitOutput<'_> {
 struct StreamWriter<'u> {
     unit: &'u UnitOutput<'u>,
     name: EntryName,
-    /// The newest block, not yet compressed: when it stays the only one and is small it shares a member.
+    /// The newest block, where it is small, not yet compressed: when it stays the only one it shares a member.
     held: Option<RecordBlock>,
     part: Part,
     done: Vec<IndexEntry>,
@@ -162,10 +162,14 @@ impl RecordStream for StreamWriter<'_> {
     fn write(&mut self, block: RecordBlock) -> Result<()> {
         self.unit.writer.cancel.check()?;
         self.totals.add_block(&block);
-        match self.held.replace(block) {
-            Some(earlier) => self.pack(earlier),
-            None => Ok(()),
+        if let Some(earlier) = self.held.take() {
+            self.pack(earlier)?;
         }
+        if block.bytes.len() > SMALL {
+            return self.pack(block);
+        }
+        self.held = Some(block);
+        Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<StreamTotals> {

@@ -265,10 +265,15 @@ impl Assembler {
     }
 }
 
-/// Cuts a block that a large record made too long into pieces that fit a member.
-pub(super) fn split(raw: Vec<u8>) -> Vec<Vec<u8>> {
-    if raw.len() <= super::member::MAX_RAW {
-        return vec![raw];
-    }
-    raw.chunks(BLOCK_SIZE).map(<[u8]>::to_vec).collect()
+/// Cuts a block that a large record made too long into pieces that fit a member, one at a time: the block alone is long.
+pub(super) fn split(mut raw: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        if from == 0 && raw.len() <= super::member::MAX_RAW {
+            return Some(std::mem::take(&mut raw)).filter(|raw| !raw.is_empty());
+        }
+        let piece = &raw[from..raw.len().min(from + BLOCK_SIZE)];
+        from += piece.len();
+        Some(piece.to_vec()).filter(|piece| !piece.is_empty())
+    })
 }

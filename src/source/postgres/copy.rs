@@ -20,15 +20,21 @@ impl Rows {
     /// # Errors
     /// When `keep` fails.
     pub fn cut(&mut self, bytes: Vec<u8>, mut keep: impl FnMut(&[u8]) -> Result<usize>) -> Result<RecordBlock> {
-        let mut whole = std::mem::take(&mut self.rest);
-        if whole.is_empty() {
-            whole = bytes
-        } else {
-            whole.extend_from_slice(&bytes)
-        }
-        let end = memchr::memrchr(b'\n', &whole).map_or(0, |at| at + 1);
-        self.rest = whole.split_off(end);
         let mut block = RecordBlock { bytes: Vec::new(), records: 0, digest: RecordDigest::default() };
+        let Some(last) = memchr::memrchr(b'\n', &bytes) else {
+            self.rest.extend_from_slice(&bytes);
+            return Ok(block);
+        };
+        let rest = bytes[last + 1..].to_vec();
+        let mut whole = std::mem::replace(&mut self.rest, rest);
+        if whole.is_empty() {
+            whole = bytes;
+            whole.truncate(last + 1);
+        } else {
+            // Of a long row: no more than what is there.
+            whole.reserve_exact(last + 1);
+            whole.extend_from_slice(&bytes[..=last]);
+        }
         // Rows move to the front over what is not kept of those before; where all is, none moves.
         let (mut from, mut to) = (0, 0);
         while let Some(length) = memchr::memchr(b'\n', &whole[from..]) {

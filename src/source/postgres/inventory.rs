@@ -53,8 +53,8 @@ impl RelationKind {
     fn item(self) -> Option<ItemKind> {
         match self {
             Self::Table | Self::Partitioned | Self::Inherited | Self::Unknown(_) => Some(ItemKind::Collection),
-            Self::View | Self::MaterializedView | Self::Foreign => Some(ItemKind::View),
-            Self::Partition | Self::Sequence | Self::CompositeType => None,
+            Self::View | Self::MaterializedView => Some(ItemKind::View),
+            Self::Foreign | Self::Partition | Self::Sequence | Self::CompositeType => None,
         }
     }
 }
@@ -105,6 +105,8 @@ impl Relation {
             RelationKind::Sequence | RelationKind::CompositeType => {
                 refused(what).hint("take it out of the configuration: it comes with the definitions of the schema")
             }
+            RelationKind::Foreign => refused(format!("{what}: its rows are on another server"))
+                .hint("make that server a source of its own; the definition comes with what needs it"),
             _ => return Ok(()),
         })
     }

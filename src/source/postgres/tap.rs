@@ -5,6 +5,7 @@
 //! A message of the server is a type byte, a big-endian u32 length that counts itself, and a body
 //! (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +13,12 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
-/// Bytes that are worth handing on.
-const BLOCK: usize = 1 << 20;
+/// Bytes of a piece, which are worth handing on. None is longer, however long a row is: pieces of one size leave no holes
+/// in memory, and what is too long for it waits at the server.
+const PIECE: usize = 1 << 20;
 
-/// Bytes that may wait; the server is then left to wait too.
-const MOST: usize = 4 << 20;
+/// Whole pieces that may wait; the server is then left to wait too.
+const MOST: usize = 2;
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
@@ -31,7 +33,10 @@ pub struct Tap(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     open: bool,
-    data: Vec<u8>,
+    /// Whole pieces, the oldest first.
+    pieces: VecDeque<Vec<u8>>,
+    /// The piece that grows.
+    last: Vec<u8>,
     tag: Option<String>,
     /// Waits for room.
     reader: Option<Waker>,
@@ -47,14 +52,17 @@ impl Tap {
         *state = State { open: true, ..State::default() };
     }
 
-    /// The next megabyte or so; none at the end.
+    /// The next piece, a whole one but for the last; none at the end.
     pub async fn next(&self) -> Option<Vec<u8>> {
         std::future::poll_fn(|cx| {
             let mut state = self.lock();
-            if state.data.len() >= BLOCK || !state.open {
-                let data = std::mem::take(&mut state.data);
+            if let Some(piece) = state.pieces.pop_front() {
                 state.reader.take().into_iter().for_each(Waker::wake);
-                return Poll::Ready((!data.is_empty()).then_some(data));
+                return Poll::Ready(Some(piece));
+            }
+            if !state.open {
+                let last = std::mem::take(&mut state.last);
+                return Poll::Ready((!last.is_empty()).then_some(last));
             }
             state.taker = Some(cx.waker().clone());
             Poll::Pending
@@ -73,6 +81,21 @@ impl Tap {
 }
 
 impl State {
+    fn push(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            if self.last.capacity() == 0 {
+                self.last = Vec::with_capacity(PIECE);
+            }
+            let n = data.len().min(PIECE - self.last.len());
+            self.last.extend_from_slice(&data[..n]);
+            data = &data[n..];
+            if self.last.len() == PIECE {
+                self.pieces.push_back(std::mem::take(&mut self.last));
+                self.taker.take().into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
     fn close(&mut self) {
         self.open = false;
         self.taker.take().into_iter().for_each(Waker::wake);
@@ -132,7 +155,7 @@ impl<S> Tapped<S> {
             let n = rest.len().min(self.left);
             let (body, behind) = rest.split_at(n);
             match self.head[0] {
-                b'd' => state.data.extend_from_slice(body),
+                b'd' => state.push(body),
                 kind => {
                     self.pass.extend_from_slice(body);
                     if kind == b'C' {
@@ -156,9 +179,6 @@ impl<S> Tapped<S> {
                 self.head.clear();
             }
         }
-        if state.data.len() >= BLOCK {
-            state.taker.take().into_iter().for_each(Waker::wake);
-        }
         Ok(())
     }
 }
@@ -179,7 +199,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
                     drop(state);
                     return Pin::new(&mut this.inner).poll_read(cx, out);
                 }
-                if state.data.len() >= MOST {
+                if state.pieces.len() >= MOST {
                     state.reader = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
@@ -315,5 +335,36 @@ mod tests {
     fn a_stream_that_breaks_has_no_tag() {
         let wire = [message(b'H', b"\0\0\x01\0\0"), message(b'd', b"one\n")].concat();
         assert_eq!(read(&wire, 5).2, None);
+    }
+
+    #[test]
+    fn of_a_long_row_no_more_waits_than_a_few_pieces() {
+        let row: Vec<u8> = (0..10 * PIECE + 7).map(|at| at as u8).collect();
+        let wire = [message(b'd', &row), message(b'Z', b"I")].concat();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut script = tokio_test_io(&wire, usize::MAX);
+            let tap = Tap::default();
+            tap.open();
+            let mut stream = Tapped::new(&mut script, tap.clone());
+            let mut data = Vec::new();
+            loop {
+                // As far as it goes: nobody takes what has come.
+                let mut out = [0; 64];
+                let read = std::future::poll_fn(|cx| {
+                    Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut ReadBuf::new(&mut out)))
+                });
+                let waits = read.await.is_pending();
+                {
+                    let state = tap.lock();
+                    assert!(state.pieces.len() <= MOST && state.pieces.iter().all(|piece| piece.len() == PIECE));
+                    assert!(state.last.capacity() <= PIECE);
+                    assert_eq!(waits, state.open);
+                }
+                let Some(piece) = tap.next().await else { break };
+                data.extend(piece);
+            }
+            assert!(data == row);
+        });
     }
 }

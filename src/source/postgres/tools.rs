@@ -41,15 +41,18 @@ impl Tools {
         let installed = std::fs::read_dir(VERSIONS).into_iter().flatten().filter_map(Result::ok);
         let numbered =
             installed.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
-        let mut fitting: Vec<_> = numbered.filter(|(number, _)| *number >= major).collect();
-        fitting.sort();
-        for (_, folder) in fitting {
+        let mut numbered: Vec<_> = numbered.collect();
+        numbered.sort();
+        let mut newest = on_the_path;
+        for (_, folder) in numbered {
             let folder = folder.join("bin");
-            if version(&folder.join("pg_dump")).is_some_and(|version| version >= major) {
+            let found = version(&folder.join("pg_dump"));
+            if found.is_some_and(|version| version >= major) {
                 return Ok(Self { folder: Some(folder) });
             }
+            newest = newest.max(found);
         }
-        let what = match on_the_path {
+        let what = match newest {
             Some(found) => format!("pg_dump is of version {found}, older than the server ({major})"),
             None => "pg_dump is not installed".to_owned(),
         };

@@ -5,6 +5,7 @@ mod existing;
 mod interrupted;
 mod laboratory;
 mod large;
+mod programs;
 mod refusals;
 mod restore_text;
 mod round_trip;

@@ -9,6 +9,7 @@
 //! ```
 
 mod aside;
+mod collide;
 mod definitions;
 mod differences;
 mod plan;

@@ -1,7 +1,9 @@
 //! What a restore would change, and what stands in its way: all that can be known before the first write.
 
+use super::collide::Collisions;
 use super::prepare::archives;
 use super::tenant;
+use super::unique;
 use super::worker::Worker;
 use super::{is_view, looked_at, relation, stored_schema};
 use crate::error::{Context, Error, Kind, Result};
@@ -42,19 +44,27 @@ pub fn compare(target: &Postgres, stored: &StoredCollection, input: &dyn Input, 
     let only = if is_partitioned { place.clone() } else { format!("ONLY {place}") };
     let rows = worker.count(&format!("SELECT count(*) FROM {only}"), &stored.name)?;
     let key = target.block(catalog::primary_key(worker.session(), oid))?;
-    let at: Option<Vec<usize>> =
-        key.iter().map(|column| relation.columns.iter().position(|stored| stored.name == *column)).collect();
-    let Some(at) = at.filter(|at| !at.is_empty()) else {
+    let is_stored = |name: &String| relation.columns.iter().any(|stored| stored.name == *name);
+    if key.is_empty() || !key.iter().all(is_stored) {
         if existing == Existing::Replace {
             return Ok(Changes::of(existing, stored.records, 0, rows));
         }
         return Err(no_key(&stored.name));
+    }
+    let uniques = match existing {
+        Existing::Add | Existing::Merge => unique::of(&worker, oid, &stored.name)?,
+        Existing::Refuse | Existing::Replace => Vec::new(),
     };
-    let columns = key.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ");
+    // What has to be known of every stored row: its key, and what must be unique besides.
+    let needed = |name: &String| key.contains(name) || uniques.iter().any(|unique| unique.needs().contains(name));
+    let at: Vec<usize> = (0..relation.columns.len()).filter(|at| needed(&relation.columns[*at].name)).collect();
+    let names: Vec<String> = at.iter().map(|at| relation.columns[*at].name.clone()).collect();
+    let columns = names.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ");
     let sql = format!("CREATE TEMPORARY TABLE backup_restore_keys AS SELECT {columns} FROM {place} WITH NO DATA");
     worker.run(&sql, "compare the keys of", &stored.name)?;
     let mut keys = Keys::of(super::rows(target, stored, input)?, at);
     worker.load(&format!("COPY {KEYS} ({columns}) FROM STDIN"), &mut keys, &stored.name)?;
+    Collisions::new(&worker, (&stored.name, &only, KEYS), &key, &uniques, &names).require_free(existing)?;
     let same = key.iter().map(|column| format!("l.{0} = k.{0}", quote(column))).collect::<Vec<_>>().join(" AND ");
     let matched = worker.count(&format!("SELECT count(*) FROM {KEYS} k JOIN {only} l ON {same}"), &stored.name)?;
     Ok(Changes::of(existing, stored.records, matched, rows))

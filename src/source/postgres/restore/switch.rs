@@ -47,7 +47,14 @@ fn in_transaction(
         let sql = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", live.join(", "));
         worker.run(&sql, "lock the tables of", &target.schema)?;
     }
-    let deletes = batch.iter().any(|(staged, _)| staged.existing == Existing::Replace);
+    let mut deletes = batch.iter().any(|(staged, _)| staged.existing == Existing::Replace);
+    for (staged, input) in batch.iter().filter(|(staged, _)| is_live(staged)) {
+        let Some(place) = &staged.staging_name else { continue };
+        let schema = stored_schema(target, *input, &staged.stored.directory)?;
+        let tables = Tables::new(worker, target, &schema, staged, place)?;
+        tables.collisions().require_free(staged.existing)?;
+        deletes |= staged.existing == Existing::Merge && tables.collisions().any_moves()?;
+    }
     let aside = aside::set_aside(worker, &live, deletes)?;
     let shares = Shares::clear(target, worker, prepared, batch)?;
     let mut switched = Vec::new();

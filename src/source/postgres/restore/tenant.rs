@@ -7,17 +7,18 @@
 //! prove   counts and digests          when all is in place
 //! ```
 
+use super::collide::Collisions;
 use super::plan::{KEYS, Keys, no_key};
 use super::unique::{self, Unique};
 use super::worker::Worker;
 use super::write::Tables;
 use super::{Prepared, looked_at, relation, stored_schema};
 use crate::error::{Context, Error, Kind, Result};
-use crate::source::postgres::Postgres;
 use crate::source::postgres::inventory::{self, Relation};
 use crate::source::postgres::schema::StoredRelation;
 use crate::source::postgres::session::quote;
 use crate::source::postgres::way::Way;
+use crate::source::postgres::{Postgres, catalog};
 use crate::source::{Changes, Existing, Input, Staged, StoredCollection};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,13 +91,19 @@ pub fn compare(
     let sql = format!("CREATE TEMPORARY TABLE backup_restore_keys AS SELECT * FROM {place} WITH NO DATA");
     worker.run(&sql, "compare the keys of", &stored.name)?;
     let (oid, _) = looked_at(worker, &place)?;
-    let live = target.block(crate::source::postgres::catalog::columns(worker.session(), oid))?;
+    let live = target.block(catalog::columns(worker.session(), oid))?;
     let is_there = |name: &str| live.iter().any(|column| column.name == name && !column.generated);
     let both: Vec<usize> = (0..relation.columns.len()).filter(|at| is_there(&relation.columns[*at].name)).collect();
-    let columns: Vec<_> = both.iter().map(|at| quote(&relation.columns[*at].name)).collect();
+    let names: Vec<String> = both.iter().map(|at| relation.columns[*at].name.clone()).collect();
+    let columns: Vec<_> = names.iter().map(|name| quote(name)).collect();
     let mut keys = Keys::of(super::rows(target, stored, input)?, both);
     worker.load(&format!("COPY {KEYS} ({}) FROM STDIN", columns.join(", ")), &mut keys, &stored.name)?;
     share.require_no_conflict(KEYS)?;
+    let primary = target.block(catalog::primary_key(worker.session(), oid))?;
+    if !primary.is_empty() {
+        let place = (stored.name.as_str(), share.only.as_str(), KEYS);
+        Collisions::new(worker, place, &primary, &share.uniques, &names).require_free(existing)?;
+    }
     let rows = share.count(&format!("{} l", share.only))?;
     let Some(key) = share.uniques.iter().find(|unique| unique.is_primary) else {
         return match existing {

@@ -1,8 +1,11 @@
 //! Writes staged rows into a table that is there, within the transaction that puts everything in place.
 
+use super::collide::Collisions;
+use super::unique::{self, Unique};
 use super::worker::Worker;
 use super::{looked_at, read_back, relation};
 use crate::error::{Error, Kind, Result};
+use crate::source::postgres::catalog::Column;
 use crate::source::postgres::schema::{Schema, StoredRelation};
 use crate::source::postgres::session::quote;
 use crate::source::postgres::{Postgres, catalog};
@@ -19,6 +22,11 @@ pub struct Tables<'a> {
     staging: String,
     relation: &'a StoredRelation,
     key: Vec<String>,
+    uniques: Vec<Unique>,
+    /// Columns that are stored.
+    stored: Vec<String>,
+    /// Columns that are not, and hold values of their own.
+    others: Vec<Column>,
 }
 
 impl<'a> Tables<'a> {
@@ -32,6 +40,9 @@ impl<'a> Tables<'a> {
     ) -> Result<Self> {
         let live = target.place(&staged.name);
         let (oid, is_partitioned) = looked_at(worker, &live)?;
+        let relation = relation(schema, &staged.stored)?;
+        let stored: Vec<String> = relation.columns.iter().map(|column| column.name.clone()).collect();
+        let columns = target.block(catalog::columns(worker.session(), oid))?;
         Ok(Self {
             worker,
             name: &staged.name,
@@ -39,9 +50,18 @@ impl<'a> Tables<'a> {
             only: if is_partitioned { live.clone() } else { format!("ONLY {live}") },
             live,
             staging: staging.to_owned(),
-            relation: relation(schema, &staged.stored)?,
+            relation,
             key: target.block(catalog::primary_key(worker.session(), oid))?,
+            uniques: unique::of(worker, oid, &staged.name)?,
+            others: columns.into_iter().filter(|c| !c.generated && !stored.contains(&c.name)).collect(),
+            stored,
         })
+    }
+
+    /// Rows that are in the place of stored ones.
+    pub fn collisions(&self) -> Collisions<'_> {
+        let place = (self.name, self.only.as_str(), self.staging.as_str());
+        Collisions::new(self.worker, place, &self.key, &self.uniques, &self.stored)
     }
 
     /// Writes; returns what that changed, and whether all that was to be written is there as it is stored.
@@ -72,7 +92,7 @@ impl<'a> Tables<'a> {
             }
             Existing::Merge => {
                 let matched = self.matched()?;
-                self.update()?;
+                self.overwrite()?;
                 self.insert(&format!(" WHERE NOT EXISTS (SELECT FROM {} l WHERE {})", self.only, self.same_key()))?;
                 let same = format!("{} AND {} = {}", self.same_key(), self.row("l"), self.row("s"));
                 let sql = format!("SELECT count(*) FROM {} s JOIN {} l ON {same}", self.staging, self.only);
@@ -91,7 +111,7 @@ impl<'a> Tables<'a> {
             }
         };
         if existing == Existing::Merge {
-            self.update()?;
+            self.overwrite()?;
         }
         self.insert(&which).map(drop)
     }
@@ -116,6 +136,14 @@ impl<'a> Tables<'a> {
         let sql =
             format!("INSERT INTO {live} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {staging} s{which}");
         self.execute(&sql, "write table")
+    }
+
+    /// Gives rows that are there their stored values, also where unique ones change places.
+    fn overwrite(&self) -> Result<()> {
+        let collisions = self.collisions();
+        let moved = collisions.make_room(&self.others)?;
+        self.update()?;
+        if moved { collisions.bring_back(&self.live, &self.stored, &self.others) } else { Ok(()) }
     }
 
     /// Overwrites the rows that differ from the stored ones of the same key.

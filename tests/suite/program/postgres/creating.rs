@@ -140,12 +140,14 @@ fn a_role_that_sees_a_part_of_the_rows_gets_no_backup() {
 fn what_is_no_table_is_refused_by_its_name() {
     let sql = "CREATE TABLE log (n int) PARTITION BY LIST (n); CREATE TABLE log_1 PARTITION OF log FOR VALUES IN (1);
         CREATE SEQUENCE numbers; CREATE TYPE pair AS (a int, b int); CREATE TABLE scans (id int PRIMARY KEY, image oid);
-        CREATE TABLE good (id int PRIMARY KEY); SELECT lo_create(0)";
+        CREATE TABLE good (id int PRIMARY KEY); SELECT lo_create(0);
+        CREATE FOREIGN DATA WRAPPER wrapper; CREATE SERVER other FOREIGN DATA WRAPPER wrapper; CREATE FOREIGN TABLE far (id int) SERVER other";
     for (name, words) in [
         ("log_1", "log_1: it is a partition of public.log (list public.log: its partitions come with it)"),
         ("numbers", "numbers: it is a sequence (take it out of the configuration"),
         ("pair", "pair: it is a composite type"),
         ("scans", "column image of table scans may hold large objects"),
+        ("far", "far: it is a foreign table: its rows are on another server (make that server a source"),
         ("ghost", "ghost"),
     ] {
         let shop = Shop::new(Version::V15, sql, "good");

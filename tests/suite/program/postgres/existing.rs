@@ -88,23 +88,96 @@ fn a_table_that_others_inherit_from_is_replaced_without_touching_their_rows() {
     assert_eq!(back.run("SELECT a FROM ONLY base ORDER BY a"), "1\n2");
 }
 
-#[test]
-fn values_of_a_unique_column_may_change_places() {
+/// Seats with unique places, and who sits there: those go with their seat.
+fn seats() -> Shop {
     let shop = Shop::new(
         Version::V15,
-        "CREATE TABLE seats (id int PRIMARY KEY, place text NOT NULL UNIQUE); INSERT INTO seats VALUES (1, 'a'), (2, 'b'), (3, 'c')",
+        "CREATE TABLE seats (id int PRIMARY KEY, place text NOT NULL UNIQUE, mail text);
+         CREATE UNIQUE INDEX ON seats (lower(mail)) WHERE id < 100;
+         CREATE TABLE guests (id int PRIMARY KEY, seat int REFERENCES seats ON DELETE CASCADE);
+         INSERT INTO seats VALUES (1, 'a', 'A@x'), (2, 'b', NULL), (3, 'c', NULL); INSERT INTO guests VALUES (1, 1), (2, 2)",
         "seats",
     );
     shop.run(&["create"]).expect(0);
+    // Since the backup there is more to a seat.
+    shop.database.run("ALTER TABLE seats ADD since int; UPDATE seats SET since = id * 10");
+    shop
+}
+
+#[test]
+fn values_of_a_unique_column_may_change_places() {
+    let around = "UPDATE seats SET place = 'x' WHERE id = 1; UPDATE seats SET place = 'a', mail = NULL WHERE id = 2;
+        UPDATE seats SET place = 'b' WHERE id = 1; DELETE FROM seats WHERE id = 3; INSERT INTO seats VALUES (4, 'd', NULL, 40)";
     for existing in ["replace", "merge"] {
-        let back = shop.copy();
-        back.run("UPDATE seats SET place = 'x' WHERE id = 1; UPDATE seats SET place = 'a' WHERE id = 2; UPDATE seats SET place = 'b' WHERE id = 1");
-        let ended = shop.restore_over(&back, existing, &[]);
-        // A merge may be refused where the server checks each row at once; it never ends in between.
-        assert!(ended.code == 0 || existing == "merge" && ended.code == 1, "{existing}: {}", ended.stderr);
-        let expected = if ended.code == 0 { "1|a\n2|b\n3|c" } else { "1|b\n2|a\n3|c" };
-        assert_eq!(back.run("SELECT id, place FROM seats ORDER BY id"), expected, "{existing}: {}", ended.stderr);
-        assert_nothing_staged(&back);
+        let shop = seats();
+        // One that is not there gets its value from one that has it now.
+        let gone = "UPDATE seats SET place = 'c' WHERE id = 2; UPDATE seats SET place = 'a', mail = 'a@X' WHERE id = 1";
+        for spoil in [around.to_owned(), format!("{around}; {gone}")] {
+            shop.database.run(&spoil);
+            let (guests, definitions) =
+                (shop.database.run("SELECT ctid, xmin, * FROM guests"), shop.definitions(&shop.database));
+            let report = shop.restore_over(&shop.database, existing, &[]).expect(0).json();
+            let there = shop.database.run("SELECT id, place, mail, since FROM seats ORDER BY id");
+            let expected = match existing {
+                "replace" => "1|a|A@x|\n2|b||\n3|c||",
+                _ => "1|a|A@x|10\n2|b||20\n3|c||\n4|d||40",
+            };
+            assert_eq!(there, expected, "{existing}");
+            assert_eq!(report["collections"][0]["verified"], true, "{report}");
+            assert_eq!(shop.database.run("SELECT ctid, xmin, * FROM guests"), guests, "{existing}");
+            assert_eq!(shop.definitions(&shop.database), definitions, "{existing}");
+            assert_nothing_staged(&shop.database);
+            shop.database.run("DELETE FROM seats WHERE id = 4; UPDATE seats SET since = id * 10 WHERE id < 3");
+        }
+    }
+}
+
+#[test]
+fn a_row_that_would_stay_in_the_place_of_a_stored_one_is_told_before_anything_is_written() {
+    for (existing, spoil, words) in [
+        (
+            "merge",
+            "DELETE FROM seats WHERE id = 3; INSERT INTO seats VALUES (9, 'c')",
+            "a value (place) that another row has there: c",
+        ),
+        (
+            "add",
+            "DELETE FROM seats WHERE id = 3; INSERT INTO seats VALUES (9, 'c')",
+            "a value (place) that another row has there: c",
+        ),
+        (
+            "add",
+            "DELETE FROM seats WHERE id = 3; UPDATE seats SET place = 'c' WHERE id = 1",
+            "that another row has there: c",
+        ),
+        (
+            "add",
+            "DELETE FROM seats WHERE id = 1; INSERT INTO seats VALUES (9, 'z', 'a@X')",
+            "a value (lower(mail)) that another row has there: a@x",
+        ),
+        (
+            "merge",
+            "UPDATE seats SET mail = NULL; INSERT INTO seats VALUES (9, 'z', 'a@X')",
+            "a value (lower(mail)) that another row has there: a@x",
+        ),
+    ] {
+        let shop = seats();
+        shop.database.run(spoil);
+        let before = physical(&shop, &shop.database);
+        for more in [&["--dry-run"][..], &[]] {
+            let refused = shop.restore_over(&shop.database, existing, more).expect(5);
+            let said = format!("{}{}", refused.stdout, refused.stderr);
+            assert!(said.contains(words), "{said}");
+        }
+        assert!(physical(&shop, &shop.database) == before, "{existing}: {spoil}");
+        assert_nothing_staged(&shop.database);
+    }
+    // What has a value of its own is in nobody's way.
+    let shop = seats();
+    shop.database.run("DELETE FROM seats WHERE id = 3; INSERT INTO seats VALUES (101, 'z', 'a@X')");
+    for existing in ["add", "merge"] {
+        shop.restore_over(&shop.database, existing, &[]).expect(0);
+        assert_eq!(shop.database.run("SELECT string_agg(place, '' ORDER BY id) FROM seats"), "abcz", "{existing}");
     }
 }
 

@@ -1,0 +1,85 @@
+//! The programs of PostgreSQL that definitions are read with: missing, and run where connections are sealed.
+
+use super::laboratory::Shop;
+use crate::support::app::{Ended, ended};
+use crate::support::postgres::{PASSWORD, Postgres as Server, Version};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the binary where no program of PostgreSQL is installed: none on the path, none where Debian keeps them.
+fn without_programs(shop: &Shop, arguments: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let real = shop.app.command(arguments);
+    let mut command = Command::new("unshare");
+    let hide = r#"[ ! -d /usr/lib/postgresql ] || mount --bind "$0" /usr/lib/postgresql && PATH="$0" exec "$@""#;
+    command.args(["--map-root-user", "--mount", "sh", "-c", hide]).arg(folder.path());
+    command.arg(real.get_program()).args(real.get_args());
+    command.current_dir(real.get_current_dir().unwrap()).env_clear().env("PATH", "/usr/bin:/bin");
+    ended(command.output().unwrap())
+}
+
+#[test]
+fn without_pg_dump_the_package_is_named_and_rows_alone_are_backed_up_all_the_same() {
+    let shop = Shop::new(Version::V15, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)", "t");
+    let failed = without_programs(&shop, &["create"]).expect(1);
+    for word in ["pg_dump is not installed", "postgresql-client-15", "ddl: none"] {
+        assert!(failed.stderr.contains(word), "{word}: {}", failed.stderr);
+    }
+    assert_eq!(shop.app.ids(), Vec::<String>::new());
+    shop.app.reconfigure("engine: postgres,", "engine: postgres, ddl: none,");
+    without_programs(&shop, &["create"]).expect(0);
+    let back = shop.beside();
+    back.run("CREATE TABLE t (id int PRIMARY KEY)");
+    without_programs(&shop, &["restore", "latest", "--into", &super::laboratory::into(&back)]).expect(0);
+    assert_eq!(back.run("SELECT id FROM t ORDER BY id"), "1\n2");
+}
+
+/// Programs that note their arguments and what of their environment others could see, and then are the real ones.
+fn recording(folder: &Path) {
+    for program in ["pg_dump", "pg_restore"] {
+        let (real, log) = (Version::V15.programs().join(program), folder.join("seen"));
+        let note = format!("{{ echo {program}; tr '\\0' '\\n' < /proc/$$/cmdline; env; }} >> {}", log.display());
+        let path = folder.join(program);
+        fs::write(&path, format!("#!/bin/sh\n{note}\nexec {} \"$@\"\n", real.display())).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn pg_dump_asks_for_the_same_certificate_and_gets_the_password_of_a_file_in_no_argument() {
+    let server = Server::with_tls();
+    let shop = Shop::on(server, Version::V15, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t");
+    let (port, name) = (server.port, &shop.database.name);
+    let ca = server.folder.join("ca.crt").display().to_string();
+    let passwords = shop.app.path("passwords").display().to_string();
+    let uri = format!(
+        "postgres://postgres@localhost:{port}/{name}?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={ca}&passfile={passwords}"
+    );
+    shop.app.reconfigure(&shop.database.uri(), &uri);
+    shop.app.write("passwords", format!("localhost:{port}:{name}:postgres:{PASSWORD}\n").as_bytes());
+    fs::set_permissions(shop.app.path("passwords"), Permissions::from_mode(0o600)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    recording(folder.path());
+    shop.database.run("ALTER SYSTEM SET log_connections = on; SELECT pg_reload_conf()");
+
+    let mut command = shop.app.command(&["create"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    let made = ended(command.output().unwrap()).expect(0);
+
+    let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
+    assert!(seen.contains("pg_dump\n") && seen.contains("pg_restore\n"), "{seen}");
+    assert!(seen.contains("sslmode='verify-full'") && seen.contains(&format!("sslrootcert='{ca}'")), "{seen}");
+    for text in [&seen, &made.stdout, &made.stderr] {
+        assert!(!text.contains(PASSWORD), "{text}");
+    }
+    // The server's own word: nobody of ours came in clear.
+    let log = fs::read_to_string(server.folder.join("log")).unwrap();
+    let of_ours = |line: &&str| line.contains("authorized") && line.contains(name.as_str()) && line.contains("=backup");
+    let came: Vec<_> = log.lines().filter(of_ours).collect();
+    assert!(came.len() > 1 && came.iter().all(|line| line.contains("SSL enabled")), "{came:?}");
+    let back = server.database();
+    shop.restore_into(&back, &[]).expect(0);
+    shop.assert_same(&back);
+}
