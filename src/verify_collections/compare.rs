@@ -87,7 +87,7 @@ impl Expectation {
 
     /// Plain where no other source has a collection of that name. Names of the configuration depend on the
     /// configuration alone, so that a stray collection does not rename them.
-    fn label(&self, key: &Key) -> String {
+    pub fn label(&self, key: &Key) -> String {
         let elsewhere = self.known.iter().any(|other| other.1 == key.1 && other.0 != key.0);
         if elsewhere { format!("{}.{}", key.0, key.1) } else { key.1.clone() }
     }
@@ -136,7 +136,9 @@ pub(super) fn compare(expectation: &Expectation, observed: &Observed) -> Report 
     let mut relationships = Vec::new();
     for (Relationship { parent, child, foreign_key, .. }, orphans) in &observed.relationships {
         let Some(orphans) = orphans else {
-            let finding = format!("relationship {child}.{foreign_key} → {parent} was not checked: one side is missing");
+            let finding = format!(
+                "relationship {child}.{foreign_key} → {parent} was not checked: one side is missing, or has no owner rule"
+            );
             find(VerificationStatus::Warning, finding);
             continue;
         };
@@ -165,6 +167,8 @@ pub(super) fn compare(expectation: &Expectation, observed: &Observed) -> Report 
         missing_collections: missing,
         extra_collections: extra,
         relationships,
+        owners: Vec::new(),
+        file_references: Vec::new(),
         verification_status: status,
         findings,
     }

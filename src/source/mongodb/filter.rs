@@ -138,6 +138,14 @@ impl OwnerCheck {
         wanted
     }
 
+    /// The tenant's id, wherever on the way it is.
+    pub fn owner(&self) -> &Bson {
+        match &self.holds {
+            Holds::Owner(value) => value,
+            Holds::Parent(parent) => parent.check.owner(),
+        }
+    }
+
     /// The field that is looked at, as the configuration names it.
     pub fn field(&self) -> &str {
         &self.field
