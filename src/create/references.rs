@@ -39,8 +39,8 @@ impl Named {
                 Ok(_) => {}
                 Err(error) => {
                     let written = &rule.written;
-                    let what = format!("which files of '{root}' are the tenant's is not known ({written})");
-                    let error = error.context(what);
+                    let what = format!("which files of '{root}' are the tenant's is not known ({written}): {error}");
+                    let error = Error::new(error.kind, what);
                     named.failed.entry(root.clone()).or_insert(error);
                 }
             }

@@ -80,9 +80,10 @@ impl Expectation {
         listed.chain(self.relationships.iter().map(|r| &r.source)).cloned().collect()
     }
 
-    /// Whether the number of records of `key` matters.
+    /// Whether the number of records of `key` matters. An estimate is 0 only where there is none, but of a tenant's share
+    /// there is no estimate.
     pub fn counts(&self, key: &Key) -> bool {
-        self.critical.contains(key) || self.minimum.contains_key(key)
+        self.minimum.contains_key(key) || (self.tenant.is_some() && self.critical.contains(key))
     }
 
     /// Plain where no other source has a collection of that name. Names of the configuration depend on the

@@ -356,11 +356,17 @@ async fn number(session: &Session, sql: &str, table: &str) -> Result<u64> {
 
 /// How many rows are covered.
 pub fn count(source: &Postgres, wanted: &Wanted) -> Result<Option<u64>> {
-    let Some(ownership) = wanted.records.ownership() else { return Ok(None) };
     let session = source.session()?;
     source.block(async {
         let relations = inventory::relations(&session, &source.schema).await?;
         let relation = |name: &str| relations.iter().find(|relation| relation.name == name);
+        let Some(ownership) = wanted.records.ownership() else {
+            let Some(found) = relation(&wanted.name).filter(|found| holds_rows(found.kind)) else { return Ok(None) };
+            // Rows of tables that inherit from it are theirs.
+            let only = if found.kind == RelationKind::Partitioned { "" } else { "ONLY " };
+            let place = source.place(&wanted.name);
+            return number(&session, &format!("SELECT count(*) FROM {only}{place}"), &place).await.map(Some);
+        };
         let way = Way::look(&session, &source.schema, relation, &wanted.name, ownership).await?;
         number(&session, &way.count(), &source.place(&wanted.name)).await.map(Some)
     })
