@@ -105,7 +105,7 @@ pub(super) fn check(
             .zip(&views)
             .filter_map(|((reference, wanted, _), view)| Some(Question { reference, wanted, view: view.as_deref()? }))
             .collect();
-        let found = of_root(config, root, &questions, is_whole, look.cancel)?;
+        let found = of_root(config, root, &questions, (is_whole, AT_ONCE), look.cancel)?;
         for (references, (.., records)) in found.references.iter().zip(&asked) {
             tell(root, references, look.tenant.is_none() && *records > 0, report);
         }
@@ -155,19 +155,19 @@ fn of_root(
     config: &Config,
     root: &UploadRoot,
     questions: &[Question<'_>],
-    is_whole: bool,
+    (is_whole, at_once): (bool, u64),
     cancel: &Cancel,
 ) -> Result<UploadsReport> {
-    let mut lot = Lot::default();
+    let mut lot = Lot { limit: at_once, ..Lot::default() };
     let references = ask(config, root, questions, &mut lot, cancel)?;
     let mut unnamed = Unnamed::default();
     if is_whole {
         let total: u64 = references.iter().map(|reference| reference.names).sum();
         // Where all fitted, the first lot is the only one.
-        let lots = if lot.overflowed { total / AT_ONCE + 1 } else { 1 };
+        let lots = if lot.overflowed { total / at_once + 1 } else { 1 };
         for number in 0..lots {
             if lot.overflowed || number > 0 {
-                lot = Lot { number, lots, limit: u64::MAX, ..Lot::default() };
+                lot = Lot { number, lots, ..Lot::default() };
                 ask(config, root, questions, &mut lot, cancel)?;
             }
             pass(config, root, &lot, &mut unnamed, cancel)?;
@@ -188,7 +188,7 @@ struct Lot {
 
 impl Default for Lot {
     fn default() -> Self {
-        Self { number: 0, lots: 1, limit: AT_ONCE, hashes: HashSet::new(), overflowed: false }
+        Self { number: 0, lots: 1, limit: u64::MAX, hashes: HashSet::new(), overflowed: false }
     }
 }
 
@@ -270,4 +270,60 @@ fn pass(config: &Config, root: &UploadRoot, lot: &Lot, unnamed: &mut Unnamed, ca
     })?;
     (unnamed.count, unnamed.samples) = (samples.count, samples.samples);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use crate::modules::Records;
+    use crate::source::{ConsistencyStamp, Coverage, EachText, ItemKind, Output, ReadCollection};
+
+    /// Records that name `papers/0` and on, each twice.
+    struct Papers(u32);
+
+    impl View for Papers {
+        fn consistency(&self) -> ConsistencyStamp {
+            ConsistencyStamp { level: Level::Snapshot, at: chrono::DateTime::default(), reason: None }
+        }
+
+        fn read(&self, _: &[Wanted], _: &dyn Output) -> Result<Vec<ReadCollection>> {
+            Ok(Vec::new())
+        }
+
+        fn texts(&self, _: &Wanted, _: &str, each: &mut EachText<'_>) -> Result<()> {
+            (0..self.0 * 2).try_for_each(|at| each(Some(format!("papers/{}", at / 2).as_bytes())))
+        }
+
+        fn coverage(&self, _: &Wanted) -> Result<Option<Coverage>> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn however_few_names_are_held_at_once_the_same_files_are_found_to_be_named_by_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("backup.yaml");
+        let text = "installation: a\nrepository: {location: b}\nsources: {s: {engine: sqlite, path: s.db}}\n\
+            uploads: [{root: up, fileReferences: {collection: c, field: f}}]\n\
+            modules: {m: {collections: [c], fileUploads: [papers]}}\n";
+        std::fs::write(&file, text).unwrap();
+        let config = crate::config::load(&file, &Environment::fixed(folder.path(), [])).unwrap();
+        std::fs::create_dir_all(folder.path().join("up/papers")).unwrap();
+        for at in 10..110 {
+            std::fs::write(folder.path().join(format!("up/papers/{at}")), b"123").unwrap();
+        }
+        let reference = &modules::all_references(&config)[0];
+        let records = Records::All { shared: false };
+        let wanted = &Wanted { name: "c".into(), kind: ItemKind::Collection, identity: None, records };
+        let question = [Question { reference, wanted, view: &Papers(100) }];
+        for at_once in [1, 7, 50, 99, 100, 1_000_000] {
+            let cancel = Cancel::default();
+            let found = of_root(&config, &config.uploads[0], &question, (true, at_once), &cancel).unwrap();
+            let unnamed = found.unnamed_files.unwrap();
+            assert_eq!((unnamed.count, unnamed.bytes, unnamed.samples.len()), (10, 30, 5), "{at_once}");
+            let names = &found.references[0];
+            assert_eq!((names.names, names.absent.count, names.refused.count), (200, 20, 0), "{at_once}");
+        }
+    }
 }
