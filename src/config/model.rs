@@ -305,7 +305,9 @@ pub struct FileReferences {
     pub collection: String,
     /// The field that holds names; dots lead deeper.
     pub field: String,
-    /// The folder below the root that names are relative to; empty: the root itself.
+    /// The upload directory that names are relative to; none: the root itself.
+    pub directory: Option<String>,
+    /// Its folder below the root; empty: the root itself.
     pub below: String,
     /// What is taken off the beginning of a name.
     pub prefix: String,

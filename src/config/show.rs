@@ -203,8 +203,8 @@ fn timeouts(timeouts: Timeouts) -> Value {
 }
 
 fn references(references: &FileReferences) -> Value {
-    let FileReferences { source, collection, field, below, prefix, .. } = references;
-    json!({ "source": source, "collection": collection, "field": field, "below": below, "prefix": prefix })
+    let FileReferences { source, collection, field, directory, prefix, .. } = references;
+    json!({ "source": source, "collection": collection, "field": field, "directory": directory, "prefix": prefix })
 }
 
 fn owner(owner: &Owner) -> Value {

@@ -275,9 +275,9 @@ impl<'a> Run<'a> {
                     let what = format!("source '{}' lost its snapshot", rule.source);
                     return Err(Error::new(Kind::SnapshotLost, what));
                 }
-                let name = plan.references.iter().map(|r| r.reference.rule.source.as_str());
+                let mut names = plan.references.iter().map(|planned| planned.reference.rule.source.as_str());
                 let view = self.open_view(&rule.source, Level::Collection)?;
-                self.views.extend(name.filter(|name| *name == rule.source).next().map(|name| (name, view)));
+                self.views.extend(names.find(|name| *name == rule.source).map(|name| (name, view)));
             }
             let Some(wanted) = &planned.wanted else { return Ok(()) };
             view_of(&self.views, self.shared, &rule.source)?.texts(wanted, &rule.field, each)

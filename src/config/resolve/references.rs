@@ -25,7 +25,7 @@ impl Resolver<'_> {
         for (index, (listed, upload)) in written.into_iter().zip(uploads).enumerate() {
             let Some(Several(listed)) = listed else { continue };
             let at = At::root("uploads").index(index).key("fileReferences");
-            if upload.has_folders_of_tenants() {
+            if upload.has_folders_of_tenants() && !listed.is_empty() {
                 self.problem(&at, "does not go with `{tenant}` in `layout`: the folders say already whose files are");
             }
             let is_list = matches!(self.root.locate(&at).0.value, Value::List(_));
@@ -50,21 +50,21 @@ impl Resolver<'_> {
         if !is_path(&field) {
             self.problem(&at.key("field"), "must be names of fields with dots between them");
         }
-        let below = match raw.directory {
+        let below = match &raw.directory {
             None => String::new(),
             Some(directory) => {
                 let known = || modules.values().flat_map(|module| &module.file_uploads).map(String::as_str);
                 if !known().any(|known| known == directory) {
-                    self.unknown(&at.key("directory"), "upload directory", &directory, known());
+                    self.unknown(&at.key("directory"), "upload directory", directory, known());
                 }
-                upload.layout.replace("{directory}", &directory)
+                upload.layout.replace("{directory}", directory)
             }
         };
         let source = self.holder(at, &collection, raw.source, modules)?;
         let (node, path) = self.root.locate(at);
         let written = format!("{}:{}:{}: {path}", file.display(), node.at.line, node.at.column);
         let prefix = raw.prefix.unwrap_or_default();
-        Some(FileReferences { source, collection, field, below, prefix, written })
+        Some(FileReferences { source, collection, field, directory: raw.directory, below, prefix, written })
     }
 
     /// The source of a collection that a module lists.

@@ -159,7 +159,8 @@ mod tests {
     fn rule(below: &str, prefix: &str) -> FileReferences {
         let text = String::new;
         let (below, prefix) = (below.into(), prefix.into());
-        FileReferences { source: text(), collection: text(), field: text(), below, prefix, written: text() }
+        let (source, collection, field, written) = (text(), text(), text(), text());
+        FileReferences { source, collection, field, directory: None, below, prefix, written }
     }
 
     #[test]

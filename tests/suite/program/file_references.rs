@@ -340,6 +340,12 @@ fn mistakes_in_file_references_are_named_with_their_place() {
         assert!(refused.stderr.contains(told), "{told}\n{}", refused.stderr);
         clinic.app.reconfigure(wrong, rule);
     }
+    // What is shown of it says the same.
+    let shown = clinic.app.run(&["config", "show"]).expect(0).stdout;
+    clinic.app.write("shown.yaml", shown.as_bytes());
+    let again = clinic.app.run(&["--config", "shown.yaml", "config", "show"]).expect(0).stdout;
+    assert_eq!(again, shown);
+    assert!(shown.contains("prefix: /files/") && shown.contains("directory: notes"), "{shown}");
     clinic.app.reconfigure("- root: ./uploads", "- root: ./uploads\n    layout: \"{tenant}/{directory}\"");
     let refused = clinic.app.run(&["config", "check"]).expect(2);
     assert!(refused.stderr.contains("does not go with `{tenant}`"), "{}", refused.stderr);
