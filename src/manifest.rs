@@ -296,8 +296,18 @@ pub struct Files {
     pub excluded: u64,
     /// The first hundred of them, `path: reason`.
     pub excluded_samples: Vec<String>,
+    /// Named by a record, and not there as a file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: u64,
+    /// The first hundred of them, `path: reason`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_samples: Vec<String>,
     /// Files that could not be stored in full, `path: reason`.
     pub damaged: Vec<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Sums over all components.

@@ -3,7 +3,7 @@
 use crate::config::{Config, Sealing, UploadRoot};
 use crate::error::{Context, Error, Kind, Result};
 use crate::keys::Recipients;
-use crate::modules::{self, CollectionSpec, Content, Excluded, Grant, Records, Selection};
+use crate::modules::{self, CollectionSpec, Content, Excluded, Grant, Records, Reference, Selection};
 use crate::names::Scope;
 use crate::pipeline::Cancel;
 use crate::source::files::{self, Trees};
@@ -28,6 +28,9 @@ pub struct Plan {
     pub tenant_license: Option<Grant>,
     /// One per archive.
     pub components: Vec<PlannedComponent>,
+    /// What says which files of common folders are the tenant's.
+    #[serde(skip)]
+    pub references: Vec<PlannedReference>,
     /// Estimated bytes before compression.
     pub bytes: u64,
     /// Bytes free in the repository; none when it does not exist yet.
@@ -68,6 +71,15 @@ pub struct PlannedComponent {
     /// Starting points of a files component.
     #[serde(skip)]
     pub trees: Option<Trees>,
+}
+
+/// Records that will be asked which files they name.
+#[derive(Debug, Clone)]
+pub struct PlannedReference {
+    /// Which.
+    pub reference: Reference,
+    /// What to ask an engine for; none when the collection does not exist.
+    pub wanted: Option<Wanted>,
 }
 
 /// One collection or directory that will be read.
@@ -113,15 +125,16 @@ pub type Inventories = BTreeMap<String, Inventory>;
 /// When one cannot be reached: nothing is begun unless all are there.
 pub fn connect(config: &Config, selection: &Selection, open: &Sources, cancel: &Cancel) -> Result<Sources> {
     let mut sources = Sources::new();
-    for component in &selection.components {
-        let Some(name) = component.content.source() else { continue };
+    let stored = selection.components.iter().filter_map(|c| Some((c.content.source()?, c.archive.as_str())));
+    let asked = selection.references.iter().map(|r| (r.rule.source.as_str(), "uploads"));
+    for (name, component) in stored.chain(asked) {
         if sources.contains_key(name) {
             continue;
         }
         let opened = match open.get(name) {
             Some(source) => Some(source.clone()),
             None => open_one(config, name, cancel)
-                .context(|| format!("cannot open source '{name}' (component {})", component.archive))?,
+                .context(|| format!("cannot open source '{name}' (component {component})"))?,
         };
         sources.extend(opened.map(|opened| (name.to_owned(), opened)));
     }
@@ -179,6 +192,7 @@ pub fn resolve(
         license: selection.grants.installation.clone(),
         tenant_license: selection.grants.tenant.clone(),
         components: Vec::new(),
+        references: Vec::new(),
         bytes: 0,
         free_space: None,
         warnings: config.warnings.iter().chain(&selection.notes).cloned().collect(),
@@ -233,6 +247,17 @@ pub fn resolve(
         planned.bytes += planned.items.iter().map(|item| item.bytes).sum::<u64>();
         plan.bytes += planned.bytes;
         plan.components.push(planned);
+    }
+    for reference in &selection.references {
+        let Reference { rule, records, .. } = reference;
+        let item = inventory_of(&rule.source).and_then(|inventory| inventory.items.get(&rule.collection));
+        let wanted = item.map(|item| Wanted {
+            name: rule.collection.clone(),
+            kind: item.kind,
+            identity: item.identity.clone(),
+            records: records.clone(),
+        });
+        plan.references.push(PlannedReference { reference: reference.clone(), wanted });
     }
     Ok(plan)
 }
@@ -289,7 +314,7 @@ fn database_item(spec: &CollectionSpec, inventory: &Inventory, source: Option<&d
 /// A tenant's own directory may not exist yet; a root that is not there is a disk that is not mounted.
 fn may_be_absent(config: &Config, selection: &Selection) -> bool {
     let mut roots = config.uploads.iter();
-    let tenants_own = |root: &UploadRoot| root.layout.contains("{tenant}") || selection.scope.tenant().is_some();
+    let tenants_own = |root: &UploadRoot| root.has_folders_of_tenants() || selection.scope.tenant().is_some();
     roots.all(|root| tenants_own(root) && root.root.is_dir())
 }
 

@@ -70,6 +70,38 @@ fn render(report: &verify_collections::Report, width: Option<u16>) -> String {
         out.push('\n');
         out.push_str(&text::table(&["RELATIONSHIP", "PARENT", "ORPHANS", "EXAMPLES"], &[2], rows.collect(), width));
     }
+    let owners = report.owners.iter().filter(|owner| owner.without_owner > 0 || owner.missing_index.is_some());
+    let rows: Vec<_> = owners
+        .map(|owner| {
+            let index = owner.missing_index.clone().unwrap_or_default();
+            vec![
+                owner.collection.clone(),
+                owner.rule.clone().unwrap_or_default(),
+                text::number(owner.without_owner),
+                index,
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.push('\n');
+        let head = ["COLLECTION", "OWNER", "WITHOUT OWNER", "INDEX TO CREATE"];
+        out.push_str(&text::table(&head, &[2], rows, width));
+    }
+    let rows: Vec<_> = report
+        .file_references
+        .iter()
+        .flat_map(|uploads| uploads.references.iter().map(move |r| (uploads, r)))
+        .map(|(uploads, r)| {
+            let place = format!("{}.{}", r.collection, r.field);
+            let counts = [r.names, r.absent.count, r.refused.count].map(text::number);
+            [vec![place, uploads.uploads.clone()], counts.to_vec()].concat()
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.push('\n');
+        let head = ["FILES NAMED IN", "UPLOADS", "NAMES", "ABSENT", "NO PATHS"];
+        out.push_str(&text::table(&head, &[2, 3, 4], rows, width));
+    }
     out.push_str(&text::list("Findings", &report.findings));
     out.push_str(&format!("\nVerification {status}\n"));
     out

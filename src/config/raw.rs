@@ -1,7 +1,7 @@
 //! The file as it may be written. What is required is said to the schema; the structures themselves are lenient, so
 //! that checks of meaning still run over a file in which a part is missing.
 
-use super::either::{Either, Patterns, RawPlain, RawRetention, Size};
+use super::either::{Either, Patterns, RawPlain, RawRetention, Several, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -230,8 +230,28 @@ RawUpload {
     /// Only files with these extensions; others are left out and listed.
     #[serde(default)]
     allowed_extensions: Vec<String>,
+    /// Whose the files are that lie in folders of all tenants: the records that name them, or several such. Only where
+    /// `layout` has no `{tenant}`.
+    file_references: Option<Several<RawFileReferences>>,
     /// A restore that writes to it wants `--allow-protected NAME`.
     protected: Option<bool>,
+}}
+
+section! {
+/// Records that name files of an upload root: a tenant's files are those that the tenant's records name.
+RawFileReferences {
+    /// The collection or table whose records name files. A module must list it.
+    #[schemars(required)]
+    collection: Option<String>,
+    /// The field that holds the names: a text, or a list of texts; dots lead into sub-documents, lists and JSON columns.
+    #[schemars(required)]
+    field: Option<String>,
+    /// The source that holds the collection, where several have one of that name.
+    source: Option<String>,
+    /// The upload directory that names are relative to; default: they are relative to the root.
+    directory: Option<String>,
+    /// What names begin with before the path, and is taken off: `/uploads/`.
+    prefix: Option<String>,
 }}
 
 section! {

@@ -4,6 +4,7 @@
 mod keys;
 mod license;
 mod modules;
+mod references;
 mod schedule;
 mod sources;
 mod tenancy;
@@ -89,10 +90,13 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let repository = resolver.repository(raw.repository);
     let timeouts = resolver.timeouts(&At::root("timeouts"), raw.timeouts, Timeouts::default());
     let sources = resolver.sources(raw.sources, timeouts);
-    let uploads = resolver.uploads(raw.uploads);
+    let mut written = raw.uploads;
+    let references: Vec<_> = written.iter_mut().map(|upload| upload.file_references.take()).collect();
+    let mut uploads = resolver.uploads(written);
     let extra_files = resolver.extra_files(raw.extra_files);
     let field = raw.tenancy.as_ref().and_then(|tenancy| tenancy.field.clone());
     let modules = resolver.modules(raw.modules, &sources, field.as_deref());
+    resolver.file_references(file, references, &mut uploads, &modules);
     resolver.archive_names(&sources, &extra_files, &modules);
     let license = License::plain(Vec::new());
     let license = match raw.license {

@@ -2,8 +2,8 @@
 
 use super::duration::show_duration;
 use super::model::{
-    AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, IdType, JobAction, Owner, Plain, Postgres,
-    Repository, Retention, Sealing, Timeouts,
+    AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, FileReferences, IdType, JobAction, Owner,
+    Plain, Postgres, Repository, Retention, Sealing, Timeouts,
 };
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
@@ -37,6 +37,7 @@ pub fn show(config: &Config) -> Value {
         json!({
             "name": upload.name, "root": upload.root, "layout": upload.layout, "exclude": upload.exclude,
             "maxFileSize": upload.max_file_size, "allowedExtensions": upload.allowed_extensions,
+            "fileReferences": upload.references.iter().map(references).collect::<Vec<_>>(),
             "protected": upload.protected,
         })
     });
@@ -199,6 +200,11 @@ fn named<V>(map: &std::collections::BTreeMap<String, V>, show: impl Fn(&V) -> Va
 fn timeouts(timeouts: Timeouts) -> Value {
     let [connect, total] = [timeouts.connect, timeouts.total].map(|limit| limit.map(show_duration));
     json!({ "connect": connect, "idle": show_duration(timeouts.idle), "total": total })
+}
+
+fn references(references: &FileReferences) -> Value {
+    let FileReferences { source, collection, field, directory, prefix, .. } = references;
+    json!({ "source": source, "collection": collection, "field": field, "directory": directory, "prefix": prefix })
 }
 
 fn owner(owner: &Owner) -> Value {

@@ -1,6 +1,7 @@
 //! Stores the components of a plan, one archive after the other, each read by several threads.
 
 use super::progress::Observed;
+use super::references::Named;
 use super::turns::Turns;
 use super::{Batch, Options};
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
@@ -44,8 +45,8 @@ pub fn store_all(
     let missing = || Error::new(Kind::Internal, "there is no pool of compress workers");
     let pool = batch.map(|batch| batch.pool).or(own.as_ref()).ok_or_else(missing)?;
     let (shared, turns) = (batch.map(|batch| batch.views), batch.map(|batch| batch.reading));
-    let (views, warnings) = (Views::new(), Vec::new());
-    let mut run = Run { options, staging, plan, sources, pool, began, shared, turns, views, warnings };
+    let (views, warnings, named) = (Views::new(), Vec::new(), None);
+    let mut run = Run { options, staging, plan, sources, pool, began, shared, turns, views, named, warnings };
     run.open_views()?;
     let mut components = Vec::new();
     for planned in &plan.components {
@@ -54,6 +55,7 @@ pub fn store_all(
             _ if planned.refused => Ok(run.refuse(planned)),
             Some(trees) => {
                 // Databases come first: none is kept waiting while files are read.
+                run.name_files();
                 run.views.clear();
                 run.files(planned, trees)
             }
@@ -93,6 +95,8 @@ struct Run<'a> {
     turns: Option<&'a Turns>,
     /// What this one alone does.
     views: Views<'a>,
+    /// Which files of common folders are the tenant's, once it was asked.
+    named: Option<Named>,
     warnings: Vec<String>,
 }
 
@@ -111,7 +115,13 @@ impl<'a> Run<'a> {
     fn open_view(&self, name: &str, at_most: Level) -> Result<Box<dyn View + 'a>> {
         let source = self.sources.get(name).ok_or_else(|| Error::new(Kind::Internal, "a source is not open"))?;
         let components = self.plan.components.iter().filter(|c| c.trees.is_none() && c.name == name);
-        let wanted: Vec<_> = components.flat_map(|c| &c.items).filter_map(PlannedItem::wanted).collect();
+        let mut wanted: Vec<_> = components.flat_map(|c| &c.items).filter_map(PlannedItem::wanted).collect();
+        let asked = self.plan.references.iter().filter(|planned| planned.reference.rule.source == name);
+        for asked in asked.filter_map(|planned| planned.wanted.as_ref()) {
+            if !wanted.iter().any(|wanted| wanted.name == asked.name) {
+                wanted.push(asked.clone());
+            }
+        }
         source
             .open_view(&wanted, self.required(name), at_most)
             .context(|| format!("cannot begin to read source '{name}'"))
@@ -151,8 +161,7 @@ impl<'a> Run<'a> {
     /// Reads all collections of a component into a new archive.
     fn read(&mut self, planned: &PlannedComponent, component: &mut Component) -> Result<()> {
         let name = planned.name.as_str();
-        let view = self.views.get(name).or_else(|| self.shared?.get(name));
-        let view = view.ok_or_else(|| Error::new(Kind::Internal, "no view"))?;
+        let view = view_of(&self.views, self.shared, name)?;
         let source = self.sources.get(&planned.name).ok_or_else(|| Error::new(Kind::Internal, "no source"))?;
         let server = source.server();
         let stamp = view.consistency();
@@ -172,7 +181,7 @@ impl<'a> Run<'a> {
         let text = source::recovery_text(&planned.engine, &server.database);
         let writer = self.begin(planned, &relative, &cancel, &text)?;
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
-        let mut results = self.read_units(planned, view.as_ref(), &writer, &cancel, view.units(&wanted));
+        let mut results = self.read_units(planned, view, &writer, &cancel, view.units(&wanted));
         self.options.cancel.check()?;
         if let Some(lost) = results.iter().find_map(|(_, r)| r.as_ref().err().filter(|e| e.kind == Kind::SnapshotLost))
         {
@@ -264,6 +273,30 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Asks which files of common folders are the tenant's, once, while the views are open.
+    fn name_files(&mut self) {
+        if self.named.is_some() {
+            return;
+        }
+        let plan = self.plan;
+        let named = Named::ask(self.options.config, &plan.references, &mut |planned, again, each| {
+            let rule = &planned.reference.rule;
+            if again {
+                if self.required(&rule.source) == Consistency::Required {
+                    let what = format!("source '{}' lost its snapshot", rule.source);
+                    return Err(Error::new(Kind::SnapshotLost, what));
+                }
+                let mut names = plan.references.iter().map(|planned| planned.reference.rule.source.as_str());
+                let view = self.open_view(&rule.source, Level::Collection)?;
+                self.views.extend(names.find(|name| *name == rule.source).map(|name| (name, view)));
+            }
+            let Some(wanted) = &planned.wanted else { return Ok(()) };
+            view_of(&self.views, self.shared, &rule.source)?.texts(wanted, &rule.field, each)
+        });
+        self.warnings.extend(named.warnings.iter().cloned());
+        self.named = Some(named);
+    }
+
     fn files(&mut self, planned: &PlannedComponent, trees: &files::Trees) -> Result<Component> {
         let mut component = self.component(planned);
         for item in &planned.items {
@@ -273,6 +306,16 @@ impl<'a> Run<'a> {
             judge(&mut component);
             return Ok(component);
         }
+        let trees = match self.named.as_ref().map(|named| named.of(trees)).transpose() {
+            Ok(named) => &named.unwrap_or_else(|| trees.clone()),
+            Err(error) => {
+                self.options.cancel.check()?;
+                component.collections.clear();
+                fail_all(&mut component, planned, &error);
+                component.error = Some(error.to_string());
+                return Ok(component);
+            }
+        };
         let events = &self.options.events;
         let item = planned.archive.clone();
         events.emit(Event::Started { item: item.clone(), total: planned.bytes });
@@ -295,6 +338,10 @@ impl<'a> Run<'a> {
         if stored.excluded > 0 {
             self.warnings
                 .push(format!("{item}: {} files are left out by rule; the manifest lists them", stored.excluded));
+        }
+        if stored.missing > 0 {
+            let samples = stored.missing_samples.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+            self.warnings.push(format!("{item}: records name {} files that are not there: {samples}", stored.missing));
         }
         component.files = Some(stored);
         judge(&mut component);
@@ -372,6 +419,12 @@ impl<'a> Run<'a> {
             timestamp: (self.options.now)(),
         }
     }
+}
+
+/// The view of a source: this run's own, else the one it was lent.
+fn view_of<'v, 'a>(own: &'v Views<'a>, shared: Option<&'v Views<'a>>, name: &str) -> Result<&'v (dyn View + 'a)> {
+    let view = own.get(name).or_else(|| shared?.get(name));
+    view.map(AsRef::as_ref).ok_or_else(|| Error::new(Kind::Internal, "no view"))
 }
 
 fn damaged_files(files: &Files) -> String {

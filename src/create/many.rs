@@ -229,6 +229,13 @@ impl Common {
         for tenant in tenants {
             // What is wrong with one is said when its turn comes.
             let Ok((_, selection)) = select(options, options.config, tenant, installation) else { continue };
+            for reference in &selection.references {
+                let (source, collection) = (&reference.rule.source, &reference.rule.collection);
+                if options.config.sources.get(source).is_some_and(|source| !source.per_tenant) {
+                    let known = common.entry(source.clone()).or_default();
+                    known.entry(collection.clone()).or_insert_with(|| reference.records.clone());
+                }
+            }
             for component in selection.components {
                 let Content::Collections { source, collections } = component.content else { continue };
                 if options.config.sources.get(&source).is_none_or(|source| source.per_tenant) {

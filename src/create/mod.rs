@@ -5,6 +5,7 @@ mod component;
 mod many;
 mod progress;
 mod record;
+mod references;
 mod turns;
 
 pub use many::{Outcome, plan as plan_of, run as many};

@@ -1,7 +1,7 @@
 //! The archives of a run: what goes into which, in the order they are made.
 
 use super::{CollectionSpec, Component, Content, Hop, Ownership, Records};
-use crate::config::{Collection, Config, Module, Owner};
+use crate::config::{Collection, Config, IdType, Module, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::names::{Scope, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,17 +137,20 @@ impl<'a> Components<'a> {
         }
     }
 
-    /// Upload directories. A tenant has only what lies under a root whose layout names the tenant.
+    /// Upload directories. A tenant has only what lies under a root that tells whose files are: by its layout, or by the
+    /// records that name them.
     pub fn add_uploads(&mut self) {
         let modules: Vec<_> = self.modules.iter().filter(|(_, m)| !m.file_uploads.is_empty()).copied().collect();
         if modules.is_empty() {
             return;
         }
         if self.scope.tenant().is_some() {
-            let (own, common): (Vec<_>, Vec<_>) =
-                self.config.uploads.iter().partition(|root| root.layout.contains("{tenant}"));
+            let (own, common): (Vec<_>, Vec<_>) = self.config.uploads.iter().partition(|root| root.tells_tenants());
             for root in common {
-                let note = format!("upload root '{}' is left out: its layout has no {{tenant}}", root.name);
+                let note = format!(
+                    "upload root '{}' is left out: its layout has no {{tenant}}, and no fileReferences say whose its files are",
+                    root.name
+                );
                 self.notes.push(note);
             }
             if own.is_empty() {
@@ -217,6 +220,21 @@ pub fn tenant_records(
             Err(format!("collection '{source}.{name}' is in no module of the configuration, so it has no owner rule"))
         }
     }
+}
+
+/// The records of a collection that are somebody's, by whatever id: to ask how well they say whose they are. None where
+/// its records are not told apart by owner.
+///
+/// # Errors
+/// As [`tenant_records`].
+pub fn anybodys_records(config: &Config, source: &str, name: &str) -> std::result::Result<Option<Records>, String> {
+    let id = match config.tenancy.id_type {
+        IdType::String | IdType::Int => "0",
+        IdType::ObjectId => "000000000000000000000000",
+        IdType::Uuid => "00000000-0000-0000-0000-000000000000",
+    };
+    let tenant = TenantId::parse(id).map_err(|e| e.to_string())?;
+    Ok(tenant_records(config, &tenant, source, name)?.filter(|records| records.ownership().is_some()))
 }
 
 fn find<'c>(config: &'c Config, source: &str, name: &str) -> Option<&'c Collection> {

@@ -6,13 +6,15 @@ mod components;
 mod enablement;
 mod grant;
 mod list;
+mod references;
 mod selection;
 mod tenants;
 
-pub use components::tenant_records;
+pub use components::{anybodys_records, tenant_records};
 pub use enablement::{Chosen, choose};
 pub use grant::{Grant, GrantState, Grants};
 pub use list::list;
+pub use references::{Reference, all_references, tenant_references};
 pub use selection::select;
 pub use tenants::{check_type as check_tenant_type, require as require_tenant, unknown as unknown_tenant};
 
@@ -49,6 +51,8 @@ pub struct Selection {
     pub grants: Grants,
     /// One per archive, in the order they are made.
     pub components: Vec<Component>,
+    /// What says which files of common folders are the tenant's.
+    pub references: Vec<Reference>,
     /// Things the operator should know (a collection left out of a tenant's backup by its own rule, say).
     pub notes: Vec<String>,
 }

@@ -2,7 +2,8 @@
 
 use super::components::Components;
 use super::enablement::choose;
-use super::{Grants, Only, Request, Selection};
+use super::references::tenant_references;
+use super::{Content, Grants, Only, Request, Selection};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 
@@ -29,6 +30,11 @@ pub fn select(config: &Config, grants: &Grants, request: &Request) -> Result<Sel
         }
     }
     let (components, more) = components.finish()?;
+    let has_uploads = components.iter().any(|component| matches!(component.content, Content::Uploads { .. }));
+    let references = match request.scope.tenant() {
+        Some(tenant) if has_uploads => tenant_references(config, tenant)?,
+        _ => Vec::new(),
+    };
     let mut notes = chosen.notes;
     notes.extend(more);
     if components.is_empty() {
@@ -42,6 +48,7 @@ pub fn select(config: &Config, grants: &Grants, request: &Request) -> Result<Sel
         excluded: chosen.excluded,
         grants: grants.clone(),
         components,
+        references,
         notes,
     })
 }

@@ -55,6 +55,8 @@ pub fn take(
 ) -> Result<String> {
     let modules: BTreeSet<_> = components.iter().filter_map(|component| component.module.clone()).collect();
     let selection = Selection {
+        // Files that several tenants' records may name are never overwritten.
+        references: Vec::new(),
         scope: scope.clone(),
         modules: modules.into_iter().collect(),
         excluded: Vec::new(),

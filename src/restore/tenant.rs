@@ -25,9 +25,17 @@ pub struct Share {
     records: BTreeMap<String, Records>,
     /// Of files: paths in the archive at and below which they are the tenant's.
     paths: Vec<String>,
+    /// Upload roots whose files are told apart by the records that name them.
+    common: Vec<String>,
 }
 
 impl Share {
+    /// Whether a stored file lies in a folder of all tenants.
+    pub fn is_common(&self, path: &[u8]) -> bool {
+        let root = path.split(|byte| *byte == b'/').next().unwrap_or_default();
+        self.common.iter().any(|common| common.as_bytes() == root)
+    }
+
     /// Which records of a collection.
     pub fn of(&self, collection: &str) -> Records {
         self.records.get(collection).cloned().unwrap_or(Records::All { shared: true })
@@ -81,7 +89,8 @@ pub fn cut(options: &Options<'_>, choice: &mut Choice, tenant: &TenantId) -> Res
             tenant: tenant.clone(),
             own,
             records: BTreeMap::new(),
-            paths: paths(options.config, piece, tenant),
+            common: common(options.config, piece),
+            paths: paths(options.config, piece, tenant, own),
         };
         if piece.is_files() {
             // Extra files belong to the installation.
@@ -114,9 +123,16 @@ pub fn cut(options: &Options<'_>, choice: &mut Choice, tenant: &TenantId) -> Res
     Err(Error::new(Kind::Config, what).details(findings))
 }
 
-/// Where the tenant's files are in an archive.
-fn paths(config: &Config, piece: &Piece, tenant: &TenantId) -> Vec<String> {
-    let roots = config.uploads.iter().filter(|root| root.layout.contains("{tenant}"));
+/// Upload roots whose files no folder tells apart.
+fn common(config: &Config, piece: &Piece) -> Vec<String> {
+    let roots = config.uploads.iter().filter(|root| !root.has_folders_of_tenants() && root.tells_tenants());
+    if piece.component.module.is_some() { roots.map(|root| root.name.clone()).collect() } else { Vec::new() }
+}
+
+/// Where the tenant's files are in an archive. In a backup of its own all of a common folder's are.
+fn paths(config: &Config, piece: &Piece, tenant: &TenantId, own: bool) -> Vec<String> {
+    let is_its = |root: &&UploadRoot| root.has_folders_of_tenants() || (own && root.tells_tenants());
+    let roots = config.uploads.iter().filter(is_its);
     let below = |root: &UploadRoot, directory: &str| {
         let path = root.layout.replace("{tenant}", tenant.as_str()).replace("{directory}", directory);
         format!("{}/{path}", root.name)

@@ -1,6 +1,7 @@
 //! Restores files: upload directories and extra files, to where they came from or below another directory.
 
 use super::choose::Piece;
+use super::tenant::Share;
 use super::{Existing, Options, Report};
 use crate::archive::{ArchiveReader, IndexEntry, from_io};
 use crate::config::Config;
@@ -52,6 +53,10 @@ struct Placed {
     path: Vec<u8>,
     /// What is there.
     there: There,
+    /// It is in a folder of all tenants.
+    common: bool,
+    /// What is there stays: it is what is stored already, or everybody's.
+    stays: bool,
 }
 
 impl Placed {
@@ -70,6 +75,10 @@ impl Uploads {
             let mut placed = Vec::new();
             for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
                 let stored_as = entry.raw_path()?;
+                let common = piece.share.as_ref().filter(|share| share.is_common(&stored_as));
+                if let Some(share) = common.filter(|share| !share.own) {
+                    return Err(not_told_apart(piece, share, &stored_as));
+                }
                 if piece.share.as_ref().is_some_and(|share| !share.holds_path(&stored_as)) {
                     continue;
                 }
@@ -79,7 +88,8 @@ impl Uploads {
                     return Err(Error::new(Kind::Config, what).hint("say where with --files-into DIR"));
                 };
                 if in_chosen_directory(options, piece, entry) {
-                    placed.push(Placed { entry: at, root, path, there: There::Nothing });
+                    let common = common.is_some() && options.files_into.is_none();
+                    placed.push(Placed { entry: at, root, path, there: There::Nothing, common, stays: false });
                 }
             }
             let roots: BTreeSet<_> = placed.iter().map(|p| p.root.display().to_string()).collect();
@@ -127,7 +137,7 @@ impl Uploads {
         report: &mut Report,
     ) -> Result<()> {
         self.first_step = first_step;
-        let mut refused = Vec::new();
+        let (mut refused, mut others) = (Vec::new(), Vec::new());
         for (at, piece) in pieces.iter().filter(|piece| piece.is_files()).enumerate() {
             let Some(archive) = self.archives.get_mut(at) else { continue };
             match progress.step(first_step + at) {
@@ -142,7 +152,7 @@ impl Uploads {
             if archive.was_interrupted && archive.existing == Existing::Refuse {
                 archive.existing = Existing::Add;
             }
-            archive.look(&mut refused)?;
+            archive.look(&mut refused, &mut others)?;
             if archive.existing == Existing::Replace {
                 archive.find_others(options, &trees(config, piece), &Places::of(options, config, piece)?)?;
             }
@@ -153,15 +163,17 @@ impl Uploads {
                 report.files += archive.count();
             }
         }
+        if !others.is_empty() {
+            let what = "files in folders of all tenants are there with other content, and nothing was changed";
+            return Err(Error::new(Kind::Refused, what).details(shown(others)).hint(
+                "another tenant's records may name them too: keep what is there with --existing add, or restore beside it with --files-into DIR",
+            ));
+        }
         if refused.is_empty() {
             return Ok(());
         }
-        if refused.len() > SHOWN {
-            refused.truncate(SHOWN);
-            refused.push("… and more".into());
-        }
         let error = Error::new(Kind::Refused, "files exist where they would be restored, and nothing was changed");
-        Err(error.details(refused).hint("say what happens to them with --existing add|merge|replace, or restore beside them with `--files-into DIR` or `--to-directory DIR`"))
+        Err(error.details(shown(refused)).hint("say what happens to them with --existing add|merge|replace, or restore beside them with `--files-into DIR` or `--to-directory DIR`"))
     }
 
     /// Whether the restore of an archive overwrites or deletes files.
@@ -208,6 +220,24 @@ impl Uploads {
 /// Files in the way that are named.
 const SHOWN: usize = 10;
 
+fn shown(mut names: Vec<String>) -> Vec<String> {
+    if names.len() > SHOWN {
+        names.truncate(SHOWN);
+        names.push("… and more".into());
+    }
+    names
+}
+
+/// That whose a file is cannot be told from its path, in a backup of all tenants.
+fn not_told_apart(piece: &Piece, share: &Share, stored_as: &[u8]) -> Error {
+    let (place, tenant) = (piece.place(), &share.tenant);
+    let path = String::from_utf8_lossy(stored_as);
+    let what = format!("{place} holds files of all tenants in common folders: which are {tenant}'s is not told yet");
+    Error::new(Kind::Refused, what)
+        .details(vec![format!("such as {}", path.escape_debug())])
+        .hint("take the files from a backup of the tenant's own; out of this one restore with --only database")
+}
+
 /// What is open of the places files go to.
 type Targets<'a> = BTreeMap<&'a Path, FilesTarget>;
 
@@ -220,8 +250,8 @@ fn opened<'t, 'a>(targets: &'t mut Targets<'a>, root: &'a Path) -> Result<&'t mu
 }
 
 impl Archive {
-    /// Looks what is at every place.
-    fn look(&mut self, refused: &mut Vec<String>) -> Result<()> {
+    /// Looks what is at every place. `others`: what would be overwritten and may be another tenant's.
+    fn look(&mut self, refused: &mut Vec<String>, others: &mut Vec<String>) -> Result<()> {
         let mut roots: BTreeMap<PathBuf, Option<FilesTarget>> = BTreeMap::new();
         for place in &mut self.placed {
             if !roots.contains_key(&place.root) {
@@ -230,6 +260,17 @@ impl Archive {
             }
             let Some(Some(target)) = roots.get(&place.root) else { continue };
             place.there = target.there(&place.path)?;
+            let entry = &self.reader.index()[place.entry];
+            let Some(record) = entry.file.as_ref().filter(|_| place.common) else { continue };
+            let is_changed = matches!(self.existing, Existing::Merge | Existing::Replace);
+            place.stays = match place.there {
+                There::Directory => true,
+                There::File => is_changed && target.holds(&place.path, record, &entry.sha256)?,
+                There::Nothing | There::InTheWay => false,
+            };
+            if place.there == There::File && is_changed && !place.stays {
+                others.push(place.show());
+            }
         }
         for place in &self.placed {
             let Some(record) = &self.reader.index()[place.entry].file else { continue };
@@ -238,7 +279,7 @@ impl Archive {
                 (There::Nothing, true) | (There::Directory, true) => {}
                 (There::Nothing, false) => self.changes.created += 1,
                 (There::File, false) if self.existing == Existing::Refuse => refused.push(place.show()),
-                (There::File, false) if self.existing == Existing::Add => {}
+                (There::File, false) if self.existing == Existing::Add || place.stays => {}
                 (There::File, false) => self.changes.overwritten += 1,
                 (There::InTheWay | There::File, true) | (There::InTheWay | There::Directory, false) => {
                     refused.push(format!("{} is there, and is something else in the backup", place.show()));
@@ -282,7 +323,7 @@ impl Archive {
             let there = place.there != There::Nothing;
             // A dead run made its directories, but did not give them their mode and time.
             let unfinished = self.was_interrupted && record.kind == FileKind::Directory;
-            if there && self.existing == Existing::Add && !unfinished {
+            if place.stays || (there && self.existing == Existing::Add && !unfinished) {
                 continue;
             }
             let mut body = self.reader.entry(entry);
@@ -309,7 +350,7 @@ impl Archive {
 
     /// Regular files that will be written.
     fn count(&self) -> u64 {
-        let written = |p: &&Placed| p.there == There::Nothing || self.existing != Existing::Add;
+        let written = |p: &&Placed| !p.stays && (p.there == There::Nothing || self.existing != Existing::Add);
         let files = self.placed.iter().filter(written).filter_map(|p| self.reader.index()[p.entry].file.as_ref());
         files.filter(|record| record.kind == FileKind::File).count() as u64
     }

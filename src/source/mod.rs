@@ -10,6 +10,7 @@ pub mod postgres;
 mod recovery;
 pub mod scratch;
 pub mod sqlite;
+mod texts;
 mod waiting;
 
 pub use discover::NamedTenant;
@@ -63,11 +64,11 @@ pub trait Source: Send + Sync {
     /// When the server fails.
     fn count(&self, wanted: &Wanted) -> Result<Option<u64>>;
 
-    /// Children whose foreign key names no parent: how many, and up to five of the keys.
+    /// Children, of those that `children` covers, whose foreign key names no parent: how many, and up to five of the keys.
     ///
     /// # Errors
     /// When the server fails.
-    fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans>;
+    fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans>;
 
     /// The tenants that a collection's records are, as far as the configuration asks for them: no more of a record is
     /// read than its named fields.
@@ -108,6 +109,34 @@ pub trait View: Sync {
     /// [`crate::error::Kind::Missing`] when a collection is not there or vanished while it was read,
     /// [`crate::error::Kind::SnapshotLost`] when the view can no longer be served, anything else when reading fails.
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>>;
+
+    /// Calls `each` with every text that `field` holds in the records of `wanted`, in lists too. Dots lead into
+    /// sub-documents, lists and JSON. No more of a record is asked for than that and whose it is.
+    ///
+    /// # Errors
+    /// As [`View::read`]; [`crate::error::Kind::Config`] where a table has no such column; and what `each` returns.
+    fn texts(&self, wanted: &Wanted, field: &str, each: &mut EachText<'_>) -> Result<()>;
+
+    /// How well the records of a collection that belongs to tenants say whose they are; none where they are not asked
+    /// for by owner.
+    ///
+    /// # Errors
+    /// As [`View::read`].
+    fn coverage(&self, wanted: &Wanted) -> Result<Option<Coverage>>;
+}
+
+/// Takes a text; none stands for a value that is there, and is no text.
+pub type EachText<'a> = dyn FnMut(Option<&[u8]>) -> Result<()> + 'a;
+
+/// How well records say whose they are.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage {
+    /// Records that name no owner at all, which are in no tenant's backup.
+    pub without_owner: u64,
+    /// What makes the index by which a tenant's records are found, where there is none.
+    pub index: Option<String>,
+    /// Both in words.
+    pub remarks: Vec<String>,
 }
 
 /// A collection to be read.

@@ -5,6 +5,7 @@ mod commits;
 mod encryption;
 mod examples;
 mod existing;
+mod file_references;
 mod guards;
 mod license;
 mod mistakes;

@@ -205,7 +205,11 @@ impl Resolver<'_> {
             let allowed_extensions = upload.allowed_extensions.iter().map(|e| e.to_lowercase()).collect();
             let protected = upload.protected.unwrap_or(false);
             let exclude = upload.exclude;
-            made.push(UploadRoot { name, root, layout, exclude, max_file_size, allowed_extensions, protected });
+            // Known once the modules are.
+            let references = Vec::new();
+            let root =
+                UploadRoot { name, root, layout, exclude, max_file_size, allowed_extensions, references, protected };
+            made.push(root);
         }
         made
     }

@@ -80,6 +80,6 @@ impl Resolver<'_> {
 }
 
 /// A `$` would be an operator of MongoDB's.
-fn is_path(path: &str) -> bool {
+pub(super) fn is_path(path: &str) -> bool {
     path.split('.').all(|name| !name.is_empty() && !name.starts_with('$') && !name.contains('\0'))
 }

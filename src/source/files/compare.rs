@@ -5,6 +5,7 @@ use super::target::FilesTarget;
 use crate::error::{Error, Kind, Result};
 use crate::source::{FileKind, FileRecord};
 use rustix::fs::{Mode, OFlags, Stat, fstat, readlinkat};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
@@ -26,23 +27,45 @@ impl FilesTarget {
                 Ok((record.link.as_deref() != Some(&points)).then(|| "the link points elsewhere".into()))
             }
             FileKind::File => {
-                let opened = beneath::open(self.root(), path, OFlags::RDONLY, Mode::empty());
-                let mut file = File::from(opened.map_err(|e| failed(e.into()))?);
-                let mut hash = Sha256::new();
-                let mut buffer = vec![0; 64 << 10];
-                loop {
-                    match file.read(&mut buffer).map_err(failed)? {
-                        0 => break,
-                        n => hash.update(&buffer[..n]),
-                    }
-                }
-                if hex(&hash.finalize()) != sha256 {
+                let (file, found) = self.hashed(path).map_err(failed)?;
+                if found != sha256 {
                     return Ok(Some("it came back with other content".into()));
                 }
                 let stat = fstat(&file).map_err(|e| failed(e.into()))?;
                 Ok(metadata(&stat, record))
             }
         }
+    }
+
+    /// Whether what is at `path` is a file with the content that is stored; its mode and time do not matter.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when it cannot be read.
+    pub fn holds(&self, path: &[u8], record: &FileRecord, sha256: &str) -> Result<bool> {
+        if record.kind != FileKind::File {
+            return Ok(false);
+        }
+        match self.hashed(path) {
+            Ok((_, found)) => Ok(found == sha256),
+            // A symbolic link, which is not followed.
+            Err(e) if e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Ok(false),
+            Err(e) => Err(Error::new(Kind::Io, "what is there cannot be read").cause(e)),
+        }
+    }
+
+    fn hashed(&self, path: &[u8]) -> std::io::Result<(File, String)> {
+        // NONBLOCK: a pipe must not hang the run.
+        let opened = beneath::open(self.root(), path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
+        let mut file = File::from(opened);
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                n => hash.update(&buffer[..n]),
+            }
+        }
+        Ok((file, hex(&hash.finalize())))
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod beneath;
 mod compare;
+mod named;
 mod read;
 mod target;
 #[cfg(test)]
@@ -11,11 +12,14 @@ mod tests;
 mod trees;
 mod walk;
 
-pub use read::{list, read, survey};
+pub use named::{Look, Names, Tally, path_of};
+pub use read::{each_file, list, read, survey};
 pub use target::{FilesTarget, There};
 pub use trees::{below, extra, uploads};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What to read: resolved to absolute starting points by [`uploads`] or [`extra`].
 #[derive(Debug, Clone)]
@@ -41,6 +45,20 @@ pub struct Tree {
     pub max_file_size: Option<u64>,
     /// Lower-case extensions with dot; empty: all.
     pub allowed_extensions: Vec<String>,
+    /// Of a folder of all tenants: the files that the tenant's records name, which alone are read. None: all.
+    pub named: Option<Arc<Names>>,
+}
+
+impl Trees {
+    /// With the files that records name, by the name of the root.
+    #[must_use]
+    pub fn with_names(mut self, names: &BTreeMap<String, Arc<Names>>) -> Self {
+        for tree in self.trees.iter_mut().filter(|tree| tree.named.is_some()) {
+            let found = names.iter().find(|(name, _)| name.as_bytes() == tree.root());
+            tree.named = Some(found.map(|(_, names)| Arc::clone(names)).unwrap_or_default());
+        }
+        self
+    }
 }
 
 /// What [`survey`] found.

@@ -25,6 +25,10 @@ pub fn survey(trees: &Trees, cancel: &Cancel) -> Result<Survey> {
         if exists(tree) && !survey.present.contains(&tree.directory) {
             survey.present.push(tree.directory.clone());
         }
+        if tree.named.is_some() {
+            // A share that is not known yet: better no estimate than everybody's.
+            continue;
+        }
         walk(tree, cancel, &mut |met| {
             if let Met::Object { stat, .. } = met
                 && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
@@ -36,6 +40,25 @@ pub fn survey(trees: &Trees, cancel: &Cancel) -> Result<Survey> {
         })?;
     }
     Ok(survey)
+}
+
+/// Calls `each` with the path (inside the archive) and size of every regular file that is there to be stored, as it goes.
+///
+/// # Errors
+/// As [`list`].
+pub fn each_file(trees: &Trees, cancel: &Cancel, each: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
+    trees.trees.iter().try_for_each(|tree| {
+        walk(tree, cancel, &mut |met| match met {
+            Met::Object { stored_as, stat, .. } if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                each(stored_as, u64::try_from(stat.st_size).unwrap_or(0));
+                Ok(())
+            }
+            Met::Failed { stored_as, reason } => {
+                Err(Error::new(Kind::Io, format!("cannot look at {}", line(stored_as, &reason))))
+            }
+            _ => Ok(()),
+        })
+    })
 }
 
 /// Paths (inside the archive) of everything that is there to be stored, and whether it is a directory; a directory
@@ -56,7 +79,7 @@ pub fn list(trees: &Trees, cancel: &Cancel) -> Result<Vec<(Vec<u8>, bool)>> {
                     let what = format!("cannot look at {}", line(stored_as, &reason));
                     return Err(Error::new(Kind::Io, what));
                 }
-                Met::Excluded { .. } => {}
+                Met::Excluded { .. } | Met::Missing { .. } => {}
             }
             Ok(())
         })?;
@@ -82,6 +105,13 @@ pub fn read(
                 files.excluded += 1;
                 if files.excluded_samples.len() < SAMPLES {
                     files.excluded_samples.push(line(stored_as, &reason));
+                }
+                Ok(())
+            }
+            Met::Missing { stored_as, reason } => {
+                files.missing += 1;
+                if files.missing_samples.len() < SAMPLES {
+                    files.missing_samples.push(line(stored_as, &reason));
                 }
                 Ok(())
             }

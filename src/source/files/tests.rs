@@ -52,6 +52,7 @@ fn root(path: &Path, layout: &str) -> UploadRoot {
         exclude: Vec::new(),
         max_file_size: None,
         allowed_extensions: Vec::new(),
+        references: Vec::new(),
     }
 }
 

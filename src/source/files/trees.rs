@@ -6,9 +6,10 @@ use crate::names::Scope;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-/// Starting points of a module's upload directories for a scope. A root whose layout has no `{tenant}` holds nothing
-/// of a tenant's own; a system-wide run takes every tenant's folder.
+/// Starting points of a module's upload directories for a scope. Below a root whose layout has no `{tenant}` a tenant has
+/// the files that its records name ([`Trees::with_names`]), else nothing; a system-wide run takes every tenant's folder.
 pub fn uploads(roots: &[UploadRoot], directories: &[String], scope: &Scope) -> Trees {
     let mut trees = Vec::new();
     for root in roots {
@@ -22,6 +23,7 @@ pub fn uploads(roots: &[UploadRoot], directories: &[String], scope: &Scope) -> T
                     exclude: root.exclude.clone(),
                     max_file_size: root.max_file_size,
                     allowed_extensions: root.allowed_extensions.clone(),
+                    named: (scope.tenant().is_some() && !root.has_folders_of_tenants()).then(Arc::default),
                 });
             }
         }
@@ -33,7 +35,8 @@ pub fn uploads(roots: &[UploadRoot], directories: &[String], scope: &Scope) -> T
 fn places(root: &UploadRoot, directory: &str, scope: &Scope) -> Vec<PathBuf> {
     let layout = root.layout.replace("{directory}", directory);
     if !layout.contains("{tenant}") {
-        return if scope.tenant().is_some() { Vec::new() } else { vec![PathBuf::from(layout)] };
+        let is_known = scope.tenant().is_none() || root.tells_tenants();
+        return if is_known { vec![PathBuf::from(layout)] } else { Vec::new() };
     }
     if let Some(tenant) = scope.tenant() {
         return vec![PathBuf::from(layout.replace("{tenant}", tenant.as_str()))];
@@ -82,6 +85,7 @@ pub fn extra(_name: &str, files: &ExtraFiles) -> Trees {
             exclude: files.exclude.clone(),
             max_file_size: None,
             allowed_extensions: Vec::new(),
+            named: None,
         }
     });
     Trees { trees: trees.collect() }
@@ -96,6 +100,11 @@ pub fn below(files: &ExtraFiles, directory: &Path) -> ExtraFiles {
 }
 
 impl Tree {
+    /// The name of the upload root.
+    pub fn root(&self) -> &[u8] {
+        self.stored_as.split(|byte| *byte == b'/').next().unwrap_or_default()
+    }
+
     /// The path of the tree below its root, as bytes.
     pub(super) fn relative(&self) -> Vec<u8> {
         let relative = self.path.strip_prefix(&self.below).unwrap_or(&self.path);

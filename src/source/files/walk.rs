@@ -1,6 +1,6 @@
 //! Walks a tree in the byte order of names, one folder at a time, without following links.
 
-use super::{Tree, beneath};
+use super::{Names, Tree, beneath};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -26,6 +26,8 @@ pub enum Met<'a> {
     },
     /// Something a rule leaves out.
     Excluded { stored_as: &'a [u8], reason: String },
+    /// Something that a record names, and that is no file that is there.
+    Missing { stored_as: &'a [u8], reason: String },
     /// Something that cannot be read.
     Failed { stored_as: &'a [u8], reason: String },
 }
@@ -37,13 +39,17 @@ pub fn exists(tree: &Tree) -> bool {
 
 /// The folder that holds the starting point, its name there, and what it is.
 fn start(tree: &Tree) -> std::result::Result<(OwnedFd, Vec<u8>, Stat), Errno> {
+    find(tree, &tree.relative())
+}
+
+/// The folder that holds what is at a path below the tree's root, its name there, and what it is.
+fn find(tree: &Tree, relative: &[u8]) -> std::result::Result<(OwnedFd, Vec<u8>, Stat), Errno> {
     let root = openat(CWD, &tree.below, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let relative = tree.relative();
     let (folder, name) = match relative.iter().rposition(|b| *b == b'/') {
         Some(at) => {
             (beneath::open(&root, &relative[..at], OFlags::DIRECTORY, Mode::empty())?, relative[at + 1..].to_vec())
         }
-        None => (root, relative),
+        None => (root, relative.to_vec()),
     };
     let stat = statat(&folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)?;
     Ok((folder, name, stat))
@@ -55,6 +61,9 @@ fn start(tree: &Tree) -> std::result::Result<(OwnedFd, Vec<u8>, Stat), Errno> {
 /// When `each` fails, the run is cancelled, or a rule is malformed.
 pub fn walk(tree: &Tree, cancel: &Cancel, each: &mut dyn FnMut(Met<'_>) -> Result<()>) -> Result<()> {
     let rules = Rules::new(tree)?;
+    if let Some(names) = &tree.named {
+        return walk_names(tree, names, &rules, cancel, each);
+    }
     let (folder, name, stat) = match start(tree) {
         Ok(start) => start,
         Err(Errno::NOENT) => return Ok(()),
@@ -63,6 +72,79 @@ pub fn walk(tree: &Tree, cancel: &Cancel, each: &mut dyn FnMut(Met<'_>) -> Resul
     let below_root = tree.stored_as.clone();
     let mut walker = Walker { rules, cancel, each };
     walker.visit(&folder, &name, &stat, &below_root, b"")
+}
+
+/// Meets the files that are named, and the folders on the way to them, each once; nothing else is looked at.
+fn walk_names(
+    tree: &Tree,
+    names: &Names,
+    rules: &Rules,
+    cancel: &Cancel,
+    each: &mut dyn FnMut(Met<'_>) -> Result<()>,
+) -> Result<()> {
+    let base = tree.relative();
+    let prefix = tree.stored_as.strip_suffix(base.as_slice()).unwrap_or_default();
+    // The folders that were met and the file is in.
+    let mut open: Vec<Vec<u8>> = Vec::new();
+    for path in names.below(&base) {
+        cancel.check()?;
+        let stored_as = [prefix, path].concat();
+        let stored_as = stored_as.as_slice();
+        let steps = (base.len()..=path.len()).filter(|end| *end == path.len() || path[*end] == b'/');
+        let met = steps.map(|end| &path[..end]).try_for_each(|step| {
+            let (folder, name, stat) = match find(tree, step) {
+                Ok(found) => found,
+                Err(e) => return Err(Stop::of(e)),
+            };
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let below = step.get(base.len() + 1..).unwrap_or_default();
+            if let Some(reason) = rules.excludes(kind, &name, below, &stat) {
+                return Err(Stop::Excluded(reason));
+            }
+            match (kind, step.len() == path.len()) {
+                (FileType::Directory, false) if open.iter().any(|open| open == step) => Ok(()),
+                (FileType::Directory, false) => {
+                    open.retain(|open| step.starts_with(open) && step.get(open.len()) == Some(&b'/'));
+                    open.push(step.to_vec());
+                    let stored_as = &stored_as[..prefix.len() + step.len()];
+                    each(Met::Object { folder: &folder, name: &name, stored_as, stat: &stat }).map_err(Stop::Error)
+                }
+                (FileType::RegularFile, true) => {
+                    each(Met::Object { folder: &folder, name: &name, stored_as, stat: &stat }).map_err(Stop::Error)
+                }
+                (FileType::Symlink, _) => Err(Stop::Missing("a symbolic link, which is not followed".into())),
+                (FileType::Directory, true) => Err(Stop::Missing("a folder, not a file".into())),
+                _ => Err(Stop::Missing("it is no file".into())),
+            }
+        });
+        match met {
+            Ok(()) => {}
+            Err(Stop::Missing(reason)) => each(Met::Missing { stored_as, reason })?,
+            Err(Stop::Excluded(reason)) => each(Met::Excluded { stored_as, reason })?,
+            Err(Stop::Failed(reason)) => each(Met::Failed { stored_as, reason })?,
+            Err(Stop::Error(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Why a file that is named is not met.
+enum Stop {
+    Missing(String),
+    Excluded(String),
+    Failed(String),
+    Error(Error),
+}
+
+impl Stop {
+    fn of(e: Errno) -> Self {
+        match e {
+            Errno::NOENT => Self::Missing("there is no such file".into()),
+            Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Self::Missing("a folder on the way is none".into()),
+            Errno::NAMETOOLONG => Self::Missing("no file has so long a name".into()),
+            e => Self::Failed(reason(e)),
+        }
+    }
 }
 
 fn reason(e: Errno) -> String {

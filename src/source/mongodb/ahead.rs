@@ -102,10 +102,7 @@ impl Ahead {
         let mut owners: HashMap<Key, usize> = HashMap::new();
         let mut values = Vec::new();
         asked.retain(|Asked { check, .. }| {
-            let Some((id, key)) = check.owner().and_then(|owner| Some((raw::value(owner).ok()?, raw::key(owner)?)))
-            else {
-                return false;
-            };
+            let (Ok(id), Some(key)) = (raw::value(check.owner()), raw::key(check.owner())) else { return false };
             // Two ids that the server takes for one (7 and 07) are each asked about alone.
             let is_first = !owners.contains_key(&key);
             if is_first {

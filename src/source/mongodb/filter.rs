@@ -111,14 +111,6 @@ impl OwnerCheck {
         }
     }
 
-    /// The tenant's id, where the documents name it themselves.
-    pub fn owner(&self) -> Option<&Bson> {
-        match &self.holds {
-            Holds::Owner(owner) => Some(owner),
-            Holds::Parent(_) => None,
-        }
-    }
-
     /// The collections on the way to the owner, from parent to parent.
     pub fn parents(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(self.parent(), |parent| parent.check.parent()).map(|parent| parent.collection.as_str())
@@ -144,6 +136,14 @@ impl OwnerCheck {
             wanted.insert(&self.path, 1);
         }
         wanted
+    }
+
+    /// The tenant's id, wherever on the way it is.
+    pub fn owner(&self) -> &Bson {
+        match &self.holds {
+            Holds::Owner(value) => value,
+            Holds::Parent(parent) => parent.check.owner(),
+        }
     }
 
     /// The field that is looked at, as the configuration names it.

@@ -8,9 +8,11 @@ use super::owned::Parents;
 use super::{MongoDb, errors};
 use crate::config::Relationship;
 use crate::error::{Error, Kind, Result};
+use crate::modules::{Ownership, Records};
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
+use mongodb::options::Collation;
 use std::collections::BTreeMap;
 
 /// Prefix of the collections that hold the data of time-series collections.
@@ -115,20 +117,22 @@ pub async fn count_where(server: &MongoDb, name: &str, filter: Document) -> Resu
 }
 
 /// Children whose foreign key is the `_id` of no parent; a missing or null key is no orphan.
-pub async fn orphans(server: &MongoDb, relationship: &Relationship) -> Result<Orphans> {
+pub async fn orphans(server: &MongoDb, relationship: &Relationship, children: &Records) -> Result<Orphans> {
     let key = &relationship.foreign_key;
-    let pipeline = [
-        doc! {"$match": {key: {"$ne": Bson::Null}}},
+    let mut pipeline = vec![doc! {"$match": {key: {"$ne": Bson::Null}}}];
+    pipeline.extend(covered(children)?);
+    pipeline.extend([
         doc! {"$lookup": {"from": &relationship.parent, "localField": key, "foreignField": "_id", "as": "p"}},
         doc! {"$match": {"p": {"$size": 0}}},
         doc! {"$facet": {
             "count": [{"$count": "n"}],
             "samples": [{"$limit": 5}, {"$project": {"_id": 0, "k": format!("${key}")}}],
         }},
-    ];
+    ]);
     let failed = |e: &mongodb::error::Error| errors::collection(e, "check the relationships of", &relationship.child);
     let collection = server.database.collection::<Document>(&relationship.child);
-    let asked = collection.aggregate(pipeline).allow_disk_use(true);
+    let asked =
+        collection.aggregate(pipeline).allow_disk_use(true).collation(Collation::builder().locale("simple").build());
     let cursor = server.outcome(asked).await.map_err(|e| failed(&e))?;
     let found: Vec<Document> = server.patience.answer(cursor.try_collect()).await.map_err(|e| failed(&e))?;
     let Some(found) = found.into_iter().next() else { return Ok(Orphans::default()) };
@@ -139,4 +143,27 @@ pub async fn orphans(server: &MongoDb, relationship: &Relationship) -> Result<Or
         count: first("count").map_or(0, |count| number(count, "n")),
         samples: samples.iter().filter_map(text).collect(),
     })
+}
+
+/// The stages that leave a tenant's documents, each by exactly the tenant's id: an equality alone also matches lists.
+fn covered(children: &Records) -> Result<Vec<Document>> {
+    let (Some(check), Some(ownership)) = (OwnerCheck::of(children)?, children.ownership()) else {
+        return Ok(Vec::new());
+    };
+    let owner = check.owner();
+    let Ownership { via, field, .. } = ownership;
+    let mut stages = Vec::new();
+    let mut prefix = String::new();
+    for (at, hop) in via.iter().enumerate() {
+        let found = format!("backupOwner{at}");
+        let local = format!("{prefix}{}", hop.foreign_key);
+        stages.push(doc! {"$lookup": {"from": &hop.parent, "localField": local, "foreignField": "_id", "as": &found}});
+        prefix = format!("{found}.");
+    }
+    let path = format!("{prefix}{field}");
+    // Of what was looked up, the values are a list.
+    let exactly = if via.is_empty() { owner.clone() } else { Bson::Array(vec![owner.clone()]) };
+    let exactly = doc! {"$eq": [format!("${path}"), {"$literal": exactly}]};
+    stages.push(doc! {"$match": {&path: owner.clone(), "$expr": exactly}});
+    Ok(stages)
 }

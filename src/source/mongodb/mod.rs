@@ -22,6 +22,7 @@ mod read;
 mod records;
 mod restore;
 mod scope;
+mod texts;
 mod unique;
 mod writes;
 
@@ -34,6 +35,7 @@ use super::{
 };
 use crate::config::{self, Secret, Timeouts};
 use crate::error::{Error, Kind, Result};
+use crate::modules::Records;
 use crate::pipeline::Cancel;
 use crate::source::waiting::{Patience, in_time, or_cancelled};
 use bson::{Document, RawDocumentBuf, doc};
@@ -223,8 +225,8 @@ impl Source for MongoDb {
         self.block(inventory::count(self, wanted))
     }
 
-    fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
-        self.block(inventory::orphans(self, relationship))
+    fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans> {
+        self.block(inventory::orphans(self, relationship, children))
     }
 
     fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {

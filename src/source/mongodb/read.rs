@@ -6,12 +6,13 @@ use super::filter::OwnerCheck;
 use super::inventory::{count_where, data_name, size};
 use super::metadata::{self, Listed};
 use super::owned::{Owned, Reading};
-use super::{MongoDb, errors, raw};
+use super::{MongoDb, errors, raw, texts};
 use crate::config::Consistency;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{BlockBuilder, RecordBlock};
 use crate::source::{
-    ConsistencyStamp, EntryName, ItemKind, Level, Output, ReadCollection, RecordStream, StreamTotals, View, Wanted,
+    ConsistencyStamp, Coverage, EachText, EntryName, ItemKind, Level, Output, ReadCollection, RecordStream,
+    StreamTotals, View, Wanted,
 };
 use bson::{Document, Timestamp, doc};
 use chrono::{DateTime, Utc};
@@ -20,6 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes a batch aims at: below 1 MiB round trips cost, at the default 16 MiB the server stalls between replies.
 const BATCH_BYTES: u64 = 2 << 20;
+
+/// Documents in one reply, where a field of each is asked for.
+const TEXTS: u32 = 5_000;
 
 /// An open view of a database.
 pub struct MongoView<'a> {
@@ -202,7 +206,8 @@ impl<'a> MongoView<'a> {
             }
             let facts = self.facts(wanted, data, owner.as_ref()).await?;
             if let Some(owner) = &owner {
-                report_ownership(wanted, owner, &facts, &mut done);
+                let coverage = coverage(wanted, owner, &facts);
+                (done.without_owner, done.warnings) = (coverage.without_owner, coverage.remarks);
             }
             indexes.clone_from(&facts.indexes);
             let mut stream = output.stream(&EntryName::new(database, &data.name, ".bson"))?;
@@ -223,6 +228,38 @@ impl<'a> MongoView<'a> {
         let body = metadata::encode(listed, &indexes)?;
         output.document(&EntryName::new(database, &wanted.name, ".metadata.json"), &body)?;
         Ok(done)
+    }
+
+    /// The texts that a field holds. Of a document no more than that, and what says whose it is, is asked for.
+    async fn read_texts(&self, wanted: &Wanted, field: &str, each: &mut EachText<'_>) -> Result<()> {
+        if wanted.kind != ItemKind::Collection {
+            let what = format!("{} is a view or a time-series collection, whose fields are not read", wanted.name);
+            return Err(Error::new(Kind::Config, what));
+        }
+        let missing = || Error::new(Kind::Missing, format!("{} does not exist any more", wanted.name));
+        let data = self.data_of(wanted).ok_or_else(missing)?;
+        let path: Vec<&[u8]> = field.split('.').map(str::as_bytes).collect();
+        // Of two paths of which one leads on from the other the server takes neither: their first fields hold both.
+        let first = |path: &str| path.split('.').next().unwrap_or_default().to_owned();
+        let mut projection = doc! {"_id": 1, first(field): 1};
+        let mut take = |document: &[u8]| texts::of_document(document, &path, each);
+        match OwnerCheck::of(&wanted.records)? {
+            Some(check) => {
+                self.check_parents(wanted, &check)?;
+                projection.insert(first(check.path()), 1);
+                let (name, shown, projection) = (data.name.clone(), wanted.name.clone(), Some(projection));
+                let reading = Reading { name, shown, check, projection, batch: TEXTS };
+                Owned::new(&self.access, reading, None).each(&mut take).await?;
+            }
+            None => {
+                let everything = raw::EVERYTHING;
+                let mut replies = self.access.find(&data.name, everything, Some(&projection), TEXTS, false).await?;
+                while let Some(reply) = replies.next().await? {
+                    each_document(&reply, &mut take)?;
+                }
+            }
+        }
+        self.require_same(wanted).await
     }
 
     /// Whose a document is must be told by collections that are there, each with `_id`s of its own.
@@ -313,7 +350,7 @@ impl<'a> MongoView<'a> {
                 else {
                     continue;
                 };
-                if check.owner().is_some() && asked.iter().all(|others| others.check.path() == check.path()) {
+                if check.parent().is_none() && asked.iter().all(|others| others.check.path() == check.path()) {
                     asked.push(Asked { ownership: ownership.clone(), check });
                 }
             }
@@ -355,13 +392,13 @@ impl Facts {
     }
 }
 
-/// Tells of documents that are nobody's, and of an index that is missing.
-fn report_ownership(wanted: &Wanted, owner: &OwnerCheck, facts: &Facts, done: &mut ReadCollection) {
+/// Documents that are nobody's, and the index that is missing.
+fn coverage(wanted: &Wanted, owner: &OwnerCheck, facts: &Facts) -> Coverage {
     let field = owner.field();
-    done.without_owner = facts.without_owner;
-    if done.without_owner > 0 {
-        let count = done.without_owner;
-        done.warnings.push(format!("{count} documents have no `{field}` and are in no tenant's backup"));
+    let count = facts.without_owner;
+    let mut coverage = Coverage { without_owner: count, ..Coverage::default() };
+    if count > 0 {
+        coverage.remarks.push(format!("{count} documents have no `{field}` and are in no tenant's backup"));
     }
     let serves = |index: &Document| {
         let first_key = index.get_document("key").ok().and_then(|key| key.keys().next());
@@ -372,8 +409,10 @@ fn report_ownership(wanted: &Wanted, owner: &OwnerCheck, facts: &Facts, done: &m
     if !facts.indexes.iter().any(serves) {
         let name = wanted.name.replace('\\', "\\\\").replace('"', "\\\"");
         let command = format!("db.getCollection(\"{name}\").createIndex({{ \"{field}\": 1 }})");
-        done.warnings.push(format!("`{field}` has no index, so every document is read: {command}"));
+        coverage.remarks.push(format!("`{field}` has no index, so every document is read: {command}"));
+        coverage.index = Some(command);
     }
+    coverage
 }
 
 impl View for MongoView<'_> {
@@ -388,5 +427,20 @@ impl View for MongoView<'_> {
     fn read_ahead(&self, wanted: &[Wanted]) {
         // What fails here fails again where it can be said whose it is.
         let _ = self.access.server.block(self.gather(wanted));
+    }
+
+    fn texts(&self, wanted: &Wanted, field: &str, each: &mut EachText<'_>) -> Result<()> {
+        self.access.server.block(self.read_texts(wanted, field, each))
+    }
+
+    fn coverage(&self, wanted: &Wanted) -> Result<Option<Coverage>> {
+        let Some(owner) = OwnerCheck::of(&wanted.records)? else { return Ok(None) };
+        let Some(data) = self.data_of(wanted) else { return Ok(None) };
+        let owner = match (wanted.kind, self.access.listed.get(&wanted.name)) {
+            (ItemKind::TimeSeries, Some(listed)) => owner.within_buckets(&listed.name, &listed.options)?,
+            _ => owner,
+        };
+        let facts = self.access.server.block(self.facts(wanted, data, Some(&owner)))?;
+        Ok(Some(coverage(wanted, &owner, &facts)))
     }
 }

@@ -20,6 +20,7 @@ mod scope;
 mod session;
 mod tap;
 mod target;
+mod texts;
 mod tls;
 pub mod toc;
 mod tools;
@@ -36,6 +37,7 @@ pub use session::Session;
 use super::{EntryName, Inventory, Level, NamedTenant, Orphans, Server, Source, View, Wanted};
 use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
+use crate::modules::Records;
 use crate::pipeline::Cancel;
 use crate::source::waiting::{Patience, in_time, or_cancelled};
 use connect::{Purpose, Settings};
@@ -306,8 +308,8 @@ impl Source for Postgres {
         read::count(self, wanted)
     }
 
-    fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
-        read::orphans(self, relationship)
+    fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans> {
+        read::orphans(self, relationship, children)
     }
 
     fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {

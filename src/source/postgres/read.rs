@@ -12,8 +12,10 @@ use super::tools::Tools;
 use super::way::{Way, holds_rows};
 use crate::config::{Consistency, Ddl, Relationship};
 use crate::error::{Error, Kind, Result};
+use crate::modules::Records;
 use crate::source::{
-    ConsistencyStamp, EntryName, ItemKind, Level, Orphans, Output, ReadCollection, StreamTotals, View, Wanted,
+    ConsistencyStamp, Coverage, EachText, EntryName, ItemKind, Level, Orphans, Output, ReadCollection, StreamTotals,
+    View, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -23,7 +25,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A view of a schema. The keeper's transaction holds locks and snapshot until the view is closed.
 pub struct PgView<'a> {
-    source: &'a Postgres,
+    pub(super) source: &'a Postgres,
     /// What it has locked stays locked.
     keeper: Session,
     snapshot: Option<String>,
@@ -134,6 +136,20 @@ impl View for PgView<'_> {
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
         unit.iter().map(|wanted| self.read_one(wanted, output)).collect()
     }
+
+    fn texts(&self, wanted: &Wanted, field: &str, each: &mut EachText<'_>) -> Result<()> {
+        self.with_reader(wanted, |reader, relation| self.read_texts(reader, relation, wanted, field, each))
+    }
+
+    fn coverage(&self, wanted: &Wanted) -> Result<Option<Coverage>> {
+        if wanted.records.ownership().is_none() {
+            return Ok(None);
+        }
+        self.with_reader(wanted, |reader, relation| {
+            let Some(way) = self.way(reader, wanted)? else { return Ok(None) };
+            self.coverage_of(reader, relation, &way).map(Some)
+        })
+    }
 }
 
 impl PgView<'_> {
@@ -178,6 +194,11 @@ impl PgView<'_> {
         if wanted.kind == ItemKind::View {
             return Ok(read(wanted));
         }
+        self.with_reader(wanted, |reader, relation| self.copy(reader, relation, wanted, output))
+    }
+
+    /// Does something with a table at the view's moment, once it is locked.
+    fn with_reader<T>(&self, wanted: &Wanted, work: impl FnOnce(&Reader, &Relation) -> Result<T>) -> Result<T> {
         let via = wanted.records.ownership().map(|ownership| ownership.via.as_slice()).unwrap_or_default();
         let mut on_the_way = std::iter::once(&wanted.name).chain(via.iter().map(|hop| &hop.parent));
         if let Some(error) = on_the_way.find_map(|name| self.locked_out.get(name)) {
@@ -186,7 +207,7 @@ impl PgView<'_> {
         let missing = || Error::new(Kind::Missing, format!("table {} does not exist any more", wanted.name));
         let relation = self.relations.get(&wanted.name).ok_or_else(missing)?;
         let reader = self.reader()?;
-        let done = self.copy(&reader, relation, wanted, output);
+        let done = work(&reader, relation);
         // One that failed may be anywhere in its answer, and is not asked again.
         if done.is_ok() {
             self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
@@ -221,24 +242,11 @@ impl PgView<'_> {
     ) -> Result<ReadCollection> {
         let source = self.source;
         let columns = source.block(self.checked(&reader.session, relation, wanted))?;
-        let way = match wanted.records.ownership() {
-            None => None,
-            Some(ownership) => {
-                let relation = |name: &str| self.relations.get(name);
-                let look = Way::look(&reader.session, &source.schema, relation, &wanted.name, ownership);
-                Some(source.block(look)?)
-            }
-        };
+        let way = self.way(reader, wanted)?;
         let mut done = read(wanted);
         if let Some(way) = &way {
-            done.without_owner = source.block(number(&reader.session, &way.without_owner(), &wanted.name))?;
-            if done.without_owner > 0 {
-                let (nobodys, field) = (done.without_owner, way.first());
-                done.warnings.push(format!(
-                    "{nobodys} rows have no `{field}` that leads to an owner and are in no tenant's backup"
-                ));
-            }
-            done.warnings.extend(source.block(way.advice(&reader.session, relation.oid))?);
+            let coverage = self.coverage_of(reader, relation, way)?;
+            (done.without_owner, done.warnings) = (coverage.without_owner, coverage.remarks);
         }
         let names: Vec<_> = columns.iter().map(|column| quote(&column.name)).collect();
         let sql = match &way {
@@ -258,8 +266,33 @@ impl PgView<'_> {
         Ok(done)
     }
 
+    /// The way from a table's rows to their owner, where they are asked for by owner.
+    pub(super) fn way(&self, reader: &Reader, wanted: &Wanted) -> Result<Option<Way>> {
+        let Some(ownership) = wanted.records.ownership() else { return Ok(None) };
+        let relation = |name: &str| self.relations.get(name);
+        let look = Way::look(&reader.session, &self.source.schema, relation, &wanted.name, ownership);
+        self.source.block(look).map(Some)
+    }
+
+    /// Rows that lead to no owner, and the index that is missing.
+    fn coverage_of(&self, reader: &Reader, relation: &Relation, way: &Way) -> Result<Coverage> {
+        let nobodys = self.source.block(number(&reader.session, &way.without_owner(), &relation.name))?;
+        let mut coverage = Coverage { without_owner: nobodys, ..Coverage::default() };
+        if nobodys > 0 {
+            let field = way.first();
+            coverage
+                .remarks
+                .push(format!("{nobodys} rows have no `{field}` that leads to an owner and are in no tenant's backup"));
+        }
+        coverage.index = self.source.block(way.missing_index(&reader.session, relation.oid))?;
+        if let Some(command) = &coverage.index {
+            coverage.remarks.push(format!("`{}` has no index, so every row is read: {command}", way.first()));
+        }
+        Ok(coverage)
+    }
+
     /// The columns to read, once it is certain that this is the table that was planned, and all of it.
-    async fn checked(&self, session: &Session, relation: &Relation, wanted: &Wanted) -> Result<Vec<Column>> {
+    pub(super) async fn checked(&self, session: &Session, relation: &Relation, wanted: &Wanted) -> Result<Vec<Column>> {
         let name = &wanted.name;
         let failed = |e: Failure| errors::relation(&e, "look at table", name);
         let sql = "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -323,18 +356,24 @@ async fn number(session: &Session, sql: &str, table: &str) -> Result<u64> {
 
 /// How many rows are covered.
 pub fn count(source: &Postgres, wanted: &Wanted) -> Result<Option<u64>> {
-    let Some(ownership) = wanted.records.ownership() else { return Ok(None) };
     let session = source.session()?;
     source.block(async {
         let relations = inventory::relations(&session, &source.schema).await?;
         let relation = |name: &str| relations.iter().find(|relation| relation.name == name);
+        let Some(ownership) = wanted.records.ownership() else {
+            let Some(found) = relation(&wanted.name).filter(|found| holds_rows(found.kind)) else { return Ok(None) };
+            // Rows of tables that inherit from it are theirs.
+            let only = if found.kind == RelationKind::Partitioned { "" } else { "ONLY " };
+            let place = source.place(&wanted.name);
+            return number(&session, &format!("SELECT count(*) FROM {only}{place}"), &place).await.map(Some);
+        };
         let way = Way::look(&session, &source.schema, relation, &wanted.name, ownership).await?;
         number(&session, &way.count(), &source.place(&wanted.name)).await.map(Some)
     })
 }
 
 /// Children whose foreign key names no parent.
-pub fn orphans(source: &Postgres, relationship: &Relationship) -> Result<Orphans> {
+pub fn orphans(source: &Postgres, relationship: &Relationship, children: &Records) -> Result<Orphans> {
     let session = source.session()?;
     source.block(async {
         let failed = |e: Failure| errors::relation(&e, "check the keys of", &relationship.child);
@@ -348,8 +387,16 @@ pub fn orphans(source: &Postgres, relationship: &Relationship) -> Result<Orphans
             return Err(Error::new(Kind::Source, what));
         };
         let (child, foreign, key) = (source.place(&relationship.child), quote(&relationship.foreign_key), quote(key));
+        let covered = match children.ownership() {
+            None => "true".to_owned(),
+            Some(ownership) => {
+                let relations = inventory::relations(&session, &source.schema).await?;
+                let relation = |name: &str| relations.iter().find(|relation| relation.name == name);
+                Way::look(&session, &source.schema, relation, &relationship.child, ownership).await?.condition("c")
+            }
+        };
         let lost = format!(
-            "FROM {child} c WHERE c.{foreign} IS NOT NULL
+            "FROM {child} c WHERE c.{foreign} IS NOT NULL AND {covered}
              AND NOT EXISTS (SELECT FROM {parent} p WHERE p.{key}::text = c.{foreign}::text)"
         );
         let count = session.query(&format!("SELECT count(*) {lost}"), &[]).await.map_err(failed)?;

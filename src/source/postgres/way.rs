@@ -167,6 +167,15 @@ impl Way {
     /// the tenant's by a loose comparison alone is left out where `exactly`; else it comes, and is found.
     pub fn copy(&self, columns: &[String], exactly: bool) -> String {
         let columns: String = columns.iter().map(|column| format!("c.{column}, ")).collect();
+        self.copy_of(&columns, exactly)
+    }
+
+    /// As [`Way::copy`], of a column as JSON.
+    pub fn copy_json(&self, column: &str) -> String {
+        self.copy_of(&format!("pg_catalog.to_jsonb(c.{column})::text, "), false)
+    }
+
+    fn copy_of(&self, columns: &str, exactly: bool) -> String {
         let steps = self.steps("c");
         let exact: Vec<_> = steps.iter().map(|(parent, this, before)| parent.exact(this, before)).collect();
         let exact = if exact.is_empty() { "true".into() } else { exact.join(" AND ") };
@@ -233,17 +242,16 @@ impl Way {
         &self.first
     }
 
-    /// What to say where the tenant's rows cannot be found without reading all.
+    /// What makes the index without which the tenant's rows cannot be found but by reading all.
     ///
     /// # Errors
     /// When the server fails.
-    pub async fn advice(&self, session: &Session, oid: u32) -> Result<Option<String>> {
+    pub async fn missing_index(&self, session: &Session, oid: u32) -> Result<Option<String>> {
         if catalog::is_indexed(session, oid, &self.first).await? {
             return Ok(None);
         }
         let place = self.place.strip_prefix("ONLY ").unwrap_or(&self.place);
-        let command = format!("CREATE INDEX ON {place} ({})", quote(&self.first));
-        Ok(Some(format!("`{}` has no index, so every row is read: {command}", self.first)))
+        Ok(Some(format!("CREATE INDEX ON {place} ({})", quote(&self.first))))
     }
 
     /// Every parent, its alias and that of the row before.

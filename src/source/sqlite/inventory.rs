@@ -4,6 +4,7 @@ use super::way::Way;
 use super::{Sqlite, schema};
 use crate::config::Relationship;
 use crate::error::{Error, Kind, Result};
+use crate::modules::Records;
 use crate::source::{Inventory, Item, ItemKind, Orphans, Wanted};
 use rusqlite::Connection;
 use schema::quote;
@@ -55,7 +56,7 @@ pub fn count(source: &Sqlite, wanted: &Wanted) -> Result<u64> {
 }
 
 /// Children whose foreign key names no parent; a null key is no orphan.
-pub fn orphans(source: &Sqlite, relationship: &Relationship) -> Result<Orphans> {
+pub fn orphans(source: &Sqlite, relationship: &Relationship, children: &Records) -> Result<Orphans> {
     let failed =
         |e: rusqlite::Error| source.failed(&format!("check the relationships of {} in", relationship.child), &e);
     let connection = source.reader()?;
@@ -66,8 +67,14 @@ pub fn orphans(source: &Sqlite, relationship: &Relationship) -> Result<Orphans> 
     };
     let (parent, child) = (quote(&relationship.parent), quote(&relationship.child));
     let (key, foreign) = (quote(key), quote(&relationship.foreign_key));
+    let covered = match children.ownership() {
+        None => "1".to_owned(),
+        Some(ownership) => {
+            Way::look(&connection, &|_| "main".to_owned(), &relationship.child, ownership)?.condition("c")
+        }
+    };
     let lonely = format!(
-        "FROM {child} AS c WHERE c.{foreign} IS NOT NULL
+        "FROM {child} AS c WHERE c.{foreign} IS NOT NULL AND {covered}
          AND NOT EXISTS (SELECT 1 FROM {parent} AS p WHERE p.{key} = c.{foreign})"
     );
     let count = number(&connection, &format!("SELECT count(*) {lonely}")).map_err(failed)?;

@@ -15,6 +15,7 @@ mod schema;
 mod scope;
 mod scratch;
 mod share;
+mod texts;
 mod way;
 
 use super::{
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
+use crate::modules::Records;
 use crate::pipeline::Cancel;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::collections::HashMap;
@@ -167,8 +169,8 @@ impl Source for Sqlite {
         inventory::count(self, wanted).map(Some)
     }
 
-    fn orphans(&self, relationship: &config::Relationship) -> Result<Orphans> {
-        inventory::orphans(self, relationship)
+    fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans> {
+        inventory::orphans(self, relationship, children)
     }
 
     fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {

@@ -2,9 +2,12 @@
 
 use super::schema::{self, Object, literal, quote};
 use super::way::Way;
-use super::{Sqlite, digest, scratch};
+use super::{Sqlite, digest, scratch, texts};
 use crate::error::{Error, Kind, Result};
-use crate::source::{ConsistencyStamp, EntryName, ItemKind, Level, Output, ReadCollection, StreamTotals, View, Wanted};
+use crate::source::{
+    ConsistencyStamp, Coverage, EachText, EntryName, ItemKind, Level, Output, ReadCollection, StreamTotals, View,
+    Wanted,
+};
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::File;
@@ -54,6 +57,18 @@ impl View for SqliteView<'_> {
         let stem = self.source.stem();
         output.sized(&EntryName::new(&stem, &stem, ".db"), size, &mut body)?;
         Ok(done)
+    }
+
+    fn texts(&self, wanted: &Wanted, field: &str, each: &mut EachText<'_>) -> Result<()> {
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        texts::read(self.source, &snapshot, wanted, field, each)
+    }
+
+    fn coverage(&self, wanted: &Wanted) -> Result<Option<Coverage>> {
+        let Some(ownership) = wanted.records.ownership() else { return Ok(None) };
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let way = Way::look(&snapshot, &|_| String::from("main"), &wanted.name, ownership)?;
+        way.coverage(&snapshot).map(Some).map_err(|e| self.source.failed(&format!("look at {} in", wanted.name), &e))
     }
 }
 
@@ -147,9 +162,8 @@ impl<'a> Builder<'a> {
         };
         let way = Way::look(self.snapshot, self.place, &wanted.name, ownership)?;
         self.copy_rows(&wanted.name, is_virtual, Some(&way))?;
-        let nobodys: i64 = self.snapshot.query_row(&way.without_owner(), [], |row| row.get(0)).map_err(failed)?;
-        done.without_owner = u64::try_from(nobodys).unwrap_or(0);
-        done.warnings = way.remarks(self.snapshot, done.without_owner).map_err(failed)?;
+        let coverage = way.coverage(self.snapshot).map_err(failed)?;
+        (done.without_owner, done.warnings) = (coverage.without_owner, coverage.remarks);
         Ok(done)
     }
 

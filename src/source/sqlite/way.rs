@@ -5,6 +5,7 @@ use super::schema::{self, literal, quote};
 use crate::config::IdType;
 use crate::error::{Error, Kind, Result};
 use crate::modules::Ownership;
+use crate::source::Coverage;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row};
 
@@ -141,20 +142,23 @@ impl Way {
         format!("SELECT count(*) FROM {} WHERE {} IS NULL", self.joined("main", "LEFT JOIN"), self.field_of("c"))
     }
 
-    /// What to say of rows that lead to no owner, and where the tenant's cannot be found without reading all.
-    pub fn remarks(&self, connection: &Connection, nobodys: u64) -> rusqlite::Result<Vec<String>> {
+    /// Rows that lead to no owner, and the index without which the tenant's cannot be found but by reading all.
+    pub fn coverage(&self, connection: &Connection) -> rusqlite::Result<Coverage> {
         let (table, first) = (&self.table, &self.first);
-        let mut remarks = Vec::new();
+        let nobodys: i64 = connection.query_row(&self.without_owner(), [], |row| row.get(0))?;
+        let mut coverage = Coverage { without_owner: u64::try_from(nobodys).unwrap_or(0), ..Coverage::default() };
         if nobodys > 0 {
-            remarks
+            coverage
+                .remarks
                 .push(format!("{nobodys} rows have no `{first}` that leads to an owner and are in no tenant's backup"));
         }
         if !schema::is_indexed(connection, table, first)? {
             let name = quote(&format!("{table}_{first}"));
             let command = format!("CREATE INDEX {name} ON {} ({})", quote(table), quote(first));
-            remarks.push(format!("`{first}` has no index, so every row is read: {command}"));
+            coverage.remarks.push(format!("`{first}` has no index, so every row is read: {command}"));
+            coverage.index = Some(command);
         }
-        Ok(remarks)
+        Ok(coverage)
     }
 
     fn loosely(&self, first: &str) -> String {

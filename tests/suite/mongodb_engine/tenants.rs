@@ -177,7 +177,7 @@ fn orphans_are_counted_and_sampled() {
         foreign_key: "policyId".into(),
         source: "hrms".into(),
     };
-    let orphans = lab.open().orphans(&relationship).unwrap();
+    let orphans = lab.open().orphans(&relationship, &Records::All { shared: false }).unwrap();
     assert_eq!(orphans.count, 12);
     assert_eq!(orphans.samples.len(), 5);
     let known = ["77", "\"lost\"", "99"];

@@ -260,7 +260,7 @@ fn orphans_are_counted_and_sampled() {
         foreign_key: "p_id".into(),
         source: "payroll".into(),
     };
-    let mut orphans = opened(&database).orphans(&relationship).unwrap();
+    let mut orphans = opened(&database).orphans(&relationship, &Records::All { shared: false }).unwrap();
     orphans.samples.sort();
     assert_eq!((orphans.count, orphans.samples), (3, vec!["2".to_owned(), "3".to_owned()]));
 }

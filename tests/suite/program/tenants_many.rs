@@ -16,7 +16,7 @@ fn app(server: &Mongod, name: &str, more: &str) -> App {
     let documents = |kind: &str| -> Vec<Document> {
         let of = |tenant: u32| {
             (0..3).map(
-                move |n| doc! {"tenantId": tenant.to_string(), "a": canary(tenant), "b": {"c": [canary(tenant), n]}},
+                move |n| doc! {"tenantId": tenant.to_string(), "a": canary(tenant), "b": {"c": [canary(tenant), n]}, "files": [format!("letters/{tenant}.txt"), "letters/all.txt"]},
             )
         };
         (1..=TENANTS)
@@ -35,14 +35,18 @@ fn app(server: &Mongod, name: &str, more: &str) -> App {
     let app = App::new(&format!(
         "installation: test\nrepository: {{location: ./backups}}\n\
          sources: {{hrms: {{engine: mongodb, uri: \"{}\", database: {name}}}}}\n\
-         uploads: [{{root: ./uploads, layout: \"{{tenant}}/{{directory}}\"}}]\n\
+         uploads: [{{root: ./uploads, layout: \"{{tenant}}/{{directory}}\"}},\n\
+           {{root: ./common, fileReferences: {{collection: claims, field: files}}}}]\n\
          tenancy: {{field: tenantId{more}}}\n\
-         modules:\n  core: {{required: true, collections: [users, claims], fileUploads: [papers]}}\n",
+         modules:\n  core: {{required: true, collections: [users, claims], fileUploads: [papers, letters]}}\n",
         server.uri()
     ));
     for tenant in 1..=TENANTS {
         app.write(&format!("uploads/{tenant}/papers/a.txt"), canary(tenant).as_bytes());
+        app.write(&format!("common/letters/{tenant}.txt"), canary(tenant).as_bytes());
     }
+    app.write("common/letters/all.txt", b"to all");
+    app.write("common/letters/nobodys.txt", (1..=TENANTS).map(canary).collect::<String>().as_bytes());
     app
 }
 
@@ -79,7 +83,7 @@ fn of_fifty_tenants_each_has_a_backup_that_holds_its_own_records_and_files_alone
         let tenant: u32 = manifest["tenantId"].as_str().unwrap().parse().unwrap();
         assert_eq!(
             (manifest["totals"]["documents"].as_u64(), manifest["totals"]["files"].as_u64()),
-            (Some(6), Some(1))
+            (Some(6), Some(3))
         );
         assert_eq!(manifest["components"][0]["consistency"]["level"], "snapshot");
         let id = manifest["id"].as_str().unwrap();

@@ -1,0 +1,101 @@
+//! Which files of common folders are a tenant's: those that its records name, asked of the view in which the records are
+//! read.
+
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::plan::PlannedReference;
+use crate::source::EachText;
+use crate::source::files::{Names, Tally, Trees, path_of};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the records of a tenant name.
+#[derive(Debug, Default)]
+pub struct Named {
+    names: BTreeMap<String, Arc<Names>>,
+    /// Roots of which it is not known.
+    failed: BTreeMap<String, Error>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the texts that the records of a reference hold; `true`: again, after the snapshot was lost.
+type Texts<'a> = dyn FnMut(&PlannedReference, bool, &mut EachText<'_>) -> Result<()> + 'a;
+
+impl Named {
+    /// Asks. Where it fails, the files of that root are not known.
+    pub fn ask(config: &Config, references: &[PlannedReference], texts: &mut Texts<'_>) -> Self {
+        let (mut named, mut names) = (Self::default(), BTreeMap::<&String, Names>::new());
+        for planned in references {
+            let (root, rule) = (&planned.reference.root, &planned.reference.rule);
+            match ask_one(config, planned, names.entry(root).or_default(), texts) {
+                Ok(refused) if refused.count > 0 => named.warnings.push(format!(
+                    "{} names in `{}` of {} are no files of upload root '{root}': {}",
+                    refused.count,
+                    rule.field,
+                    rule.collection,
+                    refused.samples.join(", ")
+                )),
+                Ok(_) => {}
+                Err(error) => {
+                    let written = &rule.written;
+                    let what = format!("which files of '{root}' are the tenant's is not known ({written}): {error}");
+                    let error = Error::new(error.kind, what);
+                    named.failed.entry(root.clone()).or_insert(error);
+                }
+            }
+        }
+        named.names = names.into_iter().map(|(root, names)| (root.clone(), Arc::new(names))).collect();
+        named
+    }
+
+    /// The trees with what is named below them.
+    ///
+    /// # Errors
+    /// When that is not known of one.
+    pub fn of(&self, trees: &Trees) -> Result<Trees> {
+        let is_below =
+            |root: &String| trees.trees.iter().any(|tree| tree.named.is_some() && tree.root() == root.as_bytes());
+        match self.failed.iter().find(|(root, _)| is_below(root)) {
+            Some((_, error)) => Err(error.clone()),
+            None => Ok(trees.clone().with_names(&self.names)),
+        }
+    }
+}
+
+/// Adds the names of one collection's records; what is not taken.
+fn ask_one(config: &Config, planned: &PlannedReference, names: &mut Names, texts: &mut Texts<'_>) -> Result<Tally> {
+    let rule = &planned.reference.rule;
+    if planned.wanted.is_none() {
+        let missing = || Err(Error::new(Kind::Missing, format!("{} does not exist", rule.collection)));
+        // A tenant may have written nothing yet.
+        return if planned.reference.optional { Ok(Tally::default()) } else { missing() };
+    }
+    let root = config.uploads.iter().find(|root| root.name == planned.reference.root);
+    let folders = root.map(|root| root.folders(config)).unwrap_or_default();
+    let is_within = |path: &[u8]| {
+        let mut rests = folders.iter().filter_map(|folder| path.strip_prefix(folder.as_bytes()));
+        rests.any(|rest| rest.starts_with(b"/"))
+    };
+    let mut again = false;
+    loop {
+        let mut refused = Tally::default();
+        let mut each = |text: Option<&[u8]>| {
+            let Some(text) = text else {
+                refused.add(b"a value that is no text", "");
+                return Ok(());
+            };
+            match path_of(rule, text) {
+                Ok(None) => {}
+                Ok(Some(path)) if is_within(&path) => names.add(path)?,
+                Ok(Some(_)) => refused.add(text, "in no module's upload directory"),
+                Err(reason) => refused.add(text, reason),
+            }
+            Ok(())
+        };
+        match texts(planned, again, &mut each) {
+            Err(error) if error.kind == Kind::SnapshotLost && !again => again = true,
+            read => return read.map(|()| refused),
+        }
+    }
+}
