@@ -85,7 +85,9 @@ fn peer_after<'a>(
 }
 
 fn mongodb(options: &Options) {
-    let server = Mongod::start(Kind::ReplicaSet, &["--wiredTigerCacheSizeGB", "4"]);
+    let server = Mongod::start(Kind::ReplicaSet, &[]);
+    let cache = mongodb::bson::doc! {"setParameter": 1, "wiredTigerEngineRuntimeConfig": "cache_size=3GB"};
+    server.command("admin", cache);
     let bytes = data::mongodb(&server, "bench", options.size, 200);
     let names = data::collections().join(", ");
     let config = |level: u32| {

@@ -1,7 +1,7 @@
 //! Backups of many tenants, each on its own: its own lock, id and manifest. What they have in common is had once:
 //! connections, listings, compress workers, and for a while one snapshot of each source.
 
-use super::component::{Views, start_pool};
+use super::component::Views;
 use super::{Batch, Created, Options, existing_repository, within};
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
@@ -54,7 +54,7 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
     let catalog = repository.catalog()?;
     let leftovers: BTreeSet<Scope> = catalog.interrupted.iter().map(|leftover| leftover.scope()).collect();
     let catalogs = by_scope(catalog);
-    let pool = start_pool(config)?;
+    let pool = options.effort.pool(config.compression)?;
     let queue = Mutex::new(tenants.iter().enumerate().peekable());
     let done: Mutex<BTreeMap<usize, Result<Created>>> = Mutex::default();
     let left = || queue.lock().unwrap_or_else(PoisonError::into_inner).peek().is_some();
@@ -150,6 +150,7 @@ fn select<'a>(
         request,
         safety_for: None,
         accept_shrink: options.accept_shrink,
+        effort: options.effort.clone(),
         wait: options.wait.clone(),
         now: options.now,
         created_by: options.created_by.clone(),
