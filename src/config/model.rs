@@ -227,6 +227,8 @@ pub enum Engine {
         database: String,
         /// Whether one snapshot of all collections is wanted.
         consistency: Consistency,
+        /// Which members of a replica set documents are read from; none: what the URI says, else the primary.
+        read_preference: Option<ReadPreference>,
     },
     /// PostgreSQL, 12 to 18.
     Postgres(Postgres),
@@ -292,6 +294,34 @@ impl Ddl {
             Self::Dump => "dump",
             Self::WithGrants => "withGrants",
             Self::None => "none",
+        }
+    }
+}
+
+/// Which members of a replica set documents are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadPreference {
+    /// The primary alone.
+    Primary,
+    /// The primary, or a secondary while there is none.
+    PrimaryPreferred,
+    /// A secondary alone.
+    Secondary,
+    /// A secondary, or the primary while there is none.
+    SecondaryPreferred,
+    /// Whichever answers first.
+    Nearest,
+}
+
+impl ReadPreference {
+    /// The word of the configuration, and of MongoDB.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::PrimaryPreferred => "primaryPreferred",
+            Self::Secondary => "secondary",
+            Self::SecondaryPreferred => "secondaryPreferred",
+            Self::Nearest => "nearest",
         }
     }
 }

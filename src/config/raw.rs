@@ -170,6 +170,17 @@ pub(super) enum RawConsistency {
     Required,
 }
 
+/// Which members of a replica set are read from.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawReadPreference {
+    Primary,
+    PrimaryPreferred,
+    Secondary,
+    SecondaryPreferred,
+    Nearest,
+}
+
 section! {
 /// A database.
 RawSource {
@@ -186,6 +197,8 @@ RawSource {
     ddl: Option<RawDdl>,
     /// MongoDB, PostgreSQL: `required` fails where one snapshot of all collections cannot be had.
     consistency: Option<RawConsistency>,
+    /// MongoDB: which members of a replica set documents are read from; default: what `uri` says, else `primary`.
+    read_preference: Option<RawReadPreference>,
     /// SQLite: the database file.
     path: Option<String>,
     /// Back up every collection, as an archive of its own outside the modules.

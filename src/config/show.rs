@@ -3,7 +3,7 @@
 use super::duration::show_duration;
 use super::model::{
     AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, IdType, JobAction, Owner, Plain, Postgres,
-    Repository, Retention, Sealing, Timeouts,
+    ReadPreference, Repository, Retention, Sealing, Timeouts,
 };
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
@@ -15,9 +15,10 @@ pub fn show(config: &Config) -> Value {
     let sources = named(&config.sources, |source| {
         let timeouts = timeouts(source.timeouts);
         match &source.engine {
-            Engine::MongoDb { uri, database, consistency } => json!({
+            Engine::MongoDb { uri, database, consistency, read_preference } => json!({
                 "engine": "mongodb", "uri": mask_uri(uri.reveal()), "database": database,
-                "consistency": format!("{consistency:?}").to_lowercase(), "wholeDatabase": source.whole_database,
+                "consistency": format!("{consistency:?}").to_lowercase(),
+                "readPreference": read_preference.map(ReadPreference::word), "wholeDatabase": source.whole_database,
                 "timeouts": timeouts, "protected": source.protected,
                 "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
             }),

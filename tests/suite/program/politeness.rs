@@ -1,7 +1,9 @@
 //! What holds a run back: jobs and rates.
 
 use crate::support::app::{App, ended};
-use crate::support::mongod::until;
+use crate::support::mongod::{Mongod, fresh_database, until, wait};
+use futures_util::TryStreamExt;
+use mongodb::bson::{Document, doc};
 use rusqlite::Connection;
 
 const CONFIG: &str = r"
@@ -81,4 +83,55 @@ fn jobs_that_make_no_sense_are_refused_and_too_many_are_warned_of() {
         let ended = app.run(&["create", "--jobs", "64"]).expect(0);
         assert!(ended.stderr.contains("64 jobs are more than four"), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn documents_are_read_from_the_members_that_the_source_prefers() {
+    let server = Mongod::replica_set();
+    let name = fresh_database();
+    let uri = server.uri().replace("directConnection=true", "replicaSet=rs0");
+    let app = App::new(&format!(
+        "installation: clinic\nrepository: {{location: ./backups}}\nmodules: {{core: {{required: true, collections: [patients]}}}}\n\
+         sources:\n  hr: {{engine: mongodb, uri: \"{uri}\", database: {name}, timeouts: {{connect: 1s}}, readPreference: primary}}\n",
+    ));
+    server.command(&name, doc! {"insert": "patients", "documents": [{"_id": 1}, {"_id": 2}]});
+    server.command(&name, doc! {"profile": 2});
+    // What the server itself has noted of our reads of documents: preference and read concern, both where there is one.
+    let asked = || -> Vec<(String, String)> {
+        server.command(&name, doc! {"profile": 0});
+        let profile = server.client().database(&name).collection::<Document>("system.profile");
+        let noted: Vec<Document> = wait(async {
+            let ours = doc! {"command.find": {"$exists": true}, "appName": "backup"};
+            profile.find(ours).await.unwrap().try_collect().await.unwrap()
+        });
+        wait(async { profile.drop().await.unwrap() });
+        server.command(&name, doc! {"profile": 2});
+        let text = |document: &Document, outer: &str, inner: &str| {
+            let found = document.get_document("command").unwrap().get_document(outer).ok();
+            found.and_then(|found| found.get_str(inner).ok()).unwrap_or_default().to_owned()
+        };
+        noted.iter().map(|op| (text(op, "$readPreference", "mode"), text(op, "readConcern", "level"))).collect()
+    };
+    app.run(&["create"]).expect(0);
+    let modes = asked();
+    assert!(modes.iter().any(|(_, level)| level == "snapshot"), "{modes:?}");
+    assert!(modes.iter().all(|(mode, _)| mode.is_empty() || mode == "primary"), "{modes:?}");
+
+    app.reconfigure("readPreference: primary", "readPreference: secondaryPreferred");
+    let manifest = app.run(&["create", "--json"]).expect(0).json();
+    assert_eq!(manifest["components"][0]["consistency"]["level"], "snapshot");
+    assert_eq!(manifest["totals"]["documents"], 2);
+    let modes = asked();
+    assert!(modes.iter().any(|(_, level)| level == "snapshot"), "{modes:?}");
+    assert!(modes.iter().all(|(mode, _)| mode == "secondaryPreferred"), "{modes:?}");
+    // What is restored is written to the primary, and read back from it.
+    app.run(&["restore", "latest", "--existing", "merge", "--yes", "--no-safety-backup"]).expect(0);
+    assert!(asked().iter().all(|(mode, _)| mode.is_empty() || mode == "primary"));
+
+    // There is no secondary.
+    app.reconfigure("secondaryPreferred", "secondary");
+    app.run(&["create"]).expect(1);
+    app.reconfigure("readPreference: secondary", "readPreference: slave");
+    let wrong = app.run(&["create"]).expect(2);
+    assert!(wrong.stderr.contains("'slave' is none of primary, primaryPreferred"), "{}", wrong.stderr);
 }
