@@ -138,7 +138,7 @@ pub enum Algorithm {
     /// What every machine reads.
     #[default]
     Gzip,
-    /// Faster and smaller.
+    /// Takes less processor time.
     Zstd,
 }
 

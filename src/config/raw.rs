@@ -121,7 +121,7 @@ pub(super) enum RawEncrypt {
 section! {
 /// How archives are compressed.
 RawCompression {
-    /// `gzip` (default) makes `.tar.gz`, which every machine reads; `zstd` makes `.tar.zst`, faster and smaller.
+    /// `gzip` (default) makes `.tar.gz`, which every machine reads; `zstd` makes `.tar.zst`, in less processor time.
     algorithm: Option<RawAlgorithm>,
     /// gzip: 1 (fast) to 12 (small); zstd: 1 to 19; default 3.
     level: Option<u64>,

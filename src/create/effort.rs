@@ -50,21 +50,24 @@ impl Effort {
         Pool::start(self.workers, || archive::codec(method))
     }
 
-    /// The most bytes that blocks take up on their way through one archive; a record larger than a block adds its own size.
+    /// The most bytes of memory that one archive takes; a record larger than a block adds its own size.
     ///
     /// A reader holds a part that does not compress, the block before and the one it fills, and a reply of the server. A
-    /// worker has two blocks waiting, and one in work with room for what comes of it. The rest waits for the disk.
+    /// worker has two blocks waiting, and one in work with room for what comes of it. The rest waits for the disk. What the
+    /// allocator keeps between blocks that one thread takes and another gives back is half as much again (measured, from 1
+    /// to 6 jobs, with data that does not compress); the program with a driver takes 20 MiB.
     pub fn most_memory(&self) -> u64 {
         let reader = archive::PART_SIZE + 4 * BLOCK_SIZE as u64;
         let worker = 5 * BLOCK_SIZE as u64;
         let waiting = (archive::QUEUE * BLOCK_SIZE) as u64;
-        self.readers as u64 * reader + self.workers as u64 * worker + waiting
+        let blocks = self.readers as u64 * reader + self.workers as u64 * worker + waiting;
+        blocks + blocks / 2 + (20 << 20)
     }
 
     /// Says how hard it will work.
     pub fn tell(&self, events: &Events) {
         let (readers, workers, memory) = (self.readers, self.workers, bytes(self.most_memory()));
-        let detail = format!("readers: {readers}, compress workers: {workers}, blocks in memory: at most {memory}");
+        let detail = format!("readers: {readers}, compress workers: {workers}, memory: at most about {memory}");
         events.emit(Event::Detail(detail));
         if self.workers > 4 * processors() {
             events.warn(format!(
@@ -101,6 +104,6 @@ mod tests {
     #[test]
     fn memory_grows_by_the_jobs_alone() {
         let of = |jobs| Effort::new(Some(jobs), None).most_memory() >> 20;
-        assert_eq!([of(1), of(2), of(4)], [41, 66, 116]);
+        assert_eq!([of(1), of(2), of(4)], [81, 119, 194]);
     }
 }

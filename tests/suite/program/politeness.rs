@@ -118,7 +118,9 @@ fn documents_are_read_from_the_members_that_the_source_prefers() {
     assert!(modes.iter().all(|(mode, _)| mode.is_empty() || mode == "primary"), "{modes:?}");
 
     app.reconfigure("readPreference: primary", "readPreference: secondaryPreferred");
-    let manifest = app.run(&["create", "--json"]).expect(0).json();
+    let created = app.run(&["create", "--json", "-v", "--rate-limit", "512MiB"]).expect(0);
+    let manifest = created.json();
+    assert_eq!(numbers(&created.stderr, "rate limit:")[0], manifest["totals"]["bytes"].as_u64().unwrap());
     assert_eq!(manifest["components"][0]["consistency"]["level"], "snapshot");
     assert_eq!(manifest["totals"]["documents"], 2);
     let modes = asked();
