@@ -339,7 +339,7 @@ _backup() {
             return 0
             ;;
         backup__subcmd__create)
-            opts="-m -c -v -q -h -V --tenant --all-tenants --tenants-file --jobs --module --type --only --job --accept-shrink --dry-run --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-m -c -v -q -h -V --tenant --all-tenants --tenants-file --jobs --rate-limit --module --type --only --job --accept-shrink --dry-run --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -354,6 +354,10 @@ _backup() {
                     return 0
                     ;;
                 --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

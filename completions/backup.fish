@@ -58,7 +58,8 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "completions" -d 'Prin
 complete -c backup -n "__fish_backup_needs_command" -f -a "man" -d 'Write the manual pages into a directory'
 complete -c backup -n "__fish_backup_using_subcommand create" -l tenant -d 'Only this tenant\'s data and declared shared data; repeated: a backup for each' -r
 complete -c backup -n "__fish_backup_using_subcommand create" -l tenants-file -d 'A backup of its own for each tenant this file names: one id a line, `#` begins a comment' -r -F
-complete -c backup -n "__fish_backup_using_subcommand create" -l jobs -d 'How many tenants are backed up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand create" -l jobs -d 'How much is done at once: of one backup N collections are read and N blocks compressed [default: 2, and as many blocks as there are processors]; of many tenants, N are backed up [default: 2]' -r
+complete -c backup -n "__fish_backup_using_subcommand create" -l rate-limit -d 'Read at most this much of all sources in a second, like 20MiB [default: the configuration\'s `rateLimit`]' -r
 complete -c backup -n "__fish_backup_using_subcommand create" -s m -l module -d 'Only this module; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand create" -l type -d 'Retention class of the backup [default: daily]' -r -f -a "daily\t''
 weekly\t''

@@ -8,7 +8,7 @@
 //!                    Grants      Selection   Plan      │
 //!                                                      ├─► source    MongoDB, SQLite, files: records and files, as raw bytes
 //!                                                      ├─► pipeline  1 MiB blocks ► digests ► compress workers
-//!                                                      ├─► archive   tar entries ► gzip members ► index
+//!                                                      ├─► archive   tar entries ► gzip or zstd members ► index
 //!                                                      └─► repository staging ► fsync ► re-read ► manifest ► rename
 //! ```
 

@@ -215,7 +215,7 @@ pub struct Component {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IndexPosition {
-    /// Byte offset of the first gzip member that holds index data and nothing else; of an encrypted archive, decrypted.
+    /// Byte offset of the first member that holds index data and nothing else; of an encrypted archive, decrypted.
     pub offset: u64,
     /// Stored bytes of those members.
     pub length: u64,

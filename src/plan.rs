@@ -1,6 +1,6 @@
 //! A selection resolved against live sources: what will be read, how it is filtered, where it goes.
 
-use crate::config::{Config, Sealing, UploadRoot};
+use crate::config::{Algorithm, Config, Sealing, UploadRoot};
 use crate::error::{Context, Error, Kind, Result};
 use crate::keys::Recipients;
 use crate::modules::{self, CollectionSpec, Content, Excluded, Grant, Records, Reference, Selection};
@@ -346,17 +346,20 @@ fn files_items(
     Ok(())
 }
 
-/// What ends the name of every archive.
-pub const EXTENSION: &str = ".tar.gz";
+/// What ends the name of an encrypted archive.
+const SEALED: &str = ".age";
 
-/// What follows it where the archive is encrypted.
-pub const SEALED: &str = ".age";
+/// The path of an archive without what its name ends with, whichever way it is compressed.
+pub fn stem(archive: &str) -> &str {
+    let archive = archive.strip_suffix(SEALED).unwrap_or(archive);
+    Algorithm::ALL.iter().find_map(|algorithm| archive.strip_suffix(algorithm.extension())).unwrap_or(archive)
+}
 
 impl PlannedComponent {
     /// Path of the archive below the backup's folder.
-    pub fn file(&self) -> String {
+    pub fn file(&self, algorithm: Algorithm) -> String {
         let sealed = if self.encrypted_to.is_empty() { "" } else { SEALED };
-        format!("{}{EXTENSION}{sealed}", self.archive)
+        format!("{}{}{sealed}", self.archive, algorithm.extension())
     }
 }
 

@@ -130,6 +130,25 @@ pub fn mongodb(server: &Mongod, name: &str, size: f64, tenants: u64) -> u64 {
     bytes.unsigned_abs()
 }
 
+/// Fills collections with documents that do not compress, 1 GB in all at size 1; their bytes.
+pub fn noise(server: &Mongod, name: &str, collections: &[&str], size: f64) -> u64 {
+    let mut random = Random(13);
+    let database = server.client().database(name);
+    let each = (1e9 * size) as usize / collections.len() / 8_000;
+    for collection in collections {
+        let target = database.collection::<Document>(collection);
+        let mut left = each.max(1);
+        while left > 0 {
+            let now = left.min(500);
+            let document = |_| doc! {"x": Binary { subtype: BinarySubtype::Generic, bytes: random.noise(8_000) }};
+            let batch: Vec<Document> = (0..now).map(document).collect();
+            wait(target.insert_many(batch).ordered(false).into_future()).expect("insert");
+            left -= now;
+        }
+    }
+    (each * collections.len() * 8_000) as u64
+}
+
 /// Fills a database of PostgreSQL with a wide, a narrow and a text table; its bytes of rows.
 pub fn postgres(database: &Database, size: f64) -> u64 {
     let rows = |at_one: f64| (at_one * size) as u64;

@@ -24,6 +24,9 @@ pub fn all(options: &Options) {
     if wanted(&["create uploads", "verify"]) {
         uploads(options);
     }
+    if wanted(&["memory"]) {
+        memory(options);
+    }
     fs::remove_dir_all(&options.folder).expect("remove what was made");
 }
 
@@ -85,18 +88,22 @@ fn peer_after<'a>(
 }
 
 fn mongodb(options: &Options) {
-    let server = Mongod::start(Kind::ReplicaSet, &["--wiredTigerCacheSizeGB", "4"]);
+    let server = Mongod::start(Kind::ReplicaSet, &[]);
+    let cache = mongodb::bson::doc! {"setParameter": 1, "wiredTigerEngineRuntimeConfig": "cache_size=3GB"};
+    server.command("admin", cache);
     let bytes = data::mongodb(&server, "bench", options.size, 200);
     let names = data::collections().join(", ");
-    let config = |level: u32| {
+    let config = |compression: &str| {
         format!(
-            "installation: bench\nrepository: {{location: repository}}\ncompression: {{algorithm: gzip, level: {level}}}\n\
+            "installation: bench\nrepository: {{location: repository}}\ncompression: {compression}\n\
              sources: {{hr: {{engine: mongodb, uri: \"{}\", database: bench}}}}\ntenancy: {{field: tenantId}}\n\
              modules: {{all: {{required: true, collections: [{names}]}}}}\n",
             server.uri()
         )
     };
-    let (plain, fast) = (Ours::new(options, "mongo", &config(3)), Ours::new(options, "mongo-fast", &config(1)));
+    let (plain, fast) =
+        (Ours::new(options, "mongo", &config("default")), Ours::new(options, "mongo-fast", &config("fast")));
+    let zstd = Ours::new(options, "mongo-zstd", &config("{algorithm: zstd}"));
     let out = options.folder.join("mongodump");
     let dump = |more: &str| format!("mongodump --quiet --uri '{}' --db bench {more}", server.uri());
     row(
@@ -116,7 +123,8 @@ fn mongodb(options: &Options) {
                 dump(&format!("--gzip -j4 --out {}", out.display())),
                 out.clone(),
             ),
-            fast.tool("create, level 1", || fast.create("")),
+            zstd.tool("create, zstd", || zstd.create("")),
+            fast.tool("create, fast", || fast.create("")),
             plain.tool("create", || plain.create("")),
         ],
     );
@@ -155,7 +163,7 @@ fn mongodb(options: &Options) {
         bytes,
         vec![plain.tool("restore --collection departments", || small("departments"))],
     );
-    let many = Ours::new(options, "mongo-tenants", &config(3));
+    let many = Ours::new(options, "mongo-tenants", &config("default"));
     let tenants = many.folder.join("tenants");
     fs::write(&tenants, (0..200).map(|n| format!("t{n}\n")).collect::<String>()).expect("a list of tenants");
     let all = format!("--tenants-file {}", tenants.display());
@@ -175,15 +183,17 @@ fn postgres(options: &Options) {
     server.psql("postgres", "ALTER SYSTEM SET shared_buffers = '1GB'; ALTER SYSTEM SET maintenance_work_mem = '256MB'");
     let database: Database = server.database();
     let bytes = data::postgres(&database, options.size);
-    let config = |level: u32| {
+    let config = |compression: &str| {
         format!(
-            "installation: bench\nrepository: {{location: repository}}\ncompression: {{algorithm: gzip, level: {level}}}\n\
+            "installation: bench\nrepository: {{location: repository}}\ncompression: {compression}\n\
              sources: {{pay: {{engine: postgres, uri: \"{}\"}}}}\n\
              modules: {{all: {{required: true, collections: [narrow, wide, notes]}}}}\n",
             database.uri()
         )
     };
-    let (plain, fast) = (Ours::new(options, "postgres", &config(3)), Ours::new(options, "postgres-fast", &config(1)));
+    let (plain, fast) =
+        (Ours::new(options, "postgres", &config("default")), Ours::new(options, "postgres-fast", &config("fast")));
+    let zstd = Ours::new(options, "postgres-zstd", &config("{algorithm: zstd}"));
     let out = options.folder.join("pg_dump");
     let programs = Version::V15.programs();
     let program = |name: &str| programs.join(name).display().to_string();
@@ -195,7 +205,8 @@ fn postgres(options: &Options) {
         vec![
             peer(&program("pg_dump"), "pg_dump -Fc", dump("-Fc"), out.clone()),
             peer(&program("pg_dump"), "pg_dump -Fd -j2", dump("-Fd -j2"), out.clone()),
-            fast.tool("create, level 1", || fast.create("")),
+            zstd.tool("create, zstd", || zstd.create("")),
+            fast.tool("create, fast", || fast.create("")),
             plain.tool("create", || plain.create("")),
         ],
     );
@@ -226,14 +237,16 @@ fn uploads(options: &Options) {
     let folder = options.folder.join("uploads");
     fs::create_dir_all(&folder).expect("a folder");
     let bytes = data::uploads(&folder, options.size);
-    let config = |level: u32| {
+    let config = |compression: &str| {
         format!(
-            "installation: bench\nrepository: {{location: repository}}\ncompression: {{algorithm: gzip, level: {level}}}\n\
+            "installation: bench\nrepository: {{location: repository}}\ncompression: {compression}\n\
              uploads: [{{root: {}, layout: \"{{directory}}\"}}]\nmodules: {{all: {{required: true, fileUploads: [documents]}}}}\n",
             folder.display()
         )
     };
-    let (plain, fast) = (Ours::new(options, "files", &config(3)), Ours::new(options, "files-fast", &config(1)));
+    let (plain, fast) =
+        (Ours::new(options, "files", &config("default")), Ours::new(options, "files-fast", &config("fast")));
+    let zstd = Ours::new(options, "files-zstd", &config("{algorithm: zstd}"));
     let out = options.folder.join("archive");
     let tar = |through: &str| {
         format!("tar -C {} -cf - documents | {through} > {1} && sync {1}", folder.display(), out.display())
@@ -253,7 +266,8 @@ fn uploads(options: &Options) {
             peer("tar pigz", "tar, pigz -1", tar("pigz -1"), out.clone()),
             peer("tar igzip", "tar, igzip -1", tar("igzip -1"), out.clone()),
             peer("restic", "restic", restic_run, restic),
-            fast.tool("create, level 1", || fast.create("")),
+            zstd.tool("create, zstd", || zstd.create("")),
+            fast.tool("create, fast", || fast.create("")),
             plain.tool("create", || plain.create("")),
         ],
     );
@@ -262,4 +276,38 @@ fn uploads(options: &Options) {
     let verify = |level: &str| plain.run(&format!("verify latest --level {level}"));
     row(options, "verify stored", stored, vec![plain.tool("verify --level stored", || verify("stored"))]);
     row(options, "verify decoded", bytes, vec![plain.tool("verify --level decoded", || verify("decoded"))]);
+}
+
+/// Parts are fullest where nothing compresses. The peak must not follow the amount, but follow the jobs.
+fn memory(options: &Options) {
+    let server = Mongod::start(Kind::ReplicaSet, &[]);
+    let ours = |name: &str, database: &str, folder: &Path| {
+        let config = format!(
+            "installation: bench\nrepository: {{location: repository}}\n\
+             sources: {{hr: {{engine: mongodb, uri: \"{}\", database: {database}}}}}\n\
+             uploads: [{{root: {}, layout: \"{{directory}}\"}}]\n\
+             modules: {{all: {{required: true, collections: [a, b, c, d, e, f], fileUploads: [documents]}}}}\n",
+            server.uri(),
+            folder.display()
+        );
+        Ours::new(options, name, &config)
+    };
+    let made = [1, 4, 10].map(|factor| {
+        let (name, folder) = (format!("memory{factor}"), options.folder.join(format!("uploads{factor}")));
+        fs::create_dir_all(&folder).expect("a folder");
+        let size = options.size * f64::from(factor);
+        let bytes = data::uploads(&folder, size) + data::noise(&server, &name, &["a", "b", "c", "d", "e", "f"], size);
+        (factor, ours(&name, &name, &folder), bytes)
+    });
+    let amounts = made.iter().map(|(factor, ours, bytes)| {
+        let name = format!("create, {factor} × the data ({} MB)", bytes / 1_000_000);
+        ours.tool(&name, || ours.create(""))
+    });
+    row(options, "memory by amount", made[0].2, amounts.collect());
+    let (_, last, bytes) = &made[2];
+    let jobs = [1, 2, 4, 6].map(|jobs| {
+        let name = format!("create --jobs {jobs}");
+        last.tool(&name, move || last.create(&format!("--jobs {jobs}")))
+    });
+    row(options, "memory by jobs", *bytes, jobs.into());
 }

@@ -38,7 +38,7 @@ pub struct IndexEntry {
     /// What kind of file system object; none for data of engines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileRecord>,
-    /// Offset in the archive of the gzip member in which the data begins.
+    /// Offset in the archive of the member in which the data begins.
     pub offset: u64,
     /// Bytes to skip in that member's raw data.
     pub skip: u64,

@@ -1,10 +1,10 @@
-//! The archive: a `.tar.gz` of independent gzip members, cut into parts, with an index at its end. Knows tar and
-//! gzip; never sees BSON, SQL or a database. ARCHITECTURE.md has the format byte by byte.
+//! The archive: a `.tar.gz` or `.tar.zst` of independent members, cut into parts, with an index at its end. Knows tar,
+//! gzip and zstd; never sees BSON, SQL or a database. ARCHITECTURE.md has the format byte by byte.
 
 mod decode;
 mod escape;
 mod index;
-pub mod member;
+mod member;
 mod output;
 mod proof;
 mod reader;
@@ -19,7 +19,9 @@ mod writer;
 pub use decode::decode_all;
 pub use escape::entry_path;
 pub use index::IndexEntry;
+pub use member::{Method, codec};
+pub use output::QUEUE;
 pub use proof::{Stored, digest_file, prove};
 pub use reader::{ArchiveReader, EntryReader, IndexAt, from_io};
-pub use unit::UnitOutput;
+pub use unit::{PART_SIZE, UnitOutput};
 pub use writer::{ArchiveWriter, Beginning, Finished};

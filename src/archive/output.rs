@@ -45,7 +45,7 @@ pub struct OutputThread {
 }
 
 /// Members that may wait for the disk: enough to keep it busy, few enough to bound memory.
-const QUEUE: usize = 16;
+pub const QUEUE: usize = 16;
 
 impl OutputThread {
     /// Starts writing to `file`, encrypted to `recipients` where there are any.

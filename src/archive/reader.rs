@@ -1,14 +1,13 @@
 //! Reads an archive: its index, and any entry by seeking.
 
 use super::index::{IndexEntry, longest};
-use super::member::{self, HEADER_LEN, Sizes};
+use super::member::{self, Decoder, HEADER_LEN, Sizes};
 use super::sound::Gate;
 use super::storage::Storage;
 use super::tar_header::to_hex;
 use crate::error::{Context, Error, Kind, Result};
 use crate::keys::Identities;
 use crate::source::{EntryName, Input};
-use libdeflater::Decompressor;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct ArchiveReader {
     storage: Storage,
     path: PathBuf,
-    /// Bytes of the `.tar.gz`, decrypted where it is encrypted.
+    /// Bytes of the archive, decrypted where it is encrypted.
     size: u64,
     is_sealed: bool,
     index: Vec<IndexEntry>,
@@ -175,18 +174,18 @@ impl Input for ArchiveReader {
     }
 }
 
-/// Reads gzip members one after the other, by the size each says of itself.
+/// Reads members one after the other, by the size each says of itself.
 pub(super) struct Members<'a> {
     archive: &'a ArchiveReader,
     offset: u64,
     end: u64,
     stored: Vec<u8>,
-    decompressor: Option<Decompressor>,
+    decoder: Decoder,
 }
 
 impl<'a> Members<'a> {
     fn new(archive: &'a ArchiveReader, offset: u64, end: u64) -> Self {
-        Self { archive, offset, end, stored: Vec::new(), decompressor: None }
+        Self { archive, offset, end, stored: Vec::new(), decoder: Decoder::default() }
     }
 
     /// All of an archive.
@@ -203,7 +202,7 @@ impl<'a> Members<'a> {
         stored[..HEADER_LEN].copy_from_slice(&header);
         let rest = at + HEADER_LEN as u64;
         self.archive.storage.read_exact_at(&mut stored[HEADER_LEN..], rest, &self.archive.path)?;
-        let decoded = member::decode(self.decompressor.get_or_insert_with(Decompressor::new), &stored, block);
+        let decoded = self.decoder.decode(&stored, block);
         self.stored = stored;
         decoded.map_err(|e| e.context(format!("{} is damaged at byte {at}", self.archive.path.display())))?;
         self.offset += sizes.stored as u64;
@@ -226,7 +225,7 @@ impl<'a> Members<'a> {
             return Ok(None);
         }
         let damaged = |e: Error| e.context(format!("{} is damaged at byte {at}", self.archive.path.display()));
-        let cut = || damaged(Error::new(Kind::Damaged, "a gzip member is cut"));
+        let cut = || damaged(Error::new(Kind::Damaged, "a compressed block is cut"));
         let mut header = [0; HEADER_LEN];
         if self.end.saturating_sub(at) < HEADER_LEN as u64 {
             return Err(cut());

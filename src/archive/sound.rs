@@ -3,6 +3,7 @@
 
 use super::escape::{entry_path, part_path};
 use super::index::IndexEntry;
+use super::member::{MAX_RAW, MIN_STORED};
 use super::tar_header::from_hex;
 use super::writer::RESTORE_PATH;
 use crate::error::{Error, Kind, Result};
@@ -10,8 +11,8 @@ use crate::source::{EntryName, FileKind, FileRecord};
 use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The most bytes deflate makes of one.
-const MOST_INFLATED: u64 = 1032;
+/// The most bytes that a member makes of one.
+const MOST_INFLATED: u64 = (MAX_RAW / MIN_STORED) as u64;
 
 /// The most raw bytes before data in its first member: headers, with extended attributes.
 const MOST_SKIPPED: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! Where an archive's bytes come from: its file, or what age decrypts of it. Offsets are those of the `.tar.gz`.
+//! Where an archive's bytes come from: its file, or what age decrypts of it. Offsets are those of the compressed tar.
 
 use crate::error::{Error, Kind, Result};
 use crate::keys::Identities;

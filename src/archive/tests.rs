@@ -32,8 +32,15 @@ impl Made {
     }
 }
 
+const GZIP: Method = Method::Gzip(3);
+const ZSTD: Method = Method::Zstd(3);
+
 fn make(fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
-    make_for(&Recipients::default(), None, fill)
+    make_by(GZIP, fill)
+}
+
+fn make_by(method: Method, fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
+    make_for(method, &Recipients::default(), None, fill)
 }
 
 fn make_sealed(fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
@@ -42,14 +49,19 @@ fn make_sealed(fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
     let file = folder.path().join("key");
     std::fs::write(&file, text).unwrap();
     let keys = Arc::new(Identities::read(&[file], None).unwrap());
-    make_for(&Recipients::of_keys(vec![public]), Some(keys), fill)
+    make_for(GZIP, &Recipients::of_keys(vec![public]), Some(keys), fill)
 }
 
-fn make_for(recipients: &Recipients, keys: Option<Arc<Identities>>, fill: impl FnOnce(&ArchiveWriter<'_>)) -> Made {
+fn make_for(
+    method: Method,
+    recipients: &Recipients,
+    keys: Option<Arc<Identities>>,
+    fill: impl FnOnce(&ArchiveWriter<'_>),
+) -> Made {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.tar.gz");
-    let pool = Pool::start(2, || member::codec(3)).unwrap();
-    let beginning = Beginning { mtime: 1_700_000_000, restore_text: "how to", recipients };
+    let pool = Pool::start(2, || codec(method)).unwrap();
+    let beginning = Beginning { mtime: 1_700_000_000, restore_text: "how to", recipients, throttle: None };
     let writer = ArchiveWriter::begin(File::create(&path).unwrap(), &pool, Cancel::default(), beginning).unwrap();
     fill(&writer);
     let finished = writer.finish().unwrap();
@@ -88,16 +100,22 @@ fn name(stem: &str) -> EntryName {
 
 fn extract(made: &Made) -> tempfile::TempDir {
     let out = tempfile::tempdir().unwrap();
-    let status = Command::new("tar").arg("-xzf").arg(&made.path).arg("-C").arg(out.path()).status().unwrap();
-    assert!(status.success());
-    assert!(Command::new("gzip").arg("-t").arg(&made.path).status().unwrap().success());
+    let is_gzip = std::fs::read(&made.path).unwrap().starts_with(&[0x1f, 0x8b]);
+    let (option, program) = if is_gzip { ("-z", "gzip") } else { ("--zstd", "zstd") };
+    let unpacked = Command::new("tar").args([option, "-xf"]).arg(&made.path).arg("-C").arg(out.path()).status();
+    assert!(unpacked.unwrap().success());
+    assert!(Command::new(program).arg("-tq").arg(&made.path).status().unwrap().success());
     out
 }
 
 #[test]
-fn tar_and_gzip_read_what_was_written_and_parts_join() {
+fn tar_gzip_and_zstd_read_what_was_written_and_parts_join() {
+    [GZIP, ZSTD].into_iter().for_each(read_by_others);
+}
+
+fn read_by_others(method: Method) {
     let mut bodies = BTreeMap::new();
-    let made = make(|writer| {
+    let made = make_by(method, |writer| {
         bodies.insert("empty", store(writer, &name("empty"), 0, 0));
         bodies.insert("small", store(writer, &name("small"), 10, 100));
         bodies.insert("medium", store(writer, &name("medium"), 3_000, 500));
@@ -124,6 +142,22 @@ fn tar_and_gzip_read_what_was_written_and_parts_join() {
         assert!(found == *body, "{stem}");
     }
     assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn members_lead_from_one_to_the_next_without_the_index() {
+    for method in [GZIP, ZSTD] {
+        let made = make_by(method, |writer| drop(store(writer, &name("large"), 30, 1_000_000)));
+        let bytes = std::fs::read(&made.path).unwrap();
+        let (mut at, mut members) = (0, 0);
+        while at < bytes.len() {
+            let header = &bytes[at..at + 24];
+            assert_eq!(&header[if method == GZIP { 12 } else { 8 }..][..2], b"BK", "at {at}");
+            at += u32::from_le_bytes(header[16..20].try_into().unwrap()) as usize;
+            members += 1;
+        }
+        assert!(at == bytes.len() && members > 30, "{members} members end at {at} of {}", bytes.len());
+    }
 }
 
 #[test]
@@ -282,6 +316,7 @@ fn two_collections(writer: &ArchiveWriter<'_>) {
 #[test]
 fn every_flipped_byte_and_every_cut_of_an_archive_is_found() {
     flip_and_cut(&make(two_collections), 1);
+    flip_and_cut(&make_by(ZSTD, two_collections), 1);
     flip_and_cut(&make_sealed(two_collections), 13);
 }
 
@@ -300,7 +335,7 @@ fn the_damaged_entry_is_named_and_no_other() {
             unit.commit().unwrap();
         }
     };
-    for made in [make(fill), make_sealed(fill)] {
+    for made in [make(fill), make_by(ZSTD, fill), make_sealed(fill)] {
         let at = |stem: &str| {
             let reader = made.reader().unwrap();
             let entry = reader.index().iter().find(|e| e.path == format!("db/{stem}.bson")).unwrap();

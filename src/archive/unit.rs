@@ -160,7 +160,7 @@ impl StreamWriter<'_> {
 
 impl RecordStream for StreamWriter<'_> {
     fn write(&mut self, block: RecordBlock) -> Result<()> {
-        self.unit.writer.cancel.check()?;
+        self.unit.writer.pass(block.bytes.len())?;
         self.totals.add_block(&block);
         if let Some(earlier) = self.held.take() {
             self.pack(earlier)?;

@@ -1,4 +1,4 @@
-//! Writes an archive: entries in, gzip members out, in order, hashed as they go.
+//! Writes an archive: entries in, compressed members out, in order, hashed as they go.
 //!
 //! ```text
 //!  reader threads ─► StreamWriter ─► Pool (compress) ─┐ whole parts
@@ -15,11 +15,11 @@ use super::tar_header::{data_header, padding, to_hex};
 use super::unit::UnitOutput;
 use crate::error::{Error, Kind, Result};
 use crate::keys::Recipients;
-use crate::pipeline::{BLOCK_SIZE, Cancel, Pending, Pool};
+use crate::pipeline::{BLOCK_SIZE, Cancel, Pending, Pool, Throttle};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Path of the archive's last entry.
 pub const INDEX_PATH: &str = ".index.jsonl";
@@ -35,6 +35,7 @@ pub struct ArchiveWriter<'p> {
     pub(super) cancel: Cancel,
     pub(super) mtime: i64,
     pub(super) is_sealed: bool,
+    throttle: Option<Arc<Throttle>>,
     state: Mutex<Assembler>,
     output: OutputThread,
 }
@@ -48,6 +49,8 @@ pub struct Beginning<'a> {
     pub restore_text: &'a str,
     /// To whom it is encrypted; nobody: it is in clear.
     pub recipients: &'a Recipients,
+    /// What holds the run to so many bytes of data a second.
+    pub throttle: Option<&'a Arc<Throttle>>,
 }
 
 /// A finished archive.
@@ -89,11 +92,12 @@ impl<'p> ArchiveWriter<'p> {
     /// # Errors
     /// When the output thread cannot be started.
     pub fn begin(file: File, pool: &'p Pool, cancel: Cancel, beginning: Beginning<'_>) -> Result<Self> {
-        let Beginning { mtime, restore_text, recipients } = beginning;
+        let Beginning { mtime, restore_text, recipients, throttle } = beginning;
         let state = Assembler { tail: Vec::new(), members: 0, index: IndexSpool::new() };
         let output = OutputThread::start(file, recipients)?;
         let is_sealed = !recipients.is_empty();
-        let writer = Self { pool, cancel, mtime, is_sealed, state: Mutex::new(state), output };
+        let throttle = throttle.cloned();
+        let writer = Self { pool, cancel, mtime, is_sealed, throttle, state: Mutex::new(state), output };
         let place = writer.append_small(RESTORE_PATH, restore_text.as_bytes())?;
         let entry = IndexEntry::new(RESTORE_PATH, place.member, place.skip, restore_text.as_bytes());
         writer.lock().index.push(&entry)?;
@@ -152,6 +156,14 @@ impl<'p> ArchiveWriter<'p> {
         Ok(Finished { size, sha256, index_offset: offset(first), index_length, index_sha256: to_hex(&hash.finalize()) })
     }
 
+    /// Lets `bytes` that a source gave pass, when it is their turn and the run goes on.
+    pub(super) fn pass(&self, bytes: usize) -> Result<()> {
+        match &self.throttle {
+            Some(throttle) => throttle.pass(bytes as u64, &self.cancel),
+            None => self.cancel.check(),
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Assembler> {
         // The state is plain bytes; a panic elsewhere has already failed the run.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -200,10 +212,10 @@ impl<'p> ArchiveWriter<'p> {
         let mut torn = None;
         let mut left = size;
         while left > 0 {
-            self.cancel.check()?;
             let begin = state.tail.len();
             let room = BLOCK_SIZE.saturating_sub(begin).max(4096);
             let want = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+            self.pass(want)?;
             state.tail.resize(begin + want, 0);
             if torn.is_none() {
                 torn = fill(body, &mut state.tail[begin..]).err();

@@ -5,8 +5,8 @@ use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
 use crate::cli::{create_many, plan, process, show, text, time};
-use crate::config::{BackupType, Config, CreateJob, Job, JobAction};
-use crate::create::{self, Created, Options};
+use crate::config::{BackupType, Config, CreateJob, Job, JobAction, parse_rate};
+use crate::create::{self, Created, Effort, Options};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::Status;
 use crate::modules::{Grants, Only, Request};
@@ -14,8 +14,8 @@ use crate::names::{Scope, TenantId};
 use crate::tenants;
 use std::path::PathBuf;
 
-/// Tenants that are backed up at once.
-const JOBS: u8 = 2;
+/// Tenants that are backed up at once, where nobody says.
+const TENANTS: usize = 2;
 
 /// Back up the installation, one tenant, or some modules
 #[derive(Debug, Default, clap::Args)]
@@ -32,9 +32,13 @@ pub struct Args {
     /// A backup of its own for each tenant this file names: one id a line, `#` begins a comment
     #[arg(long, value_name = "FILE")]
     tenants_file: Option<PathBuf>,
-    /// How many tenants are backed up at once
-    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=64))]
-    jobs: u8,
+    /// How much is done at once: of one backup N collections are read and N blocks compressed [default: 2, and as many
+    /// blocks as there are processors]; of many tenants, N are backed up [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
+    /// Read at most this much of all sources in a second, like 20MiB [default: the configuration's `rateLimit`]
+    #[arg(long, value_name = "SIZE", value_parser = parse_rate)]
+    rate_limit: Option<u64>,
     /// Only this module; may be repeated
     #[arg(short, long, value_name = "MODULE")]
     module: Vec<String>,
@@ -76,12 +80,14 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         Whose::AllTenants => (Scope::SystemWide, Some(create_many::all(&known)?)),
     };
     let config = settings::for_scope(known.config, &scope)?;
+    let jobs = args.jobs.map(usize::from);
     let Asked { modules, only, backup_type, .. } = asked;
     let options = Options {
         request: Request { scope, modules, only, backup_type },
         config: &config,
         safety_for: None,
         accept_shrink: args.accept_shrink,
+        effort: Effort::new(many.is_none().then_some(jobs).flatten(), args.rate_limit.or(config.rate_limit)),
         wait: settings.wait(&cancel),
         now: time::now,
         created_by: process::user_at_host(),
@@ -90,7 +96,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     };
     match many {
         Some(ids) if args.dry_run => create_many::plan(&options, &ids),
-        Some(ids) => create_many::run(&options, &ids, usize::from(args.jobs), settings),
+        Some(ids) => create_many::run(&options, &ids, jobs.unwrap_or(TENANTS), settings),
         None if args.dry_run => {
             let plan = create::plan(&options)?;
             Report::new(plan::render(&plan, output::width()), &plan)
@@ -112,7 +118,7 @@ fn one(options: &Options<'_>, settings: &Settings) -> Result<Report> {
 impl Args {
     /// Those of a job.
     pub fn job(name: &str) -> Self {
-        Self { job: Some(name.to_owned()), jobs: JOBS, ..Self::default() }
+        Self { job: Some(name.to_owned()), ..Self::default() }
     }
 }
 

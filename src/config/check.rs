@@ -7,7 +7,6 @@ use serde_json::Value as Json;
 
 /// Keys and words that the design names and this version does not do. `*` stands for any name.
 const NOT_YET: &[&str] = &["notifications", "metrics"];
-const NOT_YET_WORDS: &[(&str, &str)] = &[("compression.algorithm", "zstd")];
 
 /// Checks `root` against `schema`.
 pub(super) fn check(root: &mut Node, schema: &Json, problems: &mut Problems) {
@@ -49,9 +48,7 @@ impl<'a> Walker<'a> {
         match &mut node.value {
             Value::Text(word) if !words.is_empty() && !words.contains(&Json::String(word.clone())) => {
                 let known: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
-                let message = if NOT_YET_WORDS.contains(&(pattern, word)) {
-                    format!("`{word}` is not supported yet by this version; known: {}", known.join(", "))
-                } else if shown {
+                let message = if shown {
                     let near = suggestion(word, known.iter().copied());
                     format!("'{}' is none of {}{near}", word.escape_debug(), known.join(", "))
                 } else {

@@ -184,22 +184,7 @@ impl JsonSchema for Size {
 impl Size {
     /// The number of bytes; `None` when it is no size or is zero.
     pub fn bytes(&self) -> Option<u64> {
-        let text = self.0.trim();
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let number: u64 = text[..digits].parse().ok()?;
-        let unit: u64 = match text[digits..].trim() {
-            "" | "B" => 1,
-            "kB" | "KB" => 1000,
-            "MB" => 1000_u64.pow(2),
-            "GB" => 1000_u64.pow(3),
-            "TB" => 1000_u64.pow(4),
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "TiB" => 1 << 40,
-            _ => return None,
-        };
-        number.checked_mul(unit).filter(|bytes| *bytes > 0)
+        super::size::parse_size(&self.0)
     }
 }
 

@@ -20,6 +20,7 @@ mod resolve;
 mod schema;
 mod secret;
 mod show;
+mod size;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use model::*;
 pub use schema::{module_file_schema, schema};
 pub use secret::{SecretSource, mask_uri};
 pub use show::{show, show_yaml};
+pub use size::{parse_rate, parse_size};
 
 use crate::error::{Error, Kind, Result};
 use std::path::{Path, PathBuf};

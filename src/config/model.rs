@@ -46,6 +46,8 @@ pub struct Config {
     pub repository: Repository,
     /// How archives are compressed.
     pub compression: Compression,
+    /// The most bytes that are read of all sources in a second.
+    pub rate_limit: Option<u64>,
     /// Databases by name.
     pub sources: BTreeMap<String, Source>,
     /// Upload roots, in the order of the file.
@@ -124,8 +126,55 @@ pub struct Sealing {
 /// How archives are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compression {
-    /// gzip level, 1 to 12 as libdeflate counts them (1 to 9 mean what they mean to gzip).
+    /// The method.
+    pub algorithm: Algorithm,
+    /// gzip: 1 to 12 as libdeflate counts them (1 to 9 mean what they mean to gzip); zstd: 1 to 19.
     pub level: u8,
+}
+
+/// A compression method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// What every machine reads.
+    #[default]
+    Gzip,
+    /// Takes less processor time.
+    Zstd,
+}
+
+impl Algorithm {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
+
+    /// The word of the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// What ends the name of an archive.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Gzip => ".tar.gz",
+            Self::Zstd => ".tar.zst",
+        }
+    }
+
+    /// The strongest level. zstd has three more, which take ten times the memory for blocks that gain nothing from it.
+    pub fn strongest(self) -> u8 {
+        match self {
+            Self::Gzip => 12,
+            Self::Zstd => 19,
+        }
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self { algorithm: Algorithm::Gzip, level: 3 }
+    }
 }
 
 /// A configured database.
@@ -178,6 +227,8 @@ pub enum Engine {
         database: String,
         /// Whether one snapshot of all collections is wanted.
         consistency: Consistency,
+        /// Which members of a replica set documents are read from; none: what the URI says, else the primary.
+        read_preference: Option<ReadPreference>,
     },
     /// PostgreSQL, 12 to 18.
     Postgres(Postgres),
@@ -243,6 +294,34 @@ impl Ddl {
             Self::Dump => "dump",
             Self::WithGrants => "withGrants",
             Self::None => "none",
+        }
+    }
+}
+
+/// Which members of a replica set documents are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadPreference {
+    /// The primary alone.
+    Primary,
+    /// The primary, or a secondary while there is none.
+    PrimaryPreferred,
+    /// A secondary alone.
+    Secondary,
+    /// A secondary, or the primary while there is none.
+    SecondaryPreferred,
+    /// Whichever answers first.
+    Nearest,
+}
+
+impl ReadPreference {
+    /// The word of the configuration, and of MongoDB.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::PrimaryPreferred => "primaryPreferred",
+            Self::Secondary => "secondary",
+            Self::SecondaryPreferred => "secondaryPreferred",
+            Self::Nearest => "nearest",
         }
     }
 }

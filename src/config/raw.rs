@@ -27,7 +27,9 @@ RawConfig {
     #[schemars(required)]
     repository: Option<RawRepository>,
     /// How archives are compressed.
-    compression: Option<RawCompression>,
+    compression: Option<Either<RawPreset, RawCompression>>,
+    /// The most that is read of all sources in a second: `20MiB`; default: no limit.
+    rate_limit: Option<Size>,
     /// How long databases are waited for, unless a source says otherwise.
     timeouts: Option<RawTimeouts>,
     /// Databases, by name.
@@ -119,10 +121,9 @@ pub(super) enum RawEncrypt {
 section! {
 /// How archives are compressed.
 RawCompression {
-    /// The only algorithm of this version.
-    #[expect(dead_code, reason = "read by the schema check only: there is one algorithm")]
+    /// `gzip` (default) makes `.tar.gz`, which every machine reads; `zstd` makes `.tar.zst`, in less processor time.
     algorithm: Option<RawAlgorithm>,
-    /// 1 (fast) to 12 (small); default 3.
+    /// gzip: 1 (fast) to 12 (small); zstd: 1 to 19; default 3.
     level: Option<u64>,
 }}
 
@@ -131,6 +132,16 @@ RawCompression {
 #[serde(rename_all = "camelCase")]
 pub(super) enum RawAlgorithm {
     Gzip,
+    Zstd,
+}
+
+/// How archives are compressed, in one word, all by gzip: `fast` is level 1, `default` 3, `small` 9.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawPreset {
+    Fast,
+    Default,
+    Small,
 }
 
 /// A database engine.
@@ -159,6 +170,17 @@ pub(super) enum RawConsistency {
     Required,
 }
 
+/// Which members of a replica set are read from.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawReadPreference {
+    Primary,
+    PrimaryPreferred,
+    Secondary,
+    SecondaryPreferred,
+    Nearest,
+}
+
 section! {
 /// A database.
 RawSource {
@@ -175,6 +197,8 @@ RawSource {
     ddl: Option<RawDdl>,
     /// MongoDB, PostgreSQL: `required` fails where one snapshot of all collections cannot be had.
     consistency: Option<RawConsistency>,
+    /// MongoDB: which members of a replica set documents are read from; default: what `uri` says, else `primary`.
+    read_preference: Option<RawReadPreference>,
     /// SQLite: the database file.
     path: Option<String>,
     /// Back up every collection, as an archive of its own outside the modules.

@@ -9,12 +9,14 @@ mod schedule;
 mod sources;
 mod tenancy;
 
+use super::either::Either;
 use super::environment::Environment;
 use super::license::License;
-use super::model::{Compression, Config, Timeouts};
+use super::model::{Algorithm, Compression, Config, Timeouts};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};
-use super::raw::RawConfig;
+use super::raw::{RawAlgorithm, RawCompression, RawConfig, RawPreset};
+use super::size::parse_rate;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +63,28 @@ impl Resolver<'_> {
         }
     }
 
+    fn compression(&mut self, raw: Option<Either<RawPreset, RawCompression>>) -> Compression {
+        let gzip = |level| Compression { algorithm: Algorithm::Gzip, level };
+        let raw = match raw {
+            None | Some(Either::Word(RawPreset::Default)) => return Compression::default(),
+            Some(Either::Word(RawPreset::Fast)) => return gzip(1),
+            Some(Either::Word(RawPreset::Small)) => return gzip(9),
+            Some(Either::Map(raw)) => raw,
+        };
+        let algorithm = match raw.algorithm {
+            None | Some(RawAlgorithm::Gzip) => Algorithm::Gzip,
+            Some(RawAlgorithm::Zstd) => Algorithm::Zstd,
+        };
+        let (strongest, default) = (algorithm.strongest(), Compression::default().level);
+        let level = raw.level.map_or(Some(default), |level| u8::try_from(level).ok());
+        let level = level.filter(|level| (1..=strongest).contains(level)).unwrap_or_else(|| {
+            let wrong = format!("must be from 1 to {strongest} for {}", algorithm.word());
+            self.problem(&At::root("compression").key("level"), wrong);
+            default
+        });
+        Compression { algorithm, level }
+    }
+
     fn globs(&mut self, at: &At, globs: &[String]) {
         for (index, glob) in globs.iter().enumerate() {
             if globset::Glob::new(glob).is_err() {
@@ -83,10 +107,10 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
             chrono_tz::UTC
         })
     });
-    let level = raw.compression.and_then(|compression| compression.level).unwrap_or(3);
-    if !(1..=12).contains(&level) {
-        resolver.problem(&At::root("compression").key("level"), "must be from 1 to 12");
-    }
+    let compression = resolver.compression(raw.compression);
+    let rate_limit = raw
+        .rate_limit
+        .and_then(|rate| parse_rate(&rate.0).map_err(|wrong| resolver.problem(&At::root("rateLimit"), wrong)).ok());
     let repository = resolver.repository(raw.repository);
     let timeouts = resolver.timeouts(&At::root("timeouts"), raw.timeouts, Timeouts::default());
     let sources = resolver.sources(raw.sources, timeouts);
@@ -114,7 +138,8 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         installation,
         timezone,
         repository,
-        compression: Compression { level: u8::try_from(level).unwrap_or(3) },
+        compression,
+        rate_limit,
         sources,
         uploads,
         extra_files,

@@ -3,7 +3,7 @@
 use super::duration::show_duration;
 use super::model::{
     AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, FileReferences, IdType, JobAction, Owner,
-    Plain, Postgres, Repository, Retention, Sealing, Timeouts,
+    Plain, Postgres, ReadPreference, Repository, Retention, Sealing, Timeouts,
 };
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
@@ -15,9 +15,10 @@ pub fn show(config: &Config) -> Value {
     let sources = named(&config.sources, |source| {
         let timeouts = timeouts(source.timeouts);
         match &source.engine {
-            Engine::MongoDb { uri, database, consistency } => json!({
+            Engine::MongoDb { uri, database, consistency, read_preference } => json!({
                 "engine": "mongodb", "uri": mask_uri(uri.reveal()), "database": database,
-                "consistency": format!("{consistency:?}").to_lowercase(), "wholeDatabase": source.whole_database,
+                "consistency": format!("{consistency:?}").to_lowercase(),
+                "readPreference": read_preference.map(ReadPreference::word), "wholeDatabase": source.whole_database,
                 "timeouts": timeouts, "protected": source.protected,
                 "encrypt": required(&source.sealing), "recipients": own(&source.sealing),
             }),
@@ -81,7 +82,8 @@ pub fn show(config: &Config) -> Value {
         "installation": config.installation,
         "timezone": config.timezone.name(),
         "repository": repository(&config.repository),
-        "compression": { "algorithm": "gzip", "level": config.compression.level },
+        "compression": { "algorithm": config.compression.algorithm.word(), "level": config.compression.level },
+        "rateLimit": config.rate_limit,
         "sources": sources,
         "uploads": uploads.collect::<Vec<_>>(),
         "extraFiles": extra_files,

@@ -38,12 +38,13 @@ fn filled(name: &str, source: &Source, tenant: &str) -> Result<Engine> {
         )))
     };
     Ok(match &source.engine {
-        Engine::MongoDb { uri, database, consistency } => {
+        Engine::MongoDb { uri, database, consistency, read_preference } => {
             let database = database.replace(TENANT, tenant);
             if !is_mongodb_name(&database) {
                 return refused("database", &database);
             }
-            Engine::MongoDb { uri: uri.clone(), database, consistency: *consistency }
+            let (uri, consistency, read_preference) = (uri.clone(), *consistency, *read_preference);
+            Engine::MongoDb { uri, database, consistency, read_preference }
         }
         Engine::Postgres(postgres) => {
             let schema = postgres.schema.replace(TENANT, tenant);

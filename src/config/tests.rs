@@ -57,7 +57,7 @@ jobs:
         "1:1: instalation: unknown key; did you mean `installation`?",
         "1:1: the key `installation` is missing",
         "2:11: timezone: unknown time zone 'Europe/Berln'; did you mean `Europe/Berlin`?",
-        "4:22: compression.level: must be from 1 to 12",
+        "4:22: compression.level: must be from 1 to 12 for gzip",
         "6:32: sources.main.uri: must begin with mongodb:// or mongodb+srv://",
         "7:19: sources.other.engine: 'sqlit' is none of mongodb, postgres, sqlite; did you mean `sqlite`?",
         "9:24: uploads[0].layout: must contain `{directory}`",
@@ -149,11 +149,8 @@ fn variables_are_filled_in_after_parsing_and_unset_ones_are_all_told() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
-    for (text, name) in [
-        ("metrics: {textfile: a}", "`metrics`"),
-        ("notifications: [{webhook: a}]", "`notifications`"),
-        ("compression: {algorithm: zstd}", "`zstd`"),
-    ] {
+    for (text, name) in [("metrics: {textfile: a}", "`metrics`"), ("notifications: [{webhook: a}]", "`notifications`")]
+    {
         let found = mistakes(&with(text)).join("\n");
         assert!(found.contains(name) && found.contains("not supported yet by this version"), "{name}: {found}");
     }
@@ -394,5 +391,43 @@ fn mistakes_of_a_postgres_source_are_told_at_their_place() {
     ] {
         let found = of(keys);
         assert!(found.contains(message) && !found.contains("hunter2"), "{keys}: {found}");
+    }
+}
+
+#[test]
+fn compression_is_a_word_or_a_method_with_a_level_of_its_own() {
+    let of = |text: &str| {
+        let Compression { algorithm, level } = load_with(&with(text), &[]).unwrap().compression;
+        (algorithm.word(), level)
+    };
+    for (text, made) in [
+        ("", ("gzip", 3)),
+        ("compression: fast", ("gzip", 1)),
+        ("compression: default", ("gzip", 3)),
+        ("compression: small", ("gzip", 9)),
+        ("compression: {algorithm: gzip, level: 12}", ("gzip", 12)),
+        ("compression: {algorithm: zstd}", ("zstd", 3)),
+        ("compression: {algorithm: zstd, level: 19}", ("zstd", 19)),
+    ] {
+        assert_eq!(of(text), made, "{text}");
+    }
+    for (text, mistake) in [
+        ("compression: {level: 13}", "compression.level: must be from 1 to 12 for gzip"),
+        ("compression: {level: 0}", "compression.level: must be from 1 to 12 for gzip"),
+        ("compression: {algorithm: zstd, level: 20}", "compression.level: must be from 1 to 19 for zstd"),
+        ("compression: {algorithm: zstd, level: 300}", "compression.level: must be from 1 to 19 for zstd"),
+        ("compression: smal", "compression: 'smal' is none of fast, default, small; did you mean `small`?"),
+        ("compression: {algorithm: lz4}", "compression.algorithm: 'lz4' is none of gzip, zstd"),
+    ] {
+        assert!(mistakes(&with(text)).join("\n").contains(mistake), "{text}: {:?}", mistakes(&with(text)));
+    }
+}
+
+#[test]
+fn a_rate_is_a_size_that_lets_a_backup_end() {
+    assert_eq!(load_with(&with("rateLimit: 20MiB"), &[]).unwrap().rate_limit, Some(20 << 20));
+    assert_eq!(load_with(&with("rateLimit: 5000000"), &[]).unwrap().rate_limit, Some(5_000_000));
+    for (text, mistake) in [("rateLimit: 20KiB", "must be at least 1MiB"), ("rateLimit: fast", "is no size")] {
+        assert!(mistakes(&with(text)).join("\n").contains(mistake), "{text}: {:?}", mistakes(&with(text)));
     }
 }

@@ -5,7 +5,7 @@ use super::references::Named;
 use super::turns::Turns;
 use super::{Batch, Options};
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
-use crate::config::{Config, Consistency};
+use crate::config::{Algorithm, Consistency};
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::manifest::{self, Collection, Component, ComponentStatus, Files, IndexPosition};
@@ -17,9 +17,6 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-
-/// Threads that read one archive's collections at once: two saturate a server's answer to one client.
-const READERS: usize = 2;
 
 /// What was stored.
 pub struct StoredAll {
@@ -41,7 +38,7 @@ pub fn store_all(
     began: DateTime<Utc>,
     batch: Option<&Batch<'_>>,
 ) -> Result<StoredAll> {
-    let own = batch.is_none().then(|| start_pool(options.config)).transpose()?;
+    let own = batch.is_none().then(|| options.effort.pool(options.config.compression)).transpose()?;
     let missing = || Error::new(Kind::Internal, "there is no pool of compress workers");
     let pool = batch.map(|batch| batch.pool).or(own.as_ref()).ok_or_else(missing)?;
     let (shared, turns) = (batch.map(|batch| batch.views), batch.map(|batch| batch.reading));
@@ -66,17 +63,8 @@ pub fn store_all(
             _ => error,
         })?);
     }
+    options.effort.tell_passed(&options.events);
     Ok(StoredAll { components, warnings: run.warnings })
-}
-
-/// Compress workers, as many as there are processors.
-///
-/// # Errors
-/// When a thread cannot be started.
-pub fn start_pool(config: &Config) -> Result<Pool> {
-    let level = config.compression.level;
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    Pool::start(workers, move || archive::member::codec(level))
 }
 
 /// Open views, by the name of their source.
@@ -175,10 +163,10 @@ impl<'a> Run<'a> {
             }
         }
 
-        let relative = planned.file();
+        let relative = planned.file(self.algorithm());
         let cancel = self.options.cancel.child();
         let turn = self.turns.map(Turns::take);
-        let text = source::recovery_text(&planned.engine, &server.database);
+        let text = source::recovery_text(&planned.engine, &server.database, self.algorithm());
         let writer = self.begin(planned, &relative, &cancel, &text)?;
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
         let mut results = self.read_units(planned, view, &writer, &cancel, view.units(&wanted));
@@ -221,7 +209,7 @@ impl<'a> Run<'a> {
         units: Vec<Vec<Wanted>>,
     ) -> Vec<(String, Result<ReadCollection>)> {
         // Where several runs are at work, they are the readers.
-        let threads = if self.turns.is_some() { 1 } else { READERS.min(units.len()) };
+        let threads = if self.turns.is_some() { 1 } else { self.options.effort.readers.min(units.len()) };
         let queue = Mutex::new(units.into_iter());
         let results = Mutex::new(Vec::new());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -319,9 +307,9 @@ impl<'a> Run<'a> {
         let events = &self.options.events;
         let item = planned.archive.clone();
         events.emit(Event::Started { item: item.clone(), total: planned.bytes });
-        let relative = planned.file();
+        let relative = planned.file(self.algorithm());
         let turn = self.turns.map(Turns::take);
-        let text = source::recovery_text("files", "");
+        let text = source::recovery_text("files", "", self.algorithm());
         let writer = self.begin(planned, &relative, &self.options.cancel, &text)?;
         let mut output = writer.unit();
         let mut progress = |_: &str, bytes| events.emit(Event::Advanced { item: item.clone(), bytes, records: 1 });
@@ -349,8 +337,12 @@ impl<'a> Run<'a> {
         Ok(component)
     }
 
+    fn algorithm(&self) -> Algorithm {
+        self.options.config.compression.algorithm
+    }
+
     fn path_of(&self, planned: &PlannedComponent) -> PathBuf {
-        self.staging.path().join(planned.file())
+        self.staging.path().join(planned.file(self.algorithm()))
     }
 
     /// Nothing of it is written: it may not be in clear.
@@ -372,7 +364,12 @@ impl<'a> Run<'a> {
         restore_text: &str,
     ) -> Result<ArchiveWriter<'a>> {
         let file = self.staging.create(relative)?;
-        let beginning = Beginning { mtime: self.began.timestamp(), restore_text, recipients: &planned.encrypted_to };
+        let beginning = Beginning {
+            mtime: self.began.timestamp(),
+            restore_text,
+            recipients: &planned.encrypted_to,
+            throttle: self.options.effort.throttle.as_ref(),
+        };
         ArchiveWriter::begin(file, self.pool, cancel.clone(), beginning)
     }
 

@@ -1,7 +1,7 @@
 //! Backups of many tenants, each on its own: its own lock, id and manifest. What they have in common is had once:
 //! connections, listings, compress workers, and for a while one snapshot of each source.
 
-use super::component::{Views, start_pool};
+use super::component::Views;
 use super::turns::Turns;
 use super::{Batch, Created, Options, existing_repository, within};
 use crate::config::Config;
@@ -62,7 +62,7 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
     let catalog = repository.catalog()?;
     let leftovers: BTreeSet<Scope> = catalog.interrupted.iter().map(|leftover| leftover.scope()).collect();
     let catalogs = by_scope(catalog);
-    let pool = start_pool(config)?;
+    let pool = options.effort.pool(config.compression)?;
     let reading = Turns::new(jobs);
     let mut queue: VecDeque<(usize, &TenantId)> = tenants.iter().enumerate().collect();
     let done: Mutex<BTreeMap<usize, Result<Created>>> = Mutex::default();
@@ -210,6 +210,7 @@ fn select<'a>(
         request,
         safety_for: None,
         accept_shrink: options.accept_shrink,
+        effort: options.effort.clone(),
         wait: options.wait.clone(),
         now: options.now,
         created_by: options.created_by.clone(),

@@ -2,12 +2,14 @@
 
 mod anomaly;
 mod component;
+mod effort;
 mod many;
 mod progress;
 mod record;
 mod references;
 mod turns;
 
+pub use effort::Effort;
 pub use many::{Outcome, plan as plan_of, run as many};
 
 use crate::config::{BeforeBackup, Config};
@@ -36,6 +38,8 @@ pub struct Options<'a> {
     pub safety_for: Option<String>,
     /// Data that shrank is meant to have: no anomaly fails a component.
     pub accept_shrink: bool,
+    /// How hard to work.
+    pub effort: Effort,
     /// How long to wait for the scope's lock.
     pub wait: Wait,
     /// The clock.
@@ -222,6 +226,7 @@ fn make(
     let previous = anomaly::Previous::find(options, repository, &catalog, plan, began, &mut warnings);
     drop(catalog);
     options.events.emit(Event::Phase("reading"));
+    options.effort.tell(&options.events);
     let begun = repository.begin(id, options.request.backup_type);
     let staging = begun.map_err(|error| explain_space(error, repository, plan))?;
     let mut stored = component::store_all(options, &staging, plan, sources, began, batch)

@@ -3,7 +3,6 @@
 use crate::error::{Error, Kind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// A block as it will be stored.
@@ -49,16 +48,15 @@ impl Pool {
     /// Starts `workers` threads; each makes its codec with `codec`.
     ///
     /// # Errors
-    /// When a thread cannot be started.
-    pub fn start(workers: usize, codec: impl Fn() -> Codec + Send + Sync + 'static) -> Result<Self> {
+    /// When a codec cannot be made, or a thread not be started.
+    pub fn start(workers: usize, codec: impl Fn() -> Result<Codec>) -> Result<Self> {
         let (jobs, queue) = bounded::<Job>(workers * 2);
-        let codec = Arc::new(codec);
         let mut pool = Self { jobs: Some(jobs), workers: Vec::new() };
         for number in 0..workers {
-            let (queue, codec) = (queue.clone(), codec.clone());
+            let (queue, codec) = (queue.clone(), codec()?);
             let handle = std::thread::Builder::new()
                 .name(format!("compress-{number}"))
-                .spawn(move || work(&queue, codec()))
+                .spawn(move || work(&queue, codec))
                 .map_err(|e| Error::new(Kind::Internal, "cannot start a compress worker").cause(e))?;
             pool.workers.push(handle);
         }
@@ -104,11 +102,11 @@ mod tests {
 
     #[test]
     fn a_panicking_codec_fails_its_block_and_no_other() {
-        let codec = || -> Codec {
-            Box::new(|raw: &[u8]| {
+        let codec = || -> Result<Codec> {
+            Ok(Box::new(|raw: &[u8]| {
                 assert!(raw != b"bad", "injected");
                 Ok(raw.to_vec())
-            })
+            }))
         };
         let pool = Pool::start(1, codec).unwrap();
         let blocks: Vec<_> = [&b"good"[..], b"bad", b"fine"].map(|raw| pool.submit(raw.to_vec()).unwrap()).into();

@@ -8,6 +8,7 @@ use crate::keys::Identities;
 use crate::manifest::{Collection, Component, ComponentStatus, Manifest};
 use crate::modules::{NOT_ASKED_FOR, Only};
 use crate::names::{BackupId, Scope, TenantId};
+use crate::plan;
 use crate::repository::{Entry, Repository};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -66,8 +67,7 @@ impl Piece {
 
     /// Path of the archive in its backup, without its endings: `payroll/payroll`.
     pub fn stem(&self) -> &str {
-        let archive = self.component.archive.as_deref().unwrap_or_default();
-        archive.split(".tar.gz").next().unwrap_or(archive)
+        plan::stem(self.component.archive.as_deref().unwrap_or_default())
     }
 
     /// The archive of the same backup that holds another collection of the same source whole.

@@ -33,8 +33,7 @@ pub fn components(config: &Config, pieces: &[Piece], live: &Live, uploads: &Uplo
     };
     let component = |piece: &Piece| {
         let archive = piece.component.archive.as_deref()?;
-        let archive = archive.strip_suffix(plan::SEALED).unwrap_or(archive);
-        let archive = archive.strip_suffix(plan::EXTENSION).unwrap_or(archive).to_owned();
+        let archive = plan::stem(archive).to_owned();
         Some(Component { archive, module: piece.component.module.clone(), content: content(piece)? })
     };
     pieces.iter().filter_map(component).collect()
@@ -73,6 +72,7 @@ pub fn take(
             request,
             safety_for: Some(restored.to_owned()),
             accept_shrink: false,
+            effort: create::Effort::new(None, config.rate_limit),
             wait: options.wait.clone(),
             now: options.now,
             created_by: options.created_by.clone(),

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 /// [`crate::error::Kind::Connect`] when the server or file cannot be reached or refuses us.
 pub fn open(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<dyn Source>> {
     Ok(match &source.engine {
-        config::Engine::MongoDb { uri, database, .. } => {
-            Box::new(mongodb::MongoDb::open(name, uri, database, source.timeouts, cancel.clone())?)
+        config::Engine::MongoDb { uri, database, read_preference, .. } => {
+            let opened = mongodb::MongoDb::open(name, uri, database, source.timeouts, cancel.clone())?;
+            Box::new(opened.reading_from(*read_preference))
         }
         config::Engine::Postgres(postgres) => {
             Box::new(postgres::Postgres::open(name, postgres, source.timeouts, cancel.clone())?)
@@ -45,10 +46,11 @@ pub fn open_own(name: &str, source: &config::Source, cancel: &Cancel) -> Result<
 /// [`crate::error::Kind::Config`] when `into` does not fit the engine.
 pub fn redirect(name: &str, source: &config::Source, into: &str) -> Result<config::Source> {
     let engine = match &source.engine {
-        config::Engine::MongoDb { consistency, .. } => config::Engine::MongoDb {
+        config::Engine::MongoDb { consistency, read_preference, .. } => config::Engine::MongoDb {
             uri: config::Secret::new(into),
             database: mongodb::database_of(name, into)?,
             consistency: *consistency,
+            read_preference: *read_preference,
         },
         config::Engine::Postgres(postgres) => {
             config::Engine::Postgres(config::Postgres { uri: config::Secret::new(into), ..postgres.clone() })

@@ -1,23 +1,30 @@
 //! `RESTORE.txt`: the first entry of every archive, for the day when `backup` is not at hand.
 
+use crate::config::Algorithm;
+
 /// How to restore an archive of an engine with tar, cat and the database's own tools. `directory` is the archive's
 /// first folder.
-pub fn recovery_text(engine: &str, directory: &str) -> String {
+pub fn recovery_text(engine: &str, directory: &str, algorithm: Algorithm) -> String {
     let body = match engine {
         "mongodb" => MONGODB,
         "postgres" => POSTGRES,
         "sqlite" => SQLITE,
         _ => FILES,
     };
-    format!("{HEAD}{}{CHECK}", body.replace("DATABASE", directory))
+    let option = match algorithm {
+        Algorithm::Gzip => "-z",
+        Algorithm::Zstd => "--zstd",
+    };
+    let head = HEAD.replace(".EXTENSION", algorithm.extension()).replace("OPTION", option);
+    format!("{head}{}{CHECK}", body.replace("DATABASE", directory))
 }
 
 const HEAD: &str = "\
-This archive was written by `backup`. It is a plain .tar.gz; this is how to use it without `backup`.
+This archive was written by `backup`. It is a plain .EXTENSION; this is how to use it without `backup`.
 
 1. Unpack it into an empty folder:
 
-     mkdir restored && tar -xzf ARCHIVE.tar.gz -C restored && cd restored
+     mkdir restored && tar OPTION -xf ARCHIVE.EXTENSION -C restored && cd restored
 
 ";
 

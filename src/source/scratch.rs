@@ -22,13 +22,14 @@ pub fn open(
 ) -> Result<Box<dyn Target>> {
     let database = format!("{SCRATCH_PREFIX}{tag}");
     let engine = match &source.engine {
-        config::Engine::MongoDb { uri, consistency, .. } => config::Engine::MongoDb {
+        config::Engine::MongoDb { uri, consistency, read_preference, .. } => config::Engine::MongoDb {
             uri: match server {
                 Some(server) => config::Secret::new(mongodb::without_database(server)),
                 None => uri.clone(),
             },
             database,
             consistency: *consistency,
+            read_preference: *read_preference,
         },
         config::Engine::Postgres(postgres) => {
             let uri = server.map_or_else(|| postgres.uri.clone(), config::Secret::new);

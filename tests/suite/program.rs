@@ -2,6 +2,7 @@
 
 mod anomaly;
 mod commits;
+mod compression;
 mod encryption;
 mod examples;
 mod existing;
@@ -10,6 +11,7 @@ mod guards;
 mod license;
 mod mistakes;
 mod module_files;
+mod politeness;
 mod postgres;
 mod prune;
 mod round_trip;

@@ -4,11 +4,11 @@ use super::Resolver;
 use crate::config::duration::parse_duration;
 use crate::config::either::Either;
 use crate::config::model::{
-    Consistency, Ddl, Engine, ExtraFiles, Module, Postgres, Secret, Source, Timeouts, UploadRoot,
+    Consistency, Ddl, Engine, ExtraFiles, Module, Postgres, ReadPreference, Secret, Source, Timeouts, UploadRoot,
 };
 use crate::config::node::At;
 use crate::config::raw::{
-    RawConsistency, RawDdl, RawEngine, RawExtraFiles, RawSecret, RawSource, RawTimeouts, RawUpload,
+    RawConsistency, RawDdl, RawEngine, RawExtraFiles, RawReadPreference, RawSecret, RawSource, RawTimeouts, RawUpload,
 };
 use crate::config::{conninfo, secret, template};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +82,15 @@ impl Resolver<'_> {
         } else if !(template::is_mongodb_name(&database) || self.is_unset(&at.key("database"), &database)) {
             self.problem(&at.key("database"), "is no name MongoDB allows for a database");
         }
-        Engine::MongoDb { uri: Secret::new(uri), database, consistency: consistency(source.consistency) }
+        let read_preference = source.read_preference.map(|preference| match preference {
+            RawReadPreference::Primary => ReadPreference::Primary,
+            RawReadPreference::PrimaryPreferred => ReadPreference::PrimaryPreferred,
+            RawReadPreference::Secondary => ReadPreference::Secondary,
+            RawReadPreference::SecondaryPreferred => ReadPreference::SecondaryPreferred,
+            RawReadPreference::Nearest => ReadPreference::Nearest,
+        });
+        let consistency = consistency(source.consistency);
+        Engine::MongoDb { uri: Secret::new(uri), database, consistency, read_preference }
     }
 
     fn postgres(&mut self, at: &At, source: RawSource) -> Engine {
@@ -122,12 +130,13 @@ impl Resolver<'_> {
 
     /// Keys that belong to other engines.
     fn foreign(&mut self, at: &At, engine: &str, source: &RawSource) {
-        let keys: [(&str, bool, &[&str]); 6] = [
+        let keys: [(&str, bool, &[&str]); 7] = [
             ("uri", source.uri.is_some(), &["mongodb", "postgres"]),
             ("database", source.database.is_some(), &["mongodb"]),
             ("schema", source.schema.is_some(), &["postgres"]),
             ("ddl", source.ddl.is_some(), &["postgres"]),
             ("consistency", source.consistency.is_some(), &["mongodb", "postgres"]),
+            ("readPreference", source.read_preference.is_some(), &["mongodb"]),
             ("path", source.path.is_some(), &["sqlite"]),
         ];
         for (key, _, owners) in keys.into_iter().filter(|(_, there, owners)| *there && !owners.contains(&engine)) {

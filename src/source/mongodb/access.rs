@@ -58,6 +58,7 @@ impl<'a> Access<'a> {
         let mut command = Builder::of(&head)?;
         command.put("filter", raw::DOCUMENT, filter);
         let run = self.server.database.run_raw_cursor_command(command.command()?).batch_size(batch);
+        let run = run.selection_criteria(self.server.members());
         let failed = |e: mongodb::error::Error| errors::collection(&e, "read", name);
         let cursor = match self.session().await? {
             Some(mut session) => {

@@ -39,7 +39,7 @@ use crate::modules::Records;
 use crate::pipeline::Cancel;
 use crate::source::waiting::{Patience, in_time, or_cancelled};
 use bson::{Document, RawDocumentBuf, doc};
-use mongodb::options::{ClientOptions, ServerAddress};
+use mongodb::options::{ClientOptions, DatabaseOptions, ReadPreference, SelectionCriteria, ServerAddress};
 use mongodb::{Client, Database};
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
@@ -87,6 +87,26 @@ impl MongoDb {
         }
     }
 
+    /// The same, for a source: its documents are read from the members of `preference`, else from those that its URI
+    /// prefers. What is listed, and all of a target, is the primary's.
+    #[must_use]
+    pub fn reading_from(mut self, preference: Option<config::ReadPreference>) -> Self {
+        let client = self.database.client();
+        let by_uri = || client.selection_criteria().cloned();
+        if let Some(members) = preference.map(members).or_else(by_uri) {
+            self.database = client.database_with_options(self.database.name(), reading(members));
+        }
+        self
+    }
+
+    /// The members that documents are read from. Commands go to the primary where nobody says.
+    fn members(&self) -> SelectionCriteria {
+        self.database
+            .selection_criteria()
+            .cloned()
+            .unwrap_or(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+    }
+
     /// Runs a future of the driver to its end, unless the run is cancelled first.
     fn block<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         self.runtime.block_on(or_cancelled(&self.cancel, future))?
@@ -118,6 +138,21 @@ impl MongoDb {
     ) -> mongodb::error::Result<T> {
         self.patience.outcome(asked, async || self.database.run_command(doc! {"ping": 1}).await).await
     }
+}
+
+fn members(preference: config::ReadPreference) -> SelectionCriteria {
+    let options = None;
+    SelectionCriteria::ReadPreference(match preference {
+        config::ReadPreference::Primary => ReadPreference::Primary,
+        config::ReadPreference::PrimaryPreferred => ReadPreference::PrimaryPreferred { options },
+        config::ReadPreference::Secondary => ReadPreference::Secondary { options },
+        config::ReadPreference::SecondaryPreferred => ReadPreference::SecondaryPreferred { options },
+        config::ReadPreference::Nearest => ReadPreference::Nearest { options },
+    })
+}
+
+fn reading(members: SelectionCriteria) -> DatabaseOptions {
+    DatabaseOptions::builder().selection_criteria(members).build()
 }
 
 /// How long the server may take to close what was left open.
@@ -184,7 +219,8 @@ async fn connect(name: &str, uri: &Secret, database: &str, timeouts: Timeouts) -
     let limit = 2 * options.server_selection_timeout.unwrap_or(limit);
     let address = options.hosts.iter().map(ServerAddress::to_string).collect::<Vec<_>>().join(",");
     let client = Client::with_options(options).map_err(|e| errors::connect(&e, &doing()))?;
-    let database = client.database(database);
+    let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+    let database = client.database_with_options(database, reading(primary));
     let at = || format!("{} at {address}", doing());
     let ask = async |command| {
         let answer = in_time(name, limit, database.run_command(command)).await;

@@ -109,8 +109,9 @@ impl<'a> MongoView<'a> {
             };
             let command =
                 doc! {"find": self.access.target(&first.name), "limit": 1, "batchSize": 1, "singleBatch": true};
-            let asked = self.access.server.database.run_cursor_command(command).session(&mut session);
-            let found = self.access.server.patience.answer(asked.batch()).await;
+            let server = self.access.server;
+            let asked = server.database.run_cursor_command(command).selection_criteria(server.members());
+            let found = server.patience.answer(asked.session(&mut session).batch()).await;
             return match found {
                 Ok(_) => Ok(session.snapshot_time().ok_or_else(|| "the server gave no snapshot time".to_owned())),
                 // Dropped since it was listed: reading it will say so, and the others still have a moment.
@@ -147,12 +148,9 @@ impl<'a> MongoView<'a> {
 
     async fn read_one(&self, data: &Listed) -> mongodb::error::Result<()> {
         let command = doc! {"find": self.access.target(&data.name), "limit": 1, "batchSize": 1, "singleBatch": true};
-        self.access
-            .server
-            .patience
-            .answer(self.access.server.database.run_cursor_command(command).batch())
-            .await
-            .map(drop)
+        let server = self.access.server;
+        let asked = server.database.run_cursor_command(command).selection_criteria(server.members());
+        server.patience.answer(asked.batch()).await.map(drop)
     }
 
     /// The collection that holds the data; none for views and what does not exist.
