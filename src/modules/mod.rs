@@ -9,7 +9,7 @@ mod list;
 mod selection;
 mod tenants;
 
-pub use components::tenant_records;
+pub use components::{named_owner, tenant_records};
 pub use enablement::{Chosen, choose};
 pub use grant::{Grant, GrantState, Grants};
 pub use list::list;

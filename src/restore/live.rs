@@ -64,6 +64,14 @@ impl Work {
         Ok(found.overwritten + found.deleted)
     }
 
+    /// Of what becomes another tenant's: a line on what stands in its way. Any other error stays one.
+    fn is_taken(&self, error: Error) -> Result<String> {
+        match self.stored.renaming.is_some() && error.kind == Kind::Refused {
+            true => Ok(std::iter::once(error.to_string()).chain(error.details).collect::<Vec<_>>().join(": ")),
+            false => Err(error),
+        }
+    }
+
     fn is_view(&self) -> bool {
         self.kind == Some(ItemKind::View)
     }
@@ -143,7 +151,9 @@ impl Live {
     pub fn steps(&self) -> impl Iterator<Item = String> {
         self.work.iter().map(|work| {
             let of = work.stored.scope.ownership().map(|_| format!(" where {}", work.stored.scope.describe()));
-            format!("{} {} to {}{}", work.from, work.stored.name, work.source, of.unwrap_or_default())
+            let was = work.stored.renaming.as_ref().map(|renaming| format!(", stored as {}'s", renaming.old.tenant));
+            let (of, was) = (of.unwrap_or_default(), was.unwrap_or_default());
+            format!("{} {} to {}{of}{was}", work.from, work.stored.name, work.source)
         })
     }
 
@@ -159,7 +169,7 @@ impl Live {
 
     /// Compares what is to be restored with what is there, counts, and refuses what was not allowed.
     pub fn plan(&mut self, options: &Options<'_>, progress: &Progress, report: &mut Report) -> Result<()> {
-        let mut refused = Vec::new();
+        let (mut refused, mut taken) = (Vec::new(), Vec::new());
         for (step, work) in self.work.iter_mut().enumerate() {
             options.cancel.check()?;
             let target = target(&self.targets, &work.source)?;
@@ -184,17 +194,22 @@ impl Live {
                 };
                 match (work.existing, item.kind) {
                     (Existing::Refuse, _) if work.stored.scope.ownership().is_some() => {
-                        match work.beside_others(target, archive)? {
-                            0 => {}
-                            n => refused.push(format!("{} holds {n} records of the tenant", work.title())),
+                        match work.beside_others(target, archive) {
+                            Ok(0) => {}
+                            Ok(n) => refused.push(format!("{} holds {n} records of the tenant", work.title())),
+                            Err(error) => taken.push(work.is_taken(error)?),
                         }
                     }
                     (Existing::Refuse, ItemKind::View) => refused.push(format!("{} exists as a view", work.title())),
                     (Existing::Refuse, _) => refused.push(format!("{} holds {} records", work.title(), item.records)),
                     (existing, _) => {
-                        work.changes = target
+                        let changes = target
                             .compare(&work.stored, archive, existing)
-                            .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source))?;
+                            .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source));
+                        match changes {
+                            Ok(changes) => work.changes = changes,
+                            Err(error) => taken.push(work.is_taken(error)?),
+                        }
                     }
                 }
                 let database = target.server().database;
@@ -205,6 +220,11 @@ impl Live {
             }
             let planned = work.report(work.changes, 0, false);
             report.collections.push(work.done.clone().unwrap_or(planned));
+        }
+        if !taken.is_empty() {
+            let what = "records of the other tenant would come into the place of others, and nothing was changed";
+            let hint = "keys that do not hold the tenant's id stay as they are: clone it into another database, with --into SOURCE=URI";
+            return Err(Error::new(Kind::Refused, what).details(taken).hint(hint));
         }
         if refused.is_empty() {
             self.examine(report)?;

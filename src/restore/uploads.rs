@@ -69,10 +69,10 @@ impl Uploads {
             let reader = piece.open()?;
             let mut placed = Vec::new();
             for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
-                let stored_as = entry.raw_path()?;
-                if piece.share.as_ref().is_some_and(|share| !share.holds_path(&stored_as)) {
+                let raw = entry.raw_path()?;
+                let Some(stored_as) = piece.share.as_ref().map_or(Some(raw.clone()), |share| share.path(&raw)) else {
                     continue;
-                }
+                };
                 let Some((root, path)) = places.find(&stored_as) else {
                     let what =
                         format!("no configured place for {} of {}", entry.path.escape_debug(), piece.component.name);
@@ -87,7 +87,7 @@ impl Uploads {
             archives.push(Archive {
                 reader,
                 from: piece.place(),
-                directories: piece.collections.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
+                directories: directories(piece),
                 of_uploads: piece.component.module.is_some(),
                 placed,
                 existing: options.existing,
@@ -203,6 +203,13 @@ impl Uploads {
         }
         Ok(())
     }
+}
+
+/// The directories of an archive that are restored, and whose.
+fn directories(piece: &Piece) -> String {
+    let names: Vec<_> = piece.collections.iter().map(|directory| directory.name.as_str()).collect();
+    let of = piece.share.as_ref().map(|share| format!(" of {}", share.describe()));
+    format!("{}{}", names.join(", "), of.unwrap_or_default())
 }
 
 /// Files in the way that are named.

@@ -138,6 +138,14 @@ impl OwnerCheck {
         wanted
     }
 
+    /// The id that the documents name, where they do it themselves.
+    pub fn owner(&self) -> Option<&Bson> {
+        match &self.holds {
+            Holds::Owner(owner) => Some(owner),
+            Holds::Parent(_) => None,
+        }
+    }
+
     /// The field that is looked at, as the configuration names it.
     pub fn field(&self) -> &str {
         &self.field

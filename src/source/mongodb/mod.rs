@@ -19,6 +19,7 @@ mod owned;
 mod raw;
 mod read;
 mod records;
+mod rename;
 mod restore;
 mod scope;
 mod unique;
