@@ -9,6 +9,7 @@ use crate::modules::{Hop, Ownership};
 use crate::source::{Renaming, StoredCollection};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Result as SqlResult};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// The column of a stored table that holds the tenant's id; none where its rows name a parent by another key. `place` is
@@ -64,6 +65,7 @@ pub fn rewrite(path: &Path, stored: &StoredCollection, renaming: &Renaming, colu
     let count = |which: &str| -> SqlResult<i64> {
         connection.query_row(&format!("SELECT count(*) FROM main.{table} AS c WHERE {which}"), [], |row| row.get(0))
     };
+    renumber(&connection, stored, &renaming.new.tenant).map_err(failed)?;
     let all =
         if renaming.is_whole { i64::try_from(renamed).unwrap_or(i64::MAX) } else { count("1").map_err(failed)? };
     let named = count(&new.condition("c")).map_err(failed)?;
@@ -74,4 +76,25 @@ pub fn rewrite(path: &Path, stored: &StoredCollection, renaming: &Renaming, colu
     let what = format!("{all} stored rows of {} were to name the other tenant, and {named} would", stored.name);
     Err(Error::new(Kind::Refused, what)
         .hint(format!("look at the type of the column {column}: the other id may not fit it")))
+}
+
+/// Gives rows other row ids where nobody sees them, for those that they have may be in use beside: numbers that follow from
+/// tenant and row id, so that a rerun gives the same, and too far off to meet others.
+fn renumber(connection: &Connection, stored: &StoredCollection, tenant: &str) -> SqlResult<()> {
+    const FAR: i64 = 1 << 61;
+    let is_virtual = schema::kind_of(connection, "main", &stored.name)?.as_deref() == Some("virtual");
+    if is_virtual || !schema::copied_columns(connection, "main", &stored.name, false)?.starts_with("rowid") {
+        return Ok(());
+    }
+    let table = quote(&stored.name);
+    let mut all = connection.prepare(&format!("SELECT rowid FROM main.{table}"))?;
+    let all = all.query_map([], |row| row.get::<_, i64>(0))?.collect::<SqlResult<Vec<_>>>()?;
+    connection.execute_batch("BEGIN")?;
+    let mut update = connection.prepare(&format!("UPDATE main.{table} SET rowid = ?1 WHERE rowid = ?2"))?;
+    for row in all {
+        let hash = Sha256::new().chain_update(row.to_le_bytes()).chain_update(tenant).finalize();
+        let number = hash.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes));
+        update.execute([FAR | (number & (FAR - 1)), row])?;
+    }
+    connection.execute_batch("COMMIT")
 }
