@@ -360,3 +360,36 @@ fn a_tenant_with_a_postgresql_database_of_its_own_becomes_one_with_a_database_of
     let users = |tenant: &str| psql_users(&database, &name(tenant), "public");
     clone_own(&app, &name("123"), |arguments| with_path(&app, arguments), users);
 }
+
+#[test]
+fn rows_of_a_schema_of_the_tenants_own_go_into_tables_of_the_other_schema() {
+    let database = Postgres::shared(Version::V15).database();
+    fill(&database, &database.name, "t_12");
+    let source = format!("{{engine: postgres, uri: \"{}\", schema: \"t_{{tenant}}\"}}", database.uri());
+    let app = App::new(&own_config(&source));
+    let run = |arguments: &[&str]| with_path(&app, arguments);
+    let id = run(&["--json", "create", "--tenant", "12"]).expect(0).json()["id"].as_str().unwrap().to_owned();
+    // Definitions name the schema they are from, and are made in no other.
+    let refused = run(&["restore", &id, "--tenant", "12", "--as-tenant", "123"]).expect(5).stderr;
+    assert!(refused.contains("not there: ") && refused.contains("make the tables first"), "{refused}");
+    assert_eq!(database.run("SELECT count(*) FROM pg_namespace WHERE nspname = 't_123'"), "0");
+    database.run(&format!("CREATE SCHEMA t_123; CREATE TABLE t_123.{OWN_TABLES}t_123.logs (t text)"));
+    let users = |tenant: &str| psql_users(&database, &database.name, &format!("t_{tenant}"));
+    clone_own(&app, &database.name, run, users);
+    // Its numbers go on behind those that came; the other's are where they were.
+    let next = |schema: &str| database.run(&format!("SELECT nextval('{schema}.users_id_seq')"));
+    assert_eq!((next("t_123"), next("t_12")), ("4".into(), "4".into()));
+    assert_eq!(database.run("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'backup-restore%'"), "0");
+}
+
+#[test]
+fn a_tenant_that_had_nothing_when_it_was_backed_up_is_said_to_have_had_nothing() {
+    let app = App::new(&own_config("{engine: sqlite, path: \"data/{tenant}.db\"}"));
+    std::fs::create_dir(app.path("data")).unwrap();
+    std::fs::create_dir(app.path("uploads")).unwrap();
+    let id = id_of(&app, &["--tenant", "12"]);
+    let none = app.run(&["restore", "latest", "--tenant", "12"]).expect(10).stderr;
+    assert!(none.contains(&format!("tenant 12 had no data when {id} was made")), "{none}");
+    let none = app.run(&["restore", "latest", "--tenant", "123"]).expect(10).stderr;
+    assert!(none.contains("there is no good backup of tenant 123"), "{none}");
+}
