@@ -368,6 +368,7 @@ fn rows_of_a_schema_of_the_tenants_own_go_into_tables_of_the_other_schema() {
     let source = format!("{{engine: postgres, uri: \"{}\", schema: \"t_{{tenant}}\"}}", database.uri());
     let app = App::new(&own_config(&source));
     let run = |arguments: &[&str]| with_path(&app, arguments);
+    app.write("uploads/12/docs/a.txt", b"twelve");
     let id = run(&["--json", "create", "--tenant", "12"]).expect(0).json()["id"].as_str().unwrap().to_owned();
     // Definitions name the schema they are from, and are made in no other.
     let refused = run(&["restore", &id, "--tenant", "12", "--as-tenant", "123"]).expect(5).stderr;
