@@ -1,6 +1,7 @@
 //! Archives as a whole, held against tar, gzip and Python.
 
 use super::*;
+use crate::error::{Error, Kind};
 use crate::keys::{Identities, Recipients};
 use crate::pipeline::{BlockBuilder, Cancel, Pool};
 use crate::source::{EntryName, FileEntry, FileKind, FileOutput, FileRecord, Input, Output};
@@ -168,6 +169,24 @@ fn a_unit_that_is_not_committed_is_void() {
     assert!(Input::open(&reader, &name("failed")).is_err());
     assert_eq!(decoded(&reader).unwrap(), Vec::<String>::new());
     assert!(extract(&made).path().join("db/failed%part-00001.bson").exists());
+}
+
+#[test]
+fn damage_that_is_known_stays_known_when_reading_fails_later() {
+    let made = make(|writer| {
+        let unit = writer.unit();
+        for stem in ["first", "second"] {
+            unit.document(&name(stem), b"1").unwrap();
+        }
+        unit.commit().unwrap();
+    });
+    let (mut damage, mut seen) = (Vec::new(), 0);
+    let failed = decode_all(&made.reader().unwrap(), &mut damage, |_, _| {
+        seen += 1;
+        if seen == 1 { Ok(Some("it is odd".into())) } else { Err(Error::new(Kind::Io, "the disk is gone")) }
+    });
+    assert_eq!(failed.unwrap_err().kind, Kind::Io);
+    assert!(matches!(&damage[..], [one] if one.contains("first") && one.ends_with("it is odd")), "{damage:?}");
 }
 
 #[test]

@@ -108,9 +108,9 @@ fn a_tenants_restore_that_is_killed_between_writes_to_mongodb_is_finished_by_a_r
         clinic.app.reconfigure(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{}", proxy.port));
         let is_replicated = address == Mongod::replica_set().uri();
         let words = if is_replicated {
-            vec!["createIndexes", "deletes", "updates", "commitTransaction"]
+            vec!["documents", "deletes", "updates", "commitTransaction"]
         } else {
-            vec!["createIndexes", "deletes", "updates"]
+            vec!["documents", "deletes", "updates"]
         };
         for (word, id) in words.into_iter().flat_map(|word| ids.iter().map(move |id| (word, id))) {
             spoil(&clinic);
