@@ -3,7 +3,7 @@
 
 use super::clinic::{Clinic, Engine, TABLES, parted};
 use super::postgres::interrupted::close;
-use crate::support::mongod::{Mongod, fresh_database, until};
+use crate::support::mongod::{Kind, Mongod, fresh_database, until};
 use crate::support::postgres::{Postgres, Version};
 use crate::support::proxy::Proxy;
 use crate::support::tracer::{Call, Fault, trace};
@@ -98,7 +98,10 @@ fn kill(mut child: Child) {
 
 #[test]
 fn a_tenants_restore_that_is_killed_between_writes_to_mongodb_is_finished_by_a_rerun() {
-    for server in [Mongod::standalone(), Mongod::replica_set()] {
+    // A transaction that a dead run has left is waited for, and goes after a minute unless the server is told otherwise.
+    let soon = ["--setParameter", "transactionLifetimeLimitSeconds=2"];
+    let replicated: &'static Mongod = Box::leak(Box::new(Mongod::start(Kind::ReplicaSet, &soon)));
+    for server in [Mongod::standalone(), replicated] {
         let clinic = Clinic::new(Engine::Mongo(server, fresh_database()));
         let ids = backups(&clinic);
         let before = clinic.picture();
@@ -106,7 +109,7 @@ fn a_tenants_restore_that_is_killed_between_writes_to_mongodb_is_finished_by_a_r
         let port = address.rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap().to_owned();
         let proxy = Proxy::before(port.parse().unwrap());
         clinic.app.reconfigure(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{}", proxy.port));
-        let is_replicated = address == Mongod::replica_set().uri();
+        let is_replicated = address == replicated.uri();
         let words = if is_replicated {
             vec!["documents", "deletes", "updates", "commitTransaction"]
         } else {
