@@ -110,7 +110,7 @@ pub fn examine(target: &Postgres, batch: &[Restoring<'_>]) -> Result<Vec<String>
     let there: BTreeMap<&str, u32> = relations.iter().map(|r| (r.name.as_str(), r.oid)).collect();
     for (schema, of_archive) in archives(target, batch)? {
         let lacks = |restoring: &&Restoring<'_>| !there.contains_key(restoring.stored.name.as_str());
-        if schema.name != target.schema && of_archive.iter().any(|restoring| lacks(restoring)) {
+        if schema.name != target.schema && of_archive.iter().any(&lacks) {
             let what = format!("the backup is of schema {}, the source's is {}", schema.name, target.schema);
             let lacking: Vec<_> = of_archive.iter().copied().filter(lacks).map(|r| r.stored.name.clone()).collect();
             return Err(Error::new(Kind::Refused, what).details(vec![format!("not there: {}", lacking.join(", "))]).hint(
