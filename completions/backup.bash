@@ -857,7 +857,7 @@ _backup() {
             return 0
             ;;
         backup__subcmd__restore)
-            opts="-m -i -y -c -v -q -h -V --before --tenant --module --collection --only --into --files-into --to-directory --existing --identity --allow-unsigned --dry-run --yes --target-name --allow-protected --no-safety-backup --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-m -i -y -c -v -q -h -V --before --tenant --as-tenant --module --collection --only --into --files-into --to-directory --existing --identity --allow-unsigned --dry-run --yes --target-name --allow-protected --no-safety-backup --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -868,6 +868,10 @@ _backup() {
                     return 0
                     ;;
                 --tenant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --as-tenant)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -129,6 +129,7 @@ complete -c backup -n "__fish_backup_using_subcommand license" -s h -l help -d '
 complete -c backup -n "__fish_backup_using_subcommand license" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand restore" -l before -d 'With `latest`: the newest one at or before this moment' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -l tenant -d 'A backup of this tenant' -r
+complete -c backup -n "__fish_backup_using_subcommand restore" -l as-tenant -d 'Restore that tenant\'s data as this tenant\'s: whatever names the owner is rewritten' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -s m -l module -d 'Only this module; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -l collection -d 'Only this collection; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -l only -d 'Only databases, or only files' -r -f -a "database\t'Databases'

@@ -276,6 +276,7 @@ impl Collection {
             records: self.documents,
             digest: self.record_digest.unwrap_or_default(),
             scope: Records::All { shared: false },
+            renaming: None,
         }
     }
 }

@@ -52,22 +52,23 @@ type Expected<'a> = HashMap<Vec<u8>, &'a IndexEntry>;
 /// paths, kinds and sizes, the same bytes, nothing lacking, nothing that would harm whoever unpacks it with tar. Parts
 /// that no index line names are void and passed over.
 /// `each` is called with every indexed entry and its body. Where the stream breaks, what lies behind is read by the
-/// index instead, so that every damaged entry is named and no other. Returns what is wrong, one line each.
+/// index instead, so that every damaged entry is named and no other. Tells `damage` what is wrong, one line each: what is
+/// known by then stays known when reading fails later.
 ///
 /// # Errors
 /// When the file cannot be read or `each` fails with anything but damage.
 pub fn decode_all(
     archive: &ArchiveReader,
+    damage: &mut Vec<String>,
     mut each: impl FnMut(&IndexEntry, &mut dyn Read) -> Finding,
-) -> Result<Vec<String>> {
-    let mut damage = Vec::new();
+) -> Result<()> {
     // Units are committed as they end, so the index is not in the order of the stream.
     let mut expected = Expected::with_capacity(archive.index().len());
     for line in archive.index() {
         expected.insert(line.raw_path()?.trim_suffix_slash(), line);
     }
     let mut stream = RawStream { members: Members::all(archive), block: Vec::new(), at: 0 };
-    match walk(&mut stream, &mut each, &mut expected, &mut damage) {
+    match walk(&mut stream, &mut each, &mut expected, damage) {
         Ok(()) => {
             damage.extend(expected.values().map(|lost| format!("{} is lacking", lost.path.escape_debug())));
         }
@@ -81,7 +82,7 @@ pub fn decode_all(
         }
         Err(error) => return Err(error),
     }
-    Ok(damage)
+    Ok(())
 }
 
 fn walk(

@@ -1,6 +1,7 @@
 //! Archives as a whole, held against tar, gzip and Python.
 
 use super::*;
+use crate::error::{Error, Kind};
 use crate::keys::{Identities, Recipients};
 use crate::pipeline::{BlockBuilder, Cancel, Pool};
 use crate::source::{EntryName, FileEntry, FileKind, FileOutput, FileRecord, Input, Output};
@@ -108,6 +109,12 @@ fn extract(made: &Made) -> tempfile::TempDir {
     out
 }
 
+/// What is wrong with an archive.
+fn decoded(reader: &ArchiveReader) -> crate::error::Result<Vec<String>> {
+    let mut damage = Vec::new();
+    decode_all(reader, &mut damage, |_, _| Ok(None)).map(|()| damage)
+}
+
 #[test]
 fn tar_gzip_and_zstd_read_what_was_written_and_parts_join() {
     [GZIP, ZSTD].into_iter().for_each(read_by_others);
@@ -141,7 +148,7 @@ fn read_by_others(method: Method) {
         Input::open(&reader, &name(stem)).unwrap().read_to_end(&mut found).unwrap();
         assert!(found == *body, "{stem}");
     }
-    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+    assert_eq!(decoded(&reader).unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -194,8 +201,26 @@ fn a_unit_that_is_not_committed_is_void() {
     let reader = made.reader().unwrap();
     assert!(reader.index().iter().all(|entry| entry.name.as_ref().is_none_or(|n| n.stem == "good")));
     assert!(Input::open(&reader, &name("failed")).is_err());
-    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+    assert_eq!(decoded(&reader).unwrap(), Vec::<String>::new());
     assert!(extract(&made).path().join("db/failed%part-00001.bson").exists());
+}
+
+#[test]
+fn damage_that_is_known_stays_known_when_reading_fails_later() {
+    let made = make(|writer| {
+        let unit = writer.unit();
+        for stem in ["first", "second"] {
+            unit.document(&name(stem), b"1").unwrap();
+        }
+        unit.commit().unwrap();
+    });
+    let (mut damage, mut seen) = (Vec::new(), 0);
+    let failed = decode_all(&made.reader().unwrap(), &mut damage, |_, _| {
+        seen += 1;
+        if seen == 1 { Ok(Some("it is odd".into())) } else { Err(Error::new(Kind::Io, "the disk is gone")) }
+    });
+    assert_eq!(failed.unwrap_err().kind, Kind::Io);
+    assert_eq!(damage, ["RESTORE.txt: it is odd"]);
 }
 
 #[test]
@@ -208,7 +233,7 @@ fn units_that_end_in_another_order_than_they_began_read_back() {
         first.commit().unwrap();
     });
     let reader = made.reader().unwrap();
-    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+    assert_eq!(decoded(&reader).unwrap(), Vec::<String>::new());
     let mut body = Vec::new();
     Input::open(&reader, &name("first")).unwrap().read_to_end(&mut body).unwrap();
     assert_eq!(body, b"1");
@@ -258,7 +283,7 @@ fn files_with_odd_names_read_back_through_tar_and_python() {
     assert_eq!(String::from_utf8_lossy(&python.stdout).trim(), "9 plain");
 
     let reader = made.reader().unwrap();
-    assert_eq!(decode_all(&reader, |_, _| Ok(None)).unwrap(), Vec::<String>::new());
+    assert_eq!(decoded(&reader).unwrap(), Vec::<String>::new());
     let torn = reader.index().iter().find(|e| e.path == "up/torn").unwrap();
     assert!(torn.file.as_ref().unwrap().torn);
     assert_eq!(reader.index().iter().filter(|e| e.raw_path().unwrap() == raw).count(), 1);
@@ -281,7 +306,7 @@ impl Read for Noise {
 fn damage(made: &Made, path: &Path) -> Vec<String> {
     match made.reader_of(path) {
         Err(error) => vec![error.to_string()],
-        Ok(reader) => decode_all(&reader, |_, _| Ok(None)).unwrap_or_else(|error| vec![error.to_string()]),
+        Ok(reader) => decoded(&reader).unwrap_or_else(|error| vec![error.to_string()]),
     }
 }
 

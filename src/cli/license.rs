@@ -42,6 +42,8 @@ struct Listed<'a> {
     grant: &'a Grant,
     /// File or program it comes from; none: the configuration.
     location: Option<String>,
+    /// A signature vouches for it; else it is believed as it is written.
+    signed: bool,
     days_left: Option<i64>,
     grace_days_left: Option<i64>,
 }
@@ -98,6 +100,7 @@ fn listed<'a>(of: &'a str, grant: &'a Grant, license: &License, now: DateTime<Ut
         of,
         grant,
         location,
+        signed: matches!(license.origin, LicenseOrigin::Token(_)),
         days_left: grant.expires.map(days_to),
         grace_days_left: grant.grace_until.map(days_to),
     }
@@ -138,9 +141,10 @@ fn one(listed: &Listed<'_>, document: &Document<'_>, config: &Config) -> String 
         format!("{} ({left} left)", text::time(at))
     };
     let source = format!(
-        "{}{}",
+        "{}{}{}",
         grant.source.as_deref().unwrap_or_default(),
-        listed.location.as_ref().map_or(", in the configuration".to_owned(), |location| format!(", {location}"))
+        listed.location.as_ref().map_or(", in the configuration".to_owned(), |location| format!(", {location}")),
+        if listed.signed { "" } else { " (not signed)" }
     );
     let granted = if grant.features.is_empty() { "nothing".to_owned() } else { grant.features.join(", ") };
     let facts = [

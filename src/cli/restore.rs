@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Restore a backup, or some modules, collections or files of it
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = exit::help(
-    "backup restore latest --dry-run\nbackup restore latest --module life-insurance --into hrms=mongodb://localhost/hrms_restored\nbackup restore latest --before 2025-12-20 --tenant acme --to-directory ./acme",
+    "backup restore latest --dry-run\nbackup restore latest --module life-insurance --into hrms=mongodb://localhost/hrms_restored\nbackup restore latest --before 2025-12-20 --tenant acme --to-directory ./acme\nbackup restore latest --tenant acme --as-tenant acme-demo --into hrms=mongodb://localhost/hrms_demo",
     &[Exit::Damaged, Exit::Refused, Exit::TargetChanged, Exit::NotFound, Exit::Locked, Exit::Key]))]
 pub struct Args {
     #[command(flatten)]
@@ -22,6 +22,9 @@ pub struct Args {
     /// A backup of this tenant
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
+    /// Restore that tenant's data as this tenant's: whatever names the owner is rewritten
+    #[arg(long, value_name = "TENANT", requires = "tenant")]
+    as_tenant: Option<String>,
     /// Only this module; may be repeated
     #[arg(short, long, value_name = "MODULE")]
     module: Vec<String>,
@@ -96,8 +99,10 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let cancel = settings.cancel()?;
     let scope = settings::scope(args.tenant.as_deref())?;
     let which = settings::which(&args.which, &config)?;
+    let becomes = settings::scope(args.as_tenant.as_deref())?;
     // A tenant's backup goes back to where that tenant's data was. Nothing is looked up: it may be what was lost.
     let config = match &which {
+        _ if becomes.tenant().is_some() => settings::for_scope(config, &becomes)?,
         restore::Which::Id(id) if scope.tenant().is_none() => settings::for_scope(config, &id.scope())?,
         _ => settings::for_scope(config, &scope)?,
     };
@@ -105,6 +110,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         which,
         config: &config,
         tenant: scope.tenant().cloned(),
+        as_tenant: becomes.tenant().cloned(),
         modules: args.module.clone(),
         collections: args.collection.clone(),
         only: args.only.map(Into::into),
@@ -177,6 +183,9 @@ fn typed(question: &str, expected: &str) -> Result<()> {
 fn render(report: &restore::Report, width: Option<u16>) -> String {
     let verb = if report.dry_run { "Would restore" } else { "Restored" };
     let mut out = format!("{verb} {}\n", report.id);
+    if let (Some(tenant), Some(becomes)) = (&report.tenant_id, &report.as_tenant) {
+        out.push_str(&format!("  tenant {} as {}\n", text::printable(tenant), text::printable(becomes)));
+    }
     for target in &report.target {
         out.push_str(&format!("  to {}\n", text::printable(target)));
     }

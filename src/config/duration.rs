@@ -32,7 +32,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
-/// A duration of whole seconds as [`parse_duration`] reads it.
+/// A duration of whole seconds as [`parse_duration`] reads it; one below a second in milliseconds, for people.
 pub fn show_duration(duration: Duration) -> String {
     let mut rest = duration.as_secs();
     let mut text = String::new();
@@ -42,7 +42,11 @@ pub fn show_duration(duration: Duration) -> String {
             rest %= seconds;
         }
     }
-    if text.is_empty() { "0s".into() } else { text }
+    match duration.as_millis() {
+        _ if !text.is_empty() => text,
+        0 => "0s".into(),
+        below_a_second => format!("{below_a_second}ms"),
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +59,7 @@ mod tests {
             assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
             assert_eq!(show_duration(Duration::from_secs(seconds)), text);
         }
+        assert_eq!(show_duration(Duration::from_millis(250)), "250ms");
         for text in
             ["", "30", "s", "1.5h", "-1s", "10 parsecs", "1h30", "99999999999999999999s", "9999999999999999999d"]
         {

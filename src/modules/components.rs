@@ -237,6 +237,13 @@ pub fn anybodys_records(config: &Config, source: &str, name: &str) -> std::resul
     Ok(tenant_records(config, &tenant, source, name)?.filter(|records| records.ownership().is_some()))
 }
 
+/// How the records of a collection name their owner, also in a database of the tenant's own, where they need not; none
+/// where no rule says it.
+pub fn named_owner(config: &Config, tenant: &TenantId, source: &str, name: &str) -> Option<Ownership> {
+    let rule = &find(config, source, name)?.owner;
+    owned(config, tenant, source, name, rule).ok()?.ownership().cloned()
+}
+
 fn find<'c>(config: &'c Config, source: &str, name: &str) -> Option<&'c Collection> {
     let mut all = config.modules.values().flat_map(|module| &module.collections);
     all.find(|collection| collection.source == source && collection.name == name)

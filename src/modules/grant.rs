@@ -1,7 +1,10 @@
 //! What a licence grants, as far as modules are concerned: made by `license`, written into manifests.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+
+/// How long before its end a licence is spoken of.
+const SOON: TimeDelta = TimeDelta::days(14);
 
 /// What one licence grants. Field names are a contract: this is `license` in a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +66,23 @@ impl Grant {
         self.problem.as_deref().unwrap_or("the licence is not valid")
     }
 
+    /// What to say of a valid one that is about to end.
+    fn ends_soon(&self, whose: &str) -> Option<String> {
+        let (end, now) = self.expires.zip(self.verified_at)?;
+        let left = match (end - now).num_days() {
+            _ if end - now > SOON => return None,
+            0 => "in less than a day".to_owned(),
+            1 => "in 1 day".to_owned(),
+            days => format!("in {days} days"),
+        };
+        Some(format!("{whose} expires {}, {left}: renew it", day(end)))
+    }
+
     fn warning(&self, whose: &str) -> Option<String> {
         let remedy = self.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
         let why = self.why();
         match (self.state, self.grace_until) {
-            (GrantState::Valid, _) => None,
+            (GrantState::Valid, _) => self.ends_soon(whose),
             (GrantState::Grace, Some(until)) => Some(format!(
                 "{whose} is not valid: {why}. The modules of the last valid one stay in until {}, then they are left \
                  out{remedy}",
@@ -88,7 +103,7 @@ impl Grants {
             && self.tenant.as_ref().is_none_or(|grant| grant.state == GrantState::Valid)
     }
 
-    /// One sentence for each licence that is not valid: why, what follows, what to do.
+    /// One sentence for each licence that is not valid, or soon is not: why, what follows, what to do.
     pub fn warnings(&self) -> Vec<String> {
         let tenant = self.tenant.as_ref().and_then(|grant| grant.warning("the tenant's licence"));
         self.installation.warning("the licence").into_iter().chain(tenant).collect()

@@ -10,7 +10,7 @@ mod references;
 mod selection;
 mod tenants;
 
-pub use components::{anybodys_records, tenant_records};
+pub use components::{anybodys_records, named_owner, tenant_records};
 pub use enablement::{Chosen, choose};
 pub use grant::{Grant, GrantState, Grants};
 pub use list::list;

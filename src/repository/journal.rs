@@ -114,6 +114,7 @@ impl Journal {
         let folder = repository.location().join(JOURNAL);
         let mut earlier = Earlier::default();
         let mut same = None;
+        remove_unbegun(&folder)?;
         for (path, record) in records(&folder)?.0 {
             if record.undertaking == *undertaking && same.is_none() {
                 earlier.tokens.push(record.token.clone());
@@ -307,6 +308,17 @@ fn records(folder: &Path) -> Result<Records> {
     }
     records.sort_by(|a, b| a.0.cmp(&b.0));
     Ok((records, unreadable))
+}
+
+/// Removes what dead runs have left that were killed before they had announced anything.
+fn remove_unbegun(folder: &Path) -> Result<()> {
+    for name in names_in(folder)?.into_iter().filter(|name| name.ends_with(".jsonl")) {
+        let path = folder.join(&name);
+        if input::read(&path).is_ok_and(|text| !text.contains(&b'\n')) {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn read(token: &str, text: &str) -> Option<Record> {

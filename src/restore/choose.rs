@@ -127,7 +127,9 @@ fn latest_of(
     match latest(options, repository, &Scope::Tenant(tenant.clone()), before) {
         Err(error) if error.kind == Kind::NotFound => {
             let Ok(mut choice) = latest(options, repository, &Scope::SystemWide, before) else { return Err(error) };
-            choice.warnings.push(format!("there is no backup of tenant {tenant}: it is taken out of system-wide ones"));
+            let why =
+                if had_no_data(&error) { error.message } else { format!("there is no backup of tenant {tenant}") };
+            choice.warnings.push(format!("{why}: it is taken out of system-wide ones"));
             Ok(choice)
         }
         chosen => chosen,
@@ -172,6 +174,7 @@ fn latest(
     let mut settled: BTreeMap<String, String> = BTreeMap::new();
     let mut waiting: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut known = BTreeSet::new();
+    let mut had_none = None;
     let tenant = scope.tenant().map(ToString::to_string);
     let mut choice =
         Choice { id: String::new(), tenant, pieces: Vec::new(), passed_over: Vec::new(), warnings: Vec::new() };
@@ -198,6 +201,9 @@ fn latest(
             }
         }
         for component in manifest.components.iter().filter(|c| asked_for(options, c)) {
+            if component.status == ComponentStatus::Absent {
+                had_none.get_or_insert_with(|| manifest.id.clone());
+            }
             let key = key(component);
             let module = component.module.as_ref();
             let taken = settled.get(&key).or_else(|| whole.get(module?));
@@ -257,10 +263,21 @@ fn latest(
     older(&mut choice, &settled);
     if choice.pieces.is_empty() {
         let moment = before.map_or(String::new(), |at| format!(" at or before {}", at.to_rfc3339()));
+        if let Some(id) = had_none.filter(|_| choice.warnings.is_empty()) {
+            let what = format!("{scope} {HAD_NO_DATA} when {id} was made");
+            return Err(Error::new(Kind::NotFound, what).hint(format!("`backup show {id}` shows what was absent")));
+        }
         let error = Error::new(Kind::NotFound, format!("there is no good backup of {scope}{moment}"));
         return Err(error.details(choice.warnings).hint("`backup list` shows what there is"));
     }
     Ok(choice)
+}
+
+/// What is said of a backup in which everything is absent.
+const HAD_NO_DATA: &str = "had no data";
+
+fn had_no_data(error: &Error) -> bool {
+    error.message.contains(HAD_NO_DATA)
 }
 
 /// Why a component is no good copy: it failed, or `verify` found its archive damaged.

@@ -2,6 +2,7 @@
 
 use super::choose::Piece;
 use super::tenant::{Held, Share};
+use super::uploads::not_told_apart;
 use super::{Existing, Options, Report, RestoredCollection};
 use crate::archive::{self, ArchiveReader, IndexEntry};
 use crate::error::{Error, Kind, Result};
@@ -98,10 +99,11 @@ fn extract_files(
     for entry in archive.index() {
         options.cancel.check()?;
         let Some(record) = &entry.file else { continue };
-        let path = entry.raw_path()?;
-        if others_are_in(piece).is_some_and(|share| !share.holds_path(&path)) {
-            continue;
+        let raw = entry.raw_path()?;
+        if let Some(share) = changed(piece).filter(|share| !share.own && share.is_common(&raw)) {
+            return Err(not_told_apart(piece, share, &raw));
         }
+        let Some(path) = changed(piece).map_or(Some(raw.clone()), |share| share.path(&raw)) else { continue };
         target.write(&path, entry.size, record, &mut archive.entry(entry))?;
         report.files += u64::from(record.kind == FileKind::File);
     }
@@ -126,7 +128,7 @@ fn extract_database(
     for collection in collections {
         options.cancel.check()?;
         let whole = collection.stored_in(&name.directory);
-        let stored = match others_are_in(piece).filter(|_| collection.kind != Some(ItemKind::View)) {
+        let stored = match changed(piece).filter(|_| collection.kind != Some(ItemKind::View)) {
             Some(share) => share.cut(piece, &whole, held)?.0,
             None => whole,
         };
@@ -173,7 +175,7 @@ fn extract_records(
     }
     let is_document = |name: &EntryName| documents.iter().flatten().any(|(document, _)| document == name);
     // Of an archive that others are in too, one tenant's.
-    let owned = |collection: &str| others_are_in(piece).filter(|share| share.of(collection).ownership().is_some());
+    let owned = |collection: &str| piece.share.as_ref().filter(|share| share.is_cut(collection));
     let is_data = |name: &EntryName| matches!(name.suffix.as_str(), ".bson" | ".copy");
     let mut totals = std::collections::BTreeMap::new();
     for name in names.into_iter().filter(|name| wanted(name) && !is_document(name)) {
@@ -213,9 +215,9 @@ fn extract_records(
     Ok(())
 }
 
-/// Whose share is cut out of an archive in which others' may be.
-fn others_are_in(piece: &Piece) -> Option<&Share> {
-    piece.share.as_ref().filter(|share| !share.own)
+/// The share of an archive that is not written as it is stored: others' may be in it too, or it becomes another's.
+fn changed(piece: &Piece) -> Option<&Share> {
+    piece.share.as_ref().filter(|share| !share.own || share.is_renamed())
 }
 
 fn extracted(piece: &Piece, name: &str, records: u64) -> RestoredCollection {

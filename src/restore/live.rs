@@ -25,10 +25,16 @@ pub struct Live {
     inventories: BTreeMap<String, Inventory>,
     archives: Vec<Held>,
     work: Vec<Work>,
+    /// Every step and its title, also of what stays as it is: a rerun, to which more is there, has the same steps.
+    steps: Vec<(String, String)>,
 }
 
 /// One collection on its way.
 struct Work {
+    /// Its number in the journal.
+    step: usize,
+    /// Why it stays as it is, where no earlier run of this restore has put it there.
+    stays: Option<&'static str>,
     source: String,
     /// The backup and archive it is from.
     from: String,
@@ -64,6 +70,14 @@ impl Work {
         Ok(found.overwritten + found.deleted)
     }
 
+    /// Of what becomes another tenant's: a line on what stands in its way. Any other error stays one.
+    fn is_taken(&self, error: Error) -> Result<String> {
+        match self.stored.renaming.is_some() && error.kind == Kind::Refused {
+            true => Ok(std::iter::once(error.to_string()).chain(error.details).collect::<Vec<_>>().join(": ")),
+            false => Err(error),
+        }
+    }
+
     fn is_view(&self) -> bool {
         self.kind == Some(ItemKind::View)
     }
@@ -76,6 +90,14 @@ impl Work {
     fn title(&self) -> String {
         format!("{}.{}", self.source, self.stored.name)
     }
+
+    /// As the journal knows it.
+    fn describe(&self) -> String {
+        let of = self.stored.scope.ownership().map(|_| format!(" where {}", self.stored.scope.describe()));
+        let was = self.stored.renaming.as_ref().map(|renaming| format!(", stored as {}'s", renaming.old.tenant));
+        let (of, was) = (of.unwrap_or_default(), was.unwrap_or_default());
+        format!("{} {} to {}{of}{was}", self.from, self.stored.name, self.source)
+    }
 }
 
 impl Live {
@@ -86,8 +108,8 @@ impl Live {
         pieces: &[Piece],
         report: &mut Report,
     ) -> Result<Self> {
-        let mut live =
-            Self { targets: BTreeMap::new(), inventories: BTreeMap::new(), archives: Vec::new(), work: Vec::new() };
+        let (targets, inventories) = (BTreeMap::new(), BTreeMap::new());
+        let mut live = Self { targets, inventories, archives: Vec::new(), work: Vec::new(), steps: Vec::new() };
         unknown_sources(options, pieces)?;
         for piece in pieces.iter().filter(|piece| !piece.is_files()) {
             let name = &piece.component.name;
@@ -107,10 +129,7 @@ impl Live {
                 let whole = collection.stored_in(&directory);
                 let title = format!("{name}.{}", whole.name);
                 let there = live.inventories.get(name).and_then(|inventory| inventory.items.get(&whole.name));
-                if let Some(why) = there.and_then(|item| keeps_its_own(piece, &whole.name, item)) {
-                    report.warnings.push(format!("{title} stays as it is: {why}"));
-                    continue;
-                }
+                let stays = there.and_then(|item| keeps_its_own(piece, &whole.name, item));
                 let stored = match &piece.share {
                     Some(share) if collection.kind != Some(ItemKind::View) => {
                         share.cut(piece, &whole, &held).context(|| format!("cannot restore {title}"))?.0
@@ -118,6 +137,8 @@ impl Live {
                     _ => whole.clone(),
                 };
                 live.work.push(Work {
+                    step: 0,
+                    stays,
                     source: name.clone(),
                     from: piece.place(),
                     archive,
@@ -136,20 +157,19 @@ impl Live {
         // Of a tenant's, children go before their parents: those that are there are found by way of these.
         let place = |work: &Work| (work.source.clone(), work.is_view(), Reverse(work.depth()));
         live.work.sort_by_key(place);
+        live.work.iter_mut().enumerate().for_each(|(at, work)| work.step = at);
+        live.steps = live.work.iter().map(|work| (work.describe(), work.title())).collect();
         Ok(live)
     }
 
     /// What is put in place, in order.
     pub fn steps(&self) -> impl Iterator<Item = String> {
-        self.work.iter().map(|work| {
-            let of = work.stored.scope.ownership().map(|_| format!(" where {}", work.stored.scope.describe()));
-            format!("{} {} to {}{}", work.from, work.stored.name, work.source, of.unwrap_or_default())
-        })
+        self.steps.iter().map(|(step, _)| step.clone())
     }
 
     /// What is put in place, for people, in order.
     pub fn titles(&self) -> impl Iterator<Item = String> {
-        self.work.iter().map(Work::title)
+        self.steps.iter().map(|(_, title)| title.clone())
     }
 
     /// The sources it writes to.
@@ -159,12 +179,13 @@ impl Live {
 
     /// Compares what is to be restored with what is there, counts, and refuses what was not allowed.
     pub fn plan(&mut self, options: &Options<'_>, progress: &Progress, report: &mut Report) -> Result<()> {
-        let mut refused = Vec::new();
-        for (step, work) in self.work.iter_mut().enumerate() {
+        let (mut refused, mut taken) = (Vec::new(), Vec::new());
+        self.leave(progress, report);
+        for work in &mut self.work {
             options.cancel.check()?;
             let target = target(&self.targets, &work.source)?;
             let archive = self.archives.get(work.archive).ok_or_else(no_archive)?;
-            let state = progress.step(step);
+            let state = progress.step(work.step);
             work.done = match &state {
                 Step::Old => None,
                 Step::Switched { outcome } => serde_json::from_value(outcome.clone()).ok(),
@@ -184,17 +205,22 @@ impl Live {
                 };
                 match (work.existing, item.kind) {
                     (Existing::Refuse, _) if work.stored.scope.ownership().is_some() => {
-                        match work.beside_others(target, archive)? {
-                            0 => {}
-                            n => refused.push(format!("{} holds {n} records of the tenant", work.title())),
+                        match work.beside_others(target, archive) {
+                            Ok(0) => {}
+                            Ok(n) => refused.push(format!("{} holds {n} records of the tenant", work.title())),
+                            Err(error) => taken.push(work.is_taken(error)?),
                         }
                     }
                     (Existing::Refuse, ItemKind::View) => refused.push(format!("{} exists as a view", work.title())),
                     (Existing::Refuse, _) => refused.push(format!("{} holds {} records", work.title(), item.records)),
                     (existing, _) => {
-                        work.changes = target
+                        let changes = target
                             .compare(&work.stored, archive, existing)
-                            .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source))?;
+                            .context(|| format!("cannot restore {} into source '{}'", work.stored.name, work.source));
+                        match changes {
+                            Ok(changes) => work.changes = changes,
+                            Err(error) => taken.push(work.is_taken(error)?),
+                        }
                     }
                 }
                 let database = target.server().database;
@@ -206,6 +232,11 @@ impl Live {
             let planned = work.report(work.changes, 0, false);
             report.collections.push(work.done.clone().unwrap_or(planned));
         }
+        if !taken.is_empty() {
+            let what = "records of the other tenant would come into the place of others, and nothing was changed";
+            let hint = "keys that do not hold the tenant's id stay as they are: clone it into another database, with --into SOURCE=URI";
+            return Err(Error::new(Kind::Refused, what).details(taken).hint(hint));
+        }
         if refused.is_empty() {
             self.examine(report)?;
             self.report_others(report);
@@ -213,6 +244,17 @@ impl Live {
         }
         let error = Error::new(Kind::Refused, "the target holds data, and nothing was changed").details(refused);
         Err(error.hint("say what happens to it with --existing add|merge|replace, or restore beside it with `--into SOURCE=URI` or `--to-directory DIR`"))
+    }
+
+    /// Leaves out what stays as it is.
+    fn leave(&mut self, progress: &Progress, report: &mut Report) {
+        self.work.retain(|work| match work.stays.filter(|_| progress.step(work.step) == Step::Old) {
+            Some(why) => {
+                report.warnings.push(format!("{} stays as it is: {why}", work.title()));
+                false
+            }
+            None => true,
+        });
     }
 
     /// Asks every target what stands in the way.
@@ -359,14 +401,14 @@ impl Live {
             let staged = staged.ok_or_else(|| Error::new(Kind::Internal, "a collection was not staged"))?;
             batch.push((staged, archive(&self.archives, work)?));
         }
-        for (step, (staged, _)) in steps.clone().zip(&batch) {
-            journal.switching(step, staged.identity.as_deref())?;
+        for (work, (staged, _)) in works.iter().zip(&batch) {
+            journal.switching(work.step, staged.identity.as_deref())?;
         }
         let switched = match target(&self.targets, &works[0].source)?.switch(&batch) {
             Ok(switched) => switched,
             Err(error) => {
                 if error.kind != Kind::TargetChanged {
-                    steps.into_iter().try_for_each(|step| journal.unchanged(step))?;
+                    works.iter().try_for_each(|work| journal.unchanged(work.step))?;
                 }
                 return Err(error);
             }
@@ -391,12 +433,13 @@ impl Live {
     }
 
     fn note(&self, at: usize, done: &RestoredCollection, journal: &mut Journal) -> Result<()> {
-        if matches!(journal.step(at), Step::Switched { .. }) {
+        let step = self.work[at].step;
+        if matches!(journal.step(step), Step::Switched { .. }) {
             return Ok(());
         }
         let outcome = serde_json::to_value(done)
             .map_err(|e| Error::new(Kind::Internal, "a line of the journal cannot be written").cause(e))?;
-        journal.switched(at, outcome)
+        journal.switched(step, outcome)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Options<'a> {
     pub which: Which,
     /// Backups of this tenant; none: system-wide ones.
     pub tenant: Option<TenantId>,
+    /// What is restored of the tenant becomes this one's.
+    pub as_tenant: Option<TenantId>,
     /// Only these modules; empty: all.
     pub modules: Vec<String>,
     /// Only these collections; empty: all.
@@ -97,6 +99,10 @@ impl fmt::Debug for Options<'_> {
 pub struct Report {
     /// The backup.
     pub id: String,
+    /// The tenant whose data it is, where it is one's.
+    pub tenant_id: Option<String>,
+    /// The tenant whose it becomes, where that is another.
+    pub as_tenant: Option<String>,
     /// Where the data went: masked addresses and directories.
     pub target: Vec<String>,
     /// What happened to data that was there.
@@ -165,6 +171,8 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     let choice = choose::choose(options, &repository)?;
     let mut report = Report {
         id: choice.id.clone(),
+        tenant_id: choice.tenant.clone().or_else(|| options.tenant.as_ref().map(ToString::to_string)),
+        as_tenant: options.as_tenant.as_ref().map(ToString::to_string),
         target: Vec::new(),
         existing: options.existing,
         databases: Vec::new(),

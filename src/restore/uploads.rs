@@ -74,14 +74,14 @@ impl Uploads {
             let reader = piece.open()?;
             let mut placed = Vec::new();
             for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
-                let stored_as = entry.raw_path()?;
-                let common = piece.share.as_ref().filter(|share| share.is_common(&stored_as));
+                let raw = entry.raw_path()?;
+                let common = piece.share.as_ref().filter(|share| share.is_common(&raw));
                 if let Some(share) = common.filter(|share| !share.own) {
-                    return Err(not_told_apart(piece, share, &stored_as));
+                    return Err(not_told_apart(piece, share, &raw));
                 }
-                if piece.share.as_ref().is_some_and(|share| !share.holds_path(&stored_as)) {
+                let Some(stored_as) = piece.share.as_ref().map_or(Some(raw.clone()), |share| share.path(&raw)) else {
                     continue;
-                }
+                };
                 let Some((root, path)) = places.find(&stored_as) else {
                     let what =
                         format!("no configured place for {} of {}", entry.path.escape_debug(), piece.component.name);
@@ -97,7 +97,7 @@ impl Uploads {
             archives.push(Archive {
                 reader,
                 from: piece.place(),
-                directories: piece.collections.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
+                directories: directories(piece),
                 of_uploads: piece.component.module.is_some(),
                 placed,
                 existing: options.existing,
@@ -217,6 +217,13 @@ impl Uploads {
     }
 }
 
+/// The directories of an archive that are restored, and whose.
+fn directories(piece: &Piece) -> String {
+    let names: Vec<_> = piece.collections.iter().map(|directory| directory.name.as_str()).collect();
+    let of = piece.share.as_ref().map(|share| format!(" of {}", share.describe()));
+    format!("{}{}", names.join(", "), of.unwrap_or_default())
+}
+
 /// Files in the way that are named.
 const SHOWN: usize = 10;
 
@@ -229,7 +236,7 @@ fn shown(mut names: Vec<String>) -> Vec<String> {
 }
 
 /// That whose a file is cannot be told from its path, in a backup of all tenants.
-fn not_told_apart(piece: &Piece, share: &Share, stored_as: &[u8]) -> Error {
+pub fn not_told_apart(piece: &Piece, share: &Share, stored_as: &[u8]) -> Error {
     let (place, tenant) = (piece.place(), &share.tenant);
     let path = String::from_utf8_lossy(stored_as);
     let what = format!("{place} holds files of all tenants in common folders: which are {tenant}'s is not told yet");

@@ -8,6 +8,7 @@ mod io;
 pub mod mongodb;
 pub mod postgres;
 mod recovery;
+mod renaming;
 pub mod scratch;
 pub mod sqlite;
 mod texts;
@@ -23,6 +24,7 @@ pub use io::{
 };
 
 pub use recovery::recovery_text;
+pub use renaming::Renaming;
 
 use crate::config;
 use crate::error::Result;
@@ -404,6 +406,16 @@ pub struct StoredCollection {
     /// Which records the restore is about, of those that are stored and of those that are there: all, or one tenant's. Count
     /// and digest are of these alone; what is nobody's business of theirs is neither read into the target nor changed in it.
     pub scope: Records,
+    /// What is stored is another tenant's, and becomes that of the scope as it is read. Count and digest are of what it has
+    /// become.
+    pub renaming: Option<Renaming>,
+}
+
+impl StoredCollection {
+    /// Which of the stored records it is about.
+    pub fn stored_scope(&self) -> Records {
+        self.renaming.as_ref().map_or_else(|| self.scope.clone(), Renaming::stored)
+    }
 }
 
 /// A collection ready to be put in place.

@@ -74,11 +74,8 @@ pub fn verify(
     }
     // Of a damaged archive the parts are named whatever the level: that is what the operator needs to know next.
     if wanted > VerifyLevel::Stored || !verdict.damage.is_empty() {
-        match decode(options, path, component) {
-            Ok(damage) => {
-                verdict.damage.extend(damage);
-                verdict.level = VerifyLevel::Decoded.min(wanted);
-            }
+        match decode(options, path, component, &mut verdict.damage) {
+            Ok(()) => verdict.level = VerifyLevel::Decoded.min(wanted),
             Err(error) if error.kind == Kind::Key => verdict.no_key = Some(error),
             Err(error) => return verdict.failed(error),
         }
@@ -94,15 +91,19 @@ pub fn open(options: &Options<'_>, path: &Path, component: &Component) -> Result
     ArchiveReader::open(path, at, component.encrypted.then(|| options.identities.clone()))
 }
 
-/// Decompresses everything, holds every entry against the index and every collection against the manifest.
-fn decode(options: &Options<'_>, path: &Path, component: &Component) -> Result<Vec<String>> {
+/// Decompresses everything, holds every entry against the index and every collection against the manifest. Tells `damage`
+/// what is wrong.
+fn decode(options: &Options<'_>, path: &Path, component: &Component, damage: &mut Vec<String>) -> Result<()> {
     let reader = match open(options, path, component) {
         Ok(reader) => reader,
-        Err(error) if error.kind == Kind::Damaged => return Ok(vec![error.to_string()]),
+        Err(error) if error.kind == Kind::Damaged => {
+            damage.push(error.to_string());
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     let mut totals: BTreeMap<String, StreamTotals> = BTreeMap::new();
-    let mut damage = archive::decode_all(&reader, |entry, body| {
+    archive::decode_all(&reader, damage, |entry, body| {
         options.cancel.check()?;
         let Some(name) = &entry.name else { return Ok(None) };
         let found = match source::digest_records(name, body, component.encrypted) {
@@ -131,5 +132,5 @@ fn decode(options: &Options<'_>, path: &Path, component: &Component) -> Result<V
             Some(_) => {}
         }
     }
-    Ok(damage)
+    Ok(())
 }

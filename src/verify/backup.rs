@@ -82,18 +82,20 @@ impl<'a> Verifier<'a> {
         if wanted < VerifyLevel::Restored || !is_proven {
             return verdict;
         }
-        let restored = self.restore(&path, component);
+        let mut damage = Vec::new();
+        let restored = self.restore(&path, component, &mut damage);
+        let verdict = Verdict { damage, ..verdict };
         match restored.context(|| format!("cannot restore {archive} for a look")) {
-            Ok(damage) => Verdict { damage, level: VerifyLevel::Restored, ..verdict },
+            Ok(()) => Verdict { level: VerifyLevel::Restored, ..verdict },
             Err(error) => verdict.failed(error),
         }
     }
 
-    fn restore(&mut self, path: &Path, component: &Component) -> Result<Vec<String>> {
+    fn restore(&mut self, path: &Path, component: &Component, damage: &mut Vec<String>) -> Result<()> {
         if let Some(error) = self.unreachable.get(&component.name) {
             return Err(error.clone().context("its server could not be reached before, and is not asked again"));
         }
-        let restored = restored::restore(self.options, path, component, self.repository.id());
+        let restored = restored::restore(self.options, path, component, self.repository.id(), damage);
         restored.map_err(|error| match error.kind {
             Kind::Connect => {
                 self.unreachable.insert(component.name.clone(), error.clone());

@@ -12,13 +12,19 @@ use std::path::Path;
 /// Part of the names under which it stages, in a database of its own.
 const TOKEN: &str = "verify";
 
-/// Restores every whole collection, or all files, of an archive that is already proven to decode. Returns what did not
-/// come back as it is stored.
-pub fn restore(options: &Options<'_>, path: &Path, component: &Component, repository: &str) -> Result<Vec<String>> {
+/// Restores every whole collection, or all files, of an archive that is already proven to decode. Tells `found` what did
+/// not come back as it is stored: what is known by then stays known when the server fails later.
+pub fn restore(
+    options: &Options<'_>,
+    path: &Path,
+    component: &Component,
+    repository: &str,
+    found: &mut Vec<String>,
+) -> Result<()> {
     let reader = archive::open(options, path, component)?;
     let folder = scratch_folder(options, component)?;
     if component.engine == "files" {
-        return files(options, &reader, folder.path());
+        return files(options, &reader, folder.path(), found);
     }
     let name = &component.name;
     let unknown = || {
@@ -29,10 +35,10 @@ pub fn restore(options: &Options<'_>, path: &Path, component: &Component, reposi
     let server = options.servers.get(name).map(String::as_str);
     let tag = tag(repository, name);
     let target = source::scratch::open(name, source, server, folder.path(), &tag, &options.cancel)?;
-    let found = collections(options, &reader, component, target.as_ref());
+    let restored = collections(options, &reader, component, target.as_ref(), found);
     // Whatever came of it, a copy of the data must not stay.
-    match (found, target.drop_scratch()) {
-        (Ok(found), dropped) => dropped.map(|()| found),
+    match (restored, target.drop_scratch()) {
+        (Ok(()), dropped) => dropped,
         (Err(error), Ok(())) => Err(error),
         (Err(error), Err(left)) => Err(error.cause(format!("and the scratch database could not be dropped: {left}"))),
     }
@@ -62,19 +68,20 @@ fn collections(
     reader: &ArchiveReader,
     component: &Component,
     target: &dyn Target,
-) -> Result<Vec<String>> {
+    found: &mut Vec<String>,
+) -> Result<()> {
     let directory = component.database.clone().unwrap_or_default();
     let whole = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete);
     // A view may name collections of its own archive.
     let (views, plain): (Vec<_>, Vec<_>) = whole.partition(|collection| collection.kind == Some(ItemKind::View));
-    let mut found = Vec::new();
     let collections: Vec<_> = plain.into_iter().chain(views).map(|c| (c.stored_in(&directory), c.kind)).collect();
     let batch: Vec<_> = collections
         .iter()
         .map(|(stored, kind)| Restoring { stored, kind: *kind, input: reader, existing: Existing::Refuse })
         .collect();
     if let Err(error) = target.prepare(&batch, TOKEN) {
-        return Ok(vec![verdict(error, target)?]);
+        found.push(verdict(error, target)?);
+        return Ok(());
     }
     // Loaded, indexed, counted and hashed as the server has it; then put in its place, and its definition compared.
     let mut staged = Vec::new();
@@ -99,7 +106,7 @@ fn collections(
             found.extend(differences.into_iter().map(|what| format!("{}: {what}", staged.name)));
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// What a failure says of the data; the failure itself where it is the server's.
@@ -113,8 +120,7 @@ fn is_verdict(error: &Error) -> bool {
 }
 
 /// Writes every file below `folder`, and reads it again.
-fn files(options: &Options<'_>, reader: &ArchiveReader, folder: &Path) -> Result<Vec<String>> {
-    let mut found = Vec::new();
+fn files(options: &Options<'_>, reader: &ArchiveReader, folder: &Path, found: &mut Vec<String>) -> Result<()> {
     let mut target = FilesTarget::open(folder)?;
     for entry in reader.index() {
         options.cancel.check()?;
@@ -133,6 +139,5 @@ fn files(options: &Options<'_>, reader: &ArchiveReader, folder: &Path) -> Result
             target.remove(&path, false)?;
         }
     }
-    target.finish()?;
-    Ok(found)
+    target.finish()
 }

@@ -1,6 +1,8 @@
 //! The whole program: the real binary, a real server, and judges that are not ours.
 
 mod anomaly;
+mod clinic;
+mod clone;
 mod commits;
 mod compression;
 mod encryption;
@@ -21,6 +23,7 @@ mod signals;
 mod signing;
 mod sqlite;
 mod stalls;
+mod tenant_killed;
 mod tenant_restore;
 mod tenants;
 mod tenants_discovered;

@@ -20,6 +20,7 @@ mod owned;
 mod raw;
 mod read;
 mod records;
+mod rename;
 mod restore;
 mod scope;
 mod texts;

@@ -7,9 +7,11 @@ use super::filter::{OwnerCheck, Verdict};
 use super::key::{Key, id_of, key_of};
 use super::metadata::Metadata;
 use super::records::{Documents, digest_records, id_type};
+use super::rename::Renamer;
 use super::restore::stored_metadata;
-use crate::error::{Error, Kind, Result};
-use crate::source::{EntryName, Input, ItemKind, StoredCollection, Stream, StreamTotals};
+use crate::error::{Context, Error, Kind, Result};
+use crate::modules::Records;
+use crate::source::{EntryName, Input, ItemKind, Renaming, StoredCollection, Stream, StreamTotals};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
@@ -35,11 +37,20 @@ pub fn scoped<'a>(stored: &StoredCollection, input: &'a dyn Input) -> Result<Opt
 
 /// The check of a collection that is stored, or there; none where all its documents are in scope.
 pub fn check(stored: &StoredCollection, metadata: &Metadata) -> Result<Option<OwnerCheck>> {
-    match OwnerCheck::of(&stored.scope)? {
-        Some(check) if metadata.kind == ItemKind::TimeSeries => {
-            check.within_buckets(&stored.name, &metadata.options).map(Some).map_err(|e| e.kind(Kind::Refused))
+    check_of(&stored.scope, stored, metadata)
+}
+
+fn check_of(records: &Records, stored: &StoredCollection, metadata: &Metadata) -> Result<Option<OwnerCheck>> {
+    OwnerCheck::of(records)?.map(|check| placed(check, stored, metadata)).transpose()
+}
+
+/// The check as it is done on documents that are stored so.
+fn placed(check: OwnerCheck, stored: &StoredCollection, metadata: &Metadata) -> Result<OwnerCheck> {
+    match metadata.kind {
+        ItemKind::TimeSeries => {
+            check.within_buckets(&stored.name, &metadata.options).map_err(|e| e.kind(Kind::Refused))
         }
-        check => Ok(check),
+        _ => Ok(check),
     }
 }
 
@@ -50,9 +61,15 @@ pub fn open<'a>(
     input: &'a dyn Input,
 ) -> Result<Option<Box<dyn Read + Send + 'a>>> {
     let Some(data) = data_entry(stored, metadata) else { return Ok(None) };
-    Ok(Some(match check(stored, metadata)? {
-        None => input.open(&data)?,
-        Some(check) => Box::new(Scoped::new(Archive::of(stored, input), input, &stored.name, data.stem, check)?),
+    let check = check_of(&stored.stored_scope(), stored, metadata)?;
+    let renamer = stored.renaming.as_ref().map(|renaming| Renamer::of(renaming, |c| placed(c, stored, metadata)));
+    let renamer = renamer.transpose()?.flatten();
+    Ok(Some(match check.is_none() && renamer.is_none() {
+        true => input.open(&data)?,
+        false => {
+            let archive = Archive::of(stored, input).as_stored();
+            Box::new(Scoped::new(archive, input, (&stored.name, data.stem), check, renamer)?)
+        }
     }))
 }
 
@@ -61,21 +78,32 @@ pub fn open<'a>(
 pub struct Archive<'a> {
     directory: String,
     input: &'a dyn Input,
+    renaming: Option<Renaming>,
 }
 
 impl<'a> Archive<'a> {
     /// The backup that holds `stored`.
     pub fn of(stored: &StoredCollection, input: &'a dyn Input) -> Self {
-        Self { directory: stored.directory.clone(), input }
+        Self { directory: stored.directory.clone(), input, renaming: stored.renaming.clone() }
     }
 
-    /// The stored documents of a collection that are the tenant's.
+    /// With every document as it is stored.
+    fn as_stored(&self) -> Self {
+        Self { renaming: None, ..self.clone() }
+    }
+
+    /// The stored documents of a collection that are the tenant's, or become so.
     pub fn documents(&self, collection: &str, check: OwnerCheck) -> Result<Scoped<'a>> {
         let input = self.input.holding(collection).ok_or_else(|| {
             let what = format!("the backup holds no {collection}, which says whose records are");
             Error::new(Kind::Refused, what).hint("choose a backup that holds both, of the same moment")
         })?;
-        Scoped::new(self.clone(), input, collection, collection.to_owned(), check)
+        let renaming = self.renaming.as_ref().and_then(|renaming| renaming.of_parent(collection));
+        let (check, renamer) = match renaming {
+            Some(renaming) => (OwnerCheck::of(&renaming.stored())?, Renamer::of(&renaming, Ok)?),
+            None => (Some(check), None),
+        };
+        Scoped::new(self.as_stored(), input, (collection, collection.to_owned()), check, renamer)
     }
 }
 
@@ -85,7 +113,9 @@ pub struct Scoped<'a> {
     input: &'a dyn Input,
     name: String,
     stem: String,
-    check: OwnerCheck,
+    /// None where all are.
+    check: Option<OwnerCheck>,
+    renamer: Option<Renamer>,
     parents: Option<Box<Scoped<'a>>>,
     keys: HashSet<Key>,
     documents: Option<Documents<Box<dyn Read + Send + 'a>>>,
@@ -96,13 +126,31 @@ pub struct Scoped<'a> {
 }
 
 impl<'a> Scoped<'a> {
-    fn new(archive: Archive<'a>, input: &'a dyn Input, name: &str, stem: String, check: OwnerCheck) -> Result<Self> {
-        let parents = match check.parent() {
+    fn new(
+        archive: Archive<'a>,
+        input: &'a dyn Input,
+        (name, stem): (&str, String),
+        check: Option<OwnerCheck>,
+        renamer: Option<Renamer>,
+    ) -> Result<Self> {
+        let parents = match check.as_ref().and_then(OwnerCheck::parent) {
             Some(parent) => Some(Box::new(archive.documents(&parent.collection, parent.check.clone())?)),
             None => None,
         };
-        let (name, keys, current) = (name.to_owned(), HashSet::new(), Vec::new());
-        Ok(Self { archive, input, name, stem, check, parents, keys, documents: None, began: false, current, read: 0 })
+        Ok(Self {
+            archive,
+            input,
+            name: name.to_owned(),
+            stem,
+            check,
+            renamer,
+            parents,
+            keys: HashSet::new(),
+            documents: None,
+            began: false,
+            current: Vec::new(),
+            read: 0,
+        })
     }
 
     /// The document it stands at.
@@ -126,16 +174,22 @@ impl<'a> Scoped<'a> {
                 self.documents = None;
                 continue;
             };
-            match self.check.verdict(document, &self.keys) {
-                Verdict::Others => {}
-                Verdict::Unclear => return Err(unclear(&self.name, &self.check, document)),
-                Verdict::Own => {
-                    self.current.clear();
-                    self.current.extend_from_slice(document);
-                    self.read = 0;
-                    return Ok(true);
+            if let Some(check) = &self.check {
+                match check.verdict(document, &self.keys) {
+                    Verdict::Others => continue,
+                    Verdict::Unclear => return Err(unclear(&self.name, check, document)),
+                    Verdict::Own => {}
                 }
             }
+            self.current.clear();
+            self.read = 0;
+            match &self.renamer {
+                Some(renamer) => {
+                    self.current.extend_from_slice(&renamer.rename(document).context(|| self.name.clone())?)
+                }
+                None => self.current.extend_from_slice(document),
+            }
+            return Ok(true);
         }
     }
 
@@ -263,7 +317,7 @@ mod tests {
     }
 
     fn archive(two: &Two) -> Archive<'_> {
-        Archive { directory: "d".into(), input: two }
+        Archive { directory: "d".into(), input: two, renaming: None }
     }
 
     #[test]

@@ -107,6 +107,33 @@ pub fn pick(row: &[u8], columns: &[usize], out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// The row with another value in column `index`, escaped already.
+pub fn with(row: &[u8], index: usize, value: &[u8]) -> Vec<u8> {
+    let columns = row.strip_suffix(b"\n").unwrap_or(row).split(|byte| *byte == b'\t');
+    let columns: Vec<_> = columns.enumerate().map(|(at, old)| if at == index { value } else { old }).collect();
+    let mut row = columns.join(&b'\t');
+    row.push(b'\n');
+    row
+}
+
+/// A value as COPY writes it.
+pub fn escaped(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len());
+    for byte in value {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            8 => out.extend_from_slice(b"\\b"),
+            12 => out.extend_from_slice(b"\\f"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            11 => out.extend_from_slice(b"\\v"),
+            byte => out.push(*byte),
+        }
+    }
+    out
+}
+
 /// Counts and digests stored rows.
 ///
 /// # Errors
@@ -169,6 +196,17 @@ mod tests {
             assert_eq!(bytes, b"1\tone\n22\t\n\t3\n");
             assert_eq!(digest, digest_rows(&mut bytes.as_slice()).unwrap().digest);
         }
+    }
+
+    #[test]
+    fn a_value_is_put_in_the_place_of_another_and_is_what_it_was() {
+        let odd = b"a\tb\\N\n\r\x08\x0b\x0c";
+        let row = with(b"1\tx\ty\n", 1, &escaped(odd));
+        assert_eq!(value(&row, 1).unwrap(), odd);
+        assert_eq!(
+            (value(&row, 0).unwrap(), value(&row, 2).unwrap(), row.last()),
+            (b"1".to_vec(), b"y".to_vec(), Some(&b'\n'))
+        );
     }
 
     #[test]

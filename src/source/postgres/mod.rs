@@ -14,6 +14,7 @@ mod needs;
 mod passfile;
 mod read;
 mod reader;
+mod rename;
 mod restore;
 pub mod schema;
 mod scope;

@@ -204,6 +204,20 @@ impl Schema {
     }
 }
 
+impl Schema {
+    /// For tables that are there in another schema: definitions name their own, and are not made there; sequences of the
+    /// same names are set.
+    pub fn elsewhere(self, schema: &str) -> Self {
+        let own = format!("{}.", quote(&self.name));
+        let moved = |sequence: SequenceValue| {
+            let name = sequence.name.strip_prefix(&own).map(|name| format!("{}.{name}", quote(schema)));
+            name.map(|name| SequenceValue { name, ..sequence })
+        };
+        let sequences = self.sequences.into_iter().filter_map(moved).collect();
+        Self { name: self.name, relations: self.relations, extensions: self.extensions, sequences, ..Self::default() }
+    }
+}
+
 impl StoredRelation {
     /// Its columns as SQL lists them.
     pub fn list(&self) -> String {

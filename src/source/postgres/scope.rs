@@ -3,6 +3,7 @@
 //! through once more.
 
 use super::copy;
+use super::rename::Renamer;
 use super::restore::{read_schema, relation_of};
 use super::rows_of;
 use super::schema::{Schema, StoredRelation};
@@ -44,11 +45,28 @@ pub fn open<'a>(
     input: &'a dyn Input,
     schemas: Schemas<'_>,
 ) -> Result<Box<dyn Read + Send + 'a>> {
-    let Some(ownership) = stored.scope.ownership() else {
-        return input.open(&rows_of(&stored.directory, &schemas(input)?.name, &stored.name));
+    let records = stored.stored_scope();
+    let renamer = renamer(stored, input, schemas)?;
+    let body = || Ok(Body { input, entry: rows_of(&stored.directory, &schemas(input)?.name, &stored.name) });
+    let rows = match (records.ownership(), renamer.is_some()) {
+        (None, false) => return input.open(&body()?.entry),
+        (None, true) => Box::new(Whole { body: body()?.open()?, name: stored.name.clone() }),
+        (Some(ownership), _) => level(&stored.name, &stored.directory, input, ownership, schemas, LOT)?,
     };
-    let rows = level(&stored.name, &stored.directory, input, ownership, schemas, LOT)?;
-    Ok(Box::new(Lines { rows, line: Vec::new(), sent: 0 }))
+    Ok(Box::new(Lines { rows, renamer, line: Vec::new(), sent: 0 }))
+}
+
+/// What makes the stored rows another tenant's; none where they do not hold the tenant's id.
+fn renamer(stored: &StoredCollection, input: &dyn Input, schemas: Schemas<'_>) -> Result<Option<Renamer>> {
+    let Some(renaming) = &stored.renaming else { return Ok(None) };
+    let below_key = |hop: &Hop, field: &str| {
+        let Some(held) = input.holding(&hop.parent) else { return Ok(None) };
+        let schema = schemas(held)?;
+        let is_key = schema.relations.get(&hop.parent).is_some_and(|parent| parent.key == [field]);
+        Ok(is_key.then(String::new))
+    };
+    let Some(column) = renaming.field(&below_key)? else { return Ok(None) };
+    Renamer::of(renaming, &stored.name, relation_of(&*schemas(input)?, &stored.name)?, &column)
 }
 
 /// Rows of one table on the way from an owner.
@@ -143,6 +161,18 @@ impl<'a> Body<'a> {
     }
 }
 
+/// All rows, of a schema of the tenant's own.
+struct Whole<'a> {
+    body: Open<'a>,
+    name: String,
+}
+
+impl Rows for Whole<'_> {
+    fn next(&mut self, line: &mut Vec<u8>) -> Result<bool> {
+        read_line(&mut self.body, line, &self.name)
+    }
+}
+
 /// Rows that name their owner themselves.
 struct Own<'a> {
     body: Open<'a>,
@@ -211,6 +241,7 @@ fn read_line(body: &mut Open<'_>, line: &mut Vec<u8>, name: &str) -> Result<bool
 /// Rows as a stream of bytes.
 struct Lines<'a> {
     rows: Box<dyn Rows + 'a>,
+    renamer: Option<Renamer>,
     line: Vec<u8>,
     sent: usize,
 }
@@ -222,6 +253,9 @@ impl Read for Lines<'_> {
             if !self.rows.next(&mut self.line).map_err(std::io::Error::other)? {
                 self.line.clear();
                 return Ok(0);
+            }
+            if let Some(renamer) = &self.renamer {
+                renamer.rename(&mut self.line).map_err(std::io::Error::other)?;
             }
         }
         let n = out.len().min(self.line.len() - self.sent);
@@ -281,7 +315,7 @@ mod tests {
         let ownership = Ownership { tenant: "acme".into(), id_type: IdType::String, via, field: "owner".into() };
         let rows = level(table, "db", archive, &ownership, &|_| Ok(schema(archive)), lot)?;
         let mut text = String::new();
-        Lines { rows, line: Vec::new(), sent: 0 }
+        Lines { rows, renamer: None, line: Vec::new(), sent: 0 }
             .read_to_string(&mut text)
             .map_err(|e| e.downcast::<Error>().unwrap())?;
         let mut lines: Vec<_> = text.lines().collect();
@@ -317,6 +351,7 @@ mod tests {
             records: 0,
             digest: Default::default(),
             scope: Records::All { shared: false },
+            renaming: None,
         };
         assert!(open(&stored, &cut, &|_| Ok(schema(&cut))).is_ok());
     }

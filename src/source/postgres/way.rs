@@ -41,6 +41,11 @@ impl Owner {
         Ok(Self { given, tenant, id_type: ownership.id_type, padded: is_padded(type_name) })
     }
 
+    /// The id as a value of its type is written.
+    pub fn written(&self) -> &str {
+        &self.tenant
+    }
+
     /// Whether a value, as COPY writes it and unescaped, names the tenant.
     pub fn is(&self, value: Option<&[u8]>) -> bool {
         let Some(text) = value.and_then(|value| std::str::from_utf8(value).ok()) else { return false };

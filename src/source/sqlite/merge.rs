@@ -53,7 +53,9 @@ impl<'a> Tables<'a> {
 
     /// The columns of every unique key, quoted, and that a live row `m` and a stored row `s` have the same.
     pub fn unique_keys(&self) -> SqlResult<Vec<(Vec<String>, String)>> {
-        let more = schema::unique_columns(self.connection, "main", self.name)?.into_iter();
+        // A row id that nobody sees is stored with its row too.
+        let hidden = self.columns.starts_with("rowid").then(|| vec!["rowid".to_owned()]);
+        let more = schema::unique_columns(self.connection, "main", self.name)?.into_iter().chain(hidden);
         let more = more.filter(|columns| *columns != self.key).map(|columns| (columns.clone(), same(&columns, "=")));
         Ok(std::iter::once((self.key.clone(), self.same_key.clone())).chain(more).collect())
     }

@@ -10,6 +10,7 @@ mod inventory;
 mod merge;
 mod others;
 mod read;
+mod rename;
 mod restore;
 mod schema;
 mod scope;

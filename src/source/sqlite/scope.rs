@@ -3,7 +3,7 @@
 
 use super::read::Builder;
 use super::schema::{self, distrust, literal};
-use super::{Sqlite, digest, scratch};
+use super::{Sqlite, digest, rename, scratch};
 use crate::config::Timeouts;
 use crate::error::{Context, Error, Kind, Result};
 use crate::modules::Records;
@@ -43,7 +43,7 @@ pub fn not_held(stored: &StoredCollection) -> Error {
 /// [`Kind::Damaged`] when it is no sound database, and when it cannot be told whose rows are.
 pub fn extracted(target: &Sqlite, stored: &StoredCollection, input: &dyn Input) -> Result<PathBuf> {
     let whole = whole(target, &stored.directory, input)?;
-    if stored.scope.ownership().is_none() {
+    if stored.scope.ownership().is_none() && stored.renaming.is_none() {
         return Ok(whole);
     }
     let key = (input.identity(), stored.directory.clone(), Some(stored.name.clone()));
@@ -86,12 +86,14 @@ pub fn open_stored(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A database of the tenant's rows alone, found by way of parents that may be in other archives of the backup.
+/// A database of the tenant's rows alone, found by way of parents that may be in other archives of the backup, and given
+/// to another tenant where that is asked for.
 fn share(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, whole: &Path) -> Result<NamedTempFile> {
     let reader = of_stored(&target.cancel);
     let failed = |e: rusqlite::Error| reader.failed("read", &e);
     let stored_db = open_stored(whole)?;
-    let via = stored.scope.ownership().map(|ownership| ownership.via.as_slice()).unwrap_or_default();
+    let records = stored.stored_scope();
+    let via = records.ownership().map(|ownership| ownership.via.as_slice()).unwrap_or_default();
     let mut sealed = input.is_sealed();
     let mut attached: Vec<PathBuf> = Vec::new();
     let mut places: Vec<(&str, String)> = Vec::new();
@@ -123,8 +125,13 @@ fn share(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, whole: &
         let found = places.iter().find(|(parent, _)| *parent == table);
         found.map_or_else(|| "main".to_owned(), |(_, place)| place.clone())
     };
-    let wanted = wanted(&stored_db, stored, stored.scope.clone())?;
+    let wanted = wanted(&stored_db, stored, records.clone())?;
     Builder::new(&reader, &stored_db, file.path(), sealed)?.with_places(&place).build(&[wanted])?;
+    if let Some(renaming) = &stored.renaming
+        && let Some(column) = rename::column(&stored_db, &place, renaming, &stored.name)?
+    {
+        rename::rewrite(file.path(), stored, renaming, &column, sealed)?;
+    }
     Ok(file)
 }
 

@@ -165,7 +165,8 @@ impl Way {
         format!("{} = {}", self.field_of(first), self.literal())
     }
 
-    fn literal(&self) -> String {
+    /// The tenant's id, as SQL.
+    pub fn literal(&self) -> String {
         match &self.owner {
             Value::Integer(number) => number.to_string(),
             Value::Text(text) => literal(text),

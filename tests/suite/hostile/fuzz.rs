@@ -168,7 +168,7 @@ fn read_archive(bytes: &[u8], at: IndexAt<'_>, folder: &Path) {
     let path = folder.join("archive.tar.gz");
     std::fs::write(&path, bytes).unwrap();
     let Ok(reader) = ArchiveReader::open(&path, at, None) else { return };
-    let _ = decode_all(&reader, |entry, body| {
+    let _ = decode_all(&reader, &mut Vec::new(), |entry, body| {
         let name = entry.name.clone().unwrap_or_else(|| EntryName::new("a", "a", ".bson"));
         let _ = backup::source::digest_records(&name, body, false);
         Ok(None)

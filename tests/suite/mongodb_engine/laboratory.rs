@@ -206,6 +206,7 @@ pub fn stored(from: &Lab, read: &ReadCollection) -> StoredCollection {
         records: read.records,
         digest: read.digest,
         scope: Records::All { shared: false },
+        renaming: None,
     }
 }
 

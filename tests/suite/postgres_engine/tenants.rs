@@ -92,6 +92,7 @@ fn stored(from: &Database, memory: &Memory, tenant: &str, table: &str) -> Result
         records: 0,
         digest: Default::default(),
         scope: scope(tenant, table),
+        renaming: None,
     };
     let totals = scope_totals("postgres", &bare, memory)?;
     Ok(StoredCollection { records: totals.records, digest: totals.digest, ..bare })
@@ -451,6 +452,7 @@ fn whose_rows_are_cannot_be_known_without_the_parents_and_is_told() {
         records: 0,
         digest: Default::default(),
         scope: scope("acme", "members"),
+        renaming: None,
     };
     let error = scope_totals("postgres", &bare, &Alone(&memory)).unwrap_err();
     assert!(shown(&error).contains("owned by way of policies, which this backup does not hold"), "{}", shown(&error));

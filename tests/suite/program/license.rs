@@ -249,7 +249,15 @@ fn a_licence_file_is_believed_as_it_is_until_the_end_it_names() {
     app.write("license.json", file.to_string().as_bytes());
     assert_eq!(granted(&app), json!(["clinic"]));
     let text = app.run_at(BEGIN, &["license"]).expect(0).stdout;
-    for part in ["Licence of hr: valid", "file, ", "license.json", "Grants:       clinic", "clinic", "always enabled"] {
+    for part in [
+        "Licence of hr: valid",
+        "(not signed)",
+        "file, ",
+        "license.json",
+        "Grants:       clinic",
+        "clinic",
+        "always enabled",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let mut ended = file.clone();
@@ -260,6 +268,30 @@ fn a_licence_file_is_believed_as_it_is_until_the_end_it_names() {
         app.write("license.json", content.as_bytes());
         let shown = app.run_at(BEGIN, &["license"]).expect(2).stdout;
         assert!(shown.contains(expected) && shown.contains("NOT VALID"), "{shown}");
+    }
+}
+
+#[test]
+fn a_licence_that_ends_within_a_fortnight_is_spoken_of_in_output_and_manifest() {
+    let issuer = Issuer::ed25519();
+    let app = app(&issuer);
+    let shown = app.run_at(BEGIN, &["license"]).expect(0);
+    assert!(!shown.stdout.contains("not signed") && !shown.stderr.contains("expires"), "{}", shown.stdout);
+    assert_eq!(app.run_at(BEGIN, &["--json", "license"]).expect(0).json()["licenses"][0]["signed"], true);
+    // It ends on day 100, at midnight.
+    for (n, expected) in
+        [(85, None), (86, Some("in 13 days")), (98, Some("in 1 day")), (99, Some("in less than a day"))]
+    {
+        let made = app.run_at(&day(n), &["--json", "create"]).expect(0);
+        let told = expected.map(|left| format!("the licence expires 2026-04-11 00:00 UTC, {left}: renew it"));
+        let warnings = made.json()["warnings"].to_string();
+        assert_eq!(warnings.contains("expires"), told.is_some(), "day {n}: {warnings}");
+        let listed = app.run_at(&day(n), &["list-modules"]).expect(0).stderr;
+        for told in told.iter() {
+            assert!(warnings.contains(told.as_str()), "day {n}: {warnings}");
+            assert!(made.stderr.contains(told.as_str()) && listed.contains(told.as_str()), "day {n}: {}", made.stderr);
+        }
+        assert_eq!(modules(&made.json()), LICENSED);
     }
 }
 

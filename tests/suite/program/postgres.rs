@@ -2,7 +2,7 @@
 
 mod creating;
 mod existing;
-mod interrupted;
+pub mod interrupted;
 mod laboratory;
 mod large;
 mod programs;

@@ -319,6 +319,7 @@ impl<'f> History<'f> {
             config: &self.config,
             which: restore::Which::Latest { before: None },
             tenant: scope.tenant().cloned(),
+            as_tenant: None,
             modules: vec![module.to_owned()],
             collections: Vec::new(),
             only: None,

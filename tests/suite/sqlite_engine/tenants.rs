@@ -69,6 +69,7 @@ fn stored_bare(table: &str) -> StoredCollection {
         records: 0,
         digest: Default::default(),
         scope: scope("acme", table),
+        renaming: None,
     }
 }
 

@@ -72,13 +72,14 @@ impl State {
     }
 }
 
-/// The definitions in the archive that a collection is from.
+/// The definitions in the archive that a collection is from, as far as they can be made in the target's schema.
 fn stored_schema(target: &Postgres, input: &dyn Input, directory: &str) -> Result<Arc<Schema>> {
     let key = input.identity();
     if let Some(schema) = target.restore.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Ok(Arc::clone(schema));
     }
-    let schema = Arc::new(read_schema(input, directory)?);
+    let schema = read_schema(input, directory)?;
+    let schema = Arc::new(if schema.name == target.schema { schema } else { schema.elsewhere(&target.schema) });
     target.restore.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&schema));
     Ok(schema)
 }

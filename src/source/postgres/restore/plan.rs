@@ -119,10 +119,13 @@ pub fn examine(target: &Postgres, batch: &[Restoring<'_>]) -> Result<Vec<String>
     let relations = target.block(inventory::relations(worker.session(), &target.schema))?;
     let there: BTreeMap<&str, u32> = relations.iter().map(|r| (r.name.as_str(), r.oid)).collect();
     for (schema, of_archive) in archives(target, batch)? {
-        if schema.name != target.schema {
+        let lacks = |restoring: &&Restoring<'_>| !there.contains_key(restoring.stored.name.as_str());
+        if schema.name != target.schema && of_archive.iter().any(&lacks) {
             let what = format!("the backup is of schema {}, the source's is {}", schema.name, target.schema);
-            return Err(Error::new(Kind::Refused, what)
-                .hint("set `schema` of the source to that, in a configuration of its own if need be"));
+            let lacking: Vec<_> = of_archive.iter().copied().filter(lacks).map(|r| r.stored.name.clone()).collect();
+            return Err(Error::new(Kind::Refused, what).details(vec![format!("not there: {}", lacking.join(", "))]).hint(
+                "definitions are made in their own schema alone: make the tables first, or set `schema` of the source to that of the backup, in a configuration of its own if need be",
+            ));
         }
         refused.extend(lacking_extensions(target, &worker, &schema)?);
         for restoring in of_archive {

@@ -29,7 +29,7 @@ fn gated() -> Shop {
 }
 
 /// Closes the gate of a database until the session is dropped.
-fn close(database: &Database) -> (Postgres, Session) {
+pub fn close(database: &Database) -> (Postgres, Session) {
     let source = config::Postgres {
         uri: Secret::new(database.uri()),
         schema: "public".into(),
