@@ -1,6 +1,7 @@
 //! PostgreSQL through the whole program; judged by psql, pg_dump and tar.
 
 mod creating;
+mod erp;
 mod existing;
 pub mod interrupted;
 mod laboratory;

@@ -30,7 +30,8 @@ fn a_licence_that_is_no_longer_valid_keeps_its_modules_for_the_days_of_grace_and
         let create = |n: i64, arguments: &[&str]| app.run_at(&day(n), &[&["create"], arguments].concat());
         let made = create(99, &["--json"]).expect(0).json();
         assert_eq!((modules(&made), &made["license"]["state"]), (LICENSED.to_vec(), &json!("valid")), "{name}");
-        assert_eq!(made["warnings"], json!([]), "{name}");
+        let soon = "the licence expires 2026-04-11 00:00 UTC, in less than a day: renew it";
+        assert_eq!(made["warnings"], json!([soon]), "{name}");
         accident(&app, &issuer);
         for n in [101, 110, 128] {
             let made = create(n, &["--json"]).expect(0);
