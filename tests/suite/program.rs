@@ -9,6 +9,7 @@ mod encryption;
 mod examples;
 mod existing;
 mod file_references;
+mod file_restores;
 mod guards;
 mod license;
 mod mistakes;
