@@ -65,6 +65,8 @@ pub struct Options<'a> {
     pub to_directory: Option<PathBuf>,
     /// What happens to data that is there.
     pub existing: Existing,
+    /// Collections that are loaded, and parts that are proven, at once; none: two, and as many parts as there are processors.
+    pub jobs: Option<usize>,
     /// Protected sources and upload roots that may be written to.
     pub allow_protected: Vec<String>,
     /// Back up what will be overwritten or deleted first.

@@ -2,8 +2,8 @@
 
 use super::choose::Piece;
 use super::named::StoredNames;
-use super::{Existing, Options, Report, claims};
-use crate::archive::{ArchiveReader, IndexEntry, from_io};
+use super::{Existing, Options, Report, claims, proof};
+use crate::archive::{ArchiveReader, IndexEntry};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Amount, Event};
@@ -194,12 +194,8 @@ impl Uploads {
     /// Reads every file through, so that damage is known before anything is written.
     pub fn prove(&self, options: &Options<'_>) -> Result<()> {
         for archive in self.archives.iter().filter(|archive| archive.done.is_none()) {
-            for place in &archive.placed {
-                options.cancel.check()?;
-                let entry = &archive.reader.index()[place.entry];
-                std::io::copy(&mut archive.reader.entry(entry), &mut std::io::sink())
-                    .map_err(|e| from_io(e, "a stored file is damaged"))?;
-            }
+            let entries = archive.placed.iter().map(|place| &archive.reader.index()[place.entry]);
+            proof::prove_files(options, &archive.reader, entries)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod existing;
 mod file_references;
 mod file_restores;
 mod guards;
+mod jobs;
 mod license;
 mod mistakes;
 mod module_files;

@@ -3,6 +3,7 @@
 mod creating;
 mod existing;
 pub mod interrupted;
+mod jobs;
 mod laboratory;
 mod large;
 mod programs;
