@@ -857,7 +857,7 @@ _backup() {
             return 0
             ;;
         backup__subcmd__restore)
-            opts="-m -i -y -c -v -q -h -V --before --tenant --as-tenant --module --collection --only --into --files-into --to-directory --existing --identity --allow-unsigned --dry-run --yes --target-name --allow-protected --no-safety-backup --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-m -i -y -c -v -q -h -V --before --tenant --as-tenant --module --collection --only --into --files-into --to-directory --existing --jobs --identity --allow-unsigned --dry-run --yes --target-name --allow-protected --no-safety-backup --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -905,6 +905,10 @@ _backup() {
                     ;;
                 --existing)
                     COMPREPLY=($(compgen -W "refuse add merge replace" -- "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --identity)
@@ -1107,7 +1111,7 @@ _backup() {
             return 0
             ;;
         backup__subcmd__verify)
-            opts="-i -c -v -q -h -V --all --slice --tenant --level --scratch --scratch-server --identity --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-i -c -v -q -h -V --all --slice --tenant --level --scratch --scratch-server --jobs --identity --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1130,6 +1134,10 @@ _backup() {
                     return 0
                     ;;
                 --scratch-server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

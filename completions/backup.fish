@@ -141,6 +141,7 @@ complete -c backup -n "__fish_backup_using_subcommand restore" -l existing -d 'W
 add\t'Add only what is not there'
 merge\t'Add what is not there, and overwrite what is'
 replace\t'Make the target equal to the backup: overwrite, and delete what the backup does not hold'"
+complete -c backup -n "__fish_backup_using_subcommand restore" -l jobs -d 'Collections that are loaded, and parts of archives that are proven, at once [default: 2, and as many parts as there are processors]' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -s i -l identity -d 'File of the private key that opens encrypted archives; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand restore" -l target-name -d 'Name of a database whose collections are to be replaced whole; may be repeated' -r
 complete -c backup -n "__fish_backup_using_subcommand restore" -l allow-protected -d 'Name of a protected source or upload root that may be written to; may be repeated' -r
@@ -201,6 +202,7 @@ decoded\t'Every record and file is read, counted and digested'
 restored\t'And everything is restored into scratch databases and a scratch folder, compared, and dropped'"
 complete -c backup -n "__fish_backup_using_subcommand verify" -l scratch -d 'With `--level restored`: where to restore files and SQLite databases for a look; default: the temporary folder' -r -F
 complete -c backup -n "__fish_backup_using_subcommand verify" -l scratch-server -d 'With `--level restored`: the server that gets a source\'s scratch database; default: the source\'s own' -r
+complete -c backup -n "__fish_backup_using_subcommand verify" -l jobs -d 'Archives that are read at once [default: as many as there are processors]' -r
 complete -c backup -n "__fish_backup_using_subcommand verify" -s i -l identity -d 'File of the private key that opens encrypted archives; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand verify" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand verify" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''

@@ -46,6 +46,10 @@ pub struct Args {
     /// What to do where the target holds data already
     #[arg(long, value_enum, value_name = "HOW", default_value = "refuse", conflicts_with = "to_directory")]
     existing: Existing,
+    /// Collections that are loaded, and parts of archives that are proven, at once [default: 2, and as many parts as there are
+    /// processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// File of the private key that opens encrypted archives; may be repeated
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
@@ -118,6 +122,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         files_into: args.files_into.clone(),
         to_directory: args.to_directory.clone(),
         existing: args.existing.into(),
+        jobs: args.jobs.map(usize::from),
         allow_protected: args.allow_protected.clone(),
         safety_backup: !args.no_safety_backup,
         consent: &|plan| consent(args, plan),

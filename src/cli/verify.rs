@@ -37,6 +37,9 @@ pub struct Args {
     /// With `--level restored`: the server that gets a source's scratch database; default: the source's own
     #[arg(long, value_name = "SOURCE=URI")]
     scratch_server: Vec<String>,
+    /// Archives that are read at once [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// File of the private key that opens encrypted archives; may be repeated
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
@@ -92,6 +95,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         identities: settings::identities(&config, &args.identity)?,
         scratch: args.scratch.as_deref(),
         servers: args::by_source("--scratch-server", &args.scratch_server)?,
+        jobs: args.jobs.map(usize::from),
         wait: settings.wait(&cancel),
         now: time::now,
         events: settings.events.clone(),

@@ -4,7 +4,7 @@ use crate::archive;
 use crate::config::{Algorithm, Compression};
 use crate::error::Result;
 use crate::event::{Event, Events, bytes};
-use crate::pipeline::{BLOCK_SIZE, Pool, Throttle};
+use crate::pipeline::{BLOCK_SIZE, Pool, Throttle, processors};
 use std::sync::Arc;
 
 /// Collections of an archive that are read at once where nobody says: two saturate a server's answer to one client.
@@ -84,10 +84,6 @@ impl Effort {
             events.emit(Event::Detail(format!("rate limit: {bytes} bytes passed, held back {waits} times")));
         }
     }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 #[cfg(test)]

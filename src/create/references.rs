@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::plan::PlannedReference;
 use crate::source::EachText;
-use crate::source::files::{Names, Tally, Trees, path_of};
+use crate::source::files::{Names, Paths, Tally, Trees};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -72,27 +72,11 @@ fn ask_one(config: &Config, planned: &PlannedReference, names: &mut Names, texts
         return if planned.reference.optional { Ok(Tally::default()) } else { missing() };
     }
     let root = config.uploads.iter().find(|root| root.name == planned.reference.root);
-    let folders = root.map(|root| root.folders(config)).unwrap_or_default();
-    let is_within = |path: &[u8]| {
-        let mut rests = folders.iter().filter_map(|folder| path.strip_prefix(folder.as_bytes()));
-        rests.any(|rest| rest.starts_with(b"/"))
-    };
+    let paths = Paths::new(rule, root.map(|root| root.folders(config)).unwrap_or_default());
     let mut again = false;
     loop {
         let mut refused = Tally::default();
-        let mut each = |text: Option<&[u8]>| {
-            let Some(text) = text else {
-                refused.add(b"a value that is no text", "");
-                return Ok(());
-            };
-            match path_of(rule, text) {
-                Ok(None) => {}
-                Ok(Some(path)) if is_within(&path) => names.add(path)?,
-                Ok(Some(_)) => refused.add(text, "in no module's upload directory"),
-                Err(reason) => refused.add(text, reason),
-            }
-            Ok(())
-        };
+        let mut each = |text: Option<&[u8]>| paths.of(text, &mut refused).map_or(Ok(()), |path| names.add(path));
         match texts(planned, again, &mut each) {
             Err(error) if error.kind == Kind::SnapshotLost && !again => again = true,
             read => return read.map(|()| refused),

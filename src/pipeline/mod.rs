@@ -3,11 +3,13 @@
 mod block;
 mod cancel;
 mod compress;
+mod crew;
 mod digest;
 mod throttle;
 
 pub use block::{BLOCK_SIZE, BlockBuilder, RecordBlock};
 pub use cancel::Cancel;
 pub use compress::{Codec, CompressedBlock, Pending, Pool};
+pub use crew::{in_parallel, processors};
 pub use digest::RecordDigest;
 pub use throttle::{Passed, Throttle};

@@ -72,12 +72,22 @@ impl Piece {
 
     /// The archive of the same backup that holds another collection of the same source whole.
     pub fn beside(&self, options: &Options<'_>, repository: &Repository, collection: &str) -> Result<Option<Self>> {
+        self.of_source(options, repository, &self.component.name, collection)
+    }
+
+    /// The archive of the same backup that holds a collection of a source whole.
+    pub fn of_source(
+        &self,
+        options: &Options<'_>,
+        repository: &Repository,
+        source: &str,
+        collection: &str,
+    ) -> Result<Option<Self>> {
         let manifest = repository.manifest(&BackupId::parse(&self.backup)?)?;
         let holds = |component: &&Component| {
             let mut whole = component.collections.iter().filter(|c| c.status == ComponentStatus::Complete);
-            component.name == self.component.name
-                && component.engine == self.component.engine
-                && whole.any(|other| other.name == collection)
+            let is_of_source = component.name == source && component.engine != "files";
+            is_of_source && whole.any(|other| other.name == collection)
         };
         manifest.components.iter().find(holds).map_or(Ok(None), |found| piece(options, repository, &manifest, found))
     }

@@ -1,8 +1,8 @@
 //! Restores to plain files: one mongodump folder with parts joined, database files, upload trees.
 
 use super::choose::Piece;
+use super::named::{Chosen, StoredNames};
 use super::tenant::{Held, Share};
-use super::uploads::not_told_apart;
 use super::{Existing, Options, Report, RestoredCollection};
 use crate::archive::{self, ArchiveReader, IndexEntry};
 use crate::error::{Error, Kind, Result};
@@ -40,14 +40,17 @@ pub fn extract(
     let mut target = FilesTarget::open(staging.path())?;
     // Databases first: SQLite follows links, and only archives of files hold any.
     let (files, databases): (Vec<_>, Vec<_>) = pieces.iter().partition(|piece| piece.is_files());
+    let mut names = StoredNames::new(options, repository);
     for piece in databases.into_iter().chain(files) {
         let held = Held::open(options, repository, piece)?;
         if piece.is_files() {
-            extract_files(options, piece, &held.reader, &mut target, report)?;
+            let chosen = names.choose(piece, changed(piece), &held.reader)?;
+            extract_files(options, &chosen, &held.reader, &mut target, report)?;
         } else if !extract_database(options, piece, &held, staging.path(), report)? {
             extract_records(options, piece, &held, &mut target, report)?;
         }
     }
+    report.warnings.append(&mut names.warnings);
     target.finish()?;
     let staging = staging.keep();
     std::fs::rename(&staging, directory).map_err(|e| {
@@ -91,19 +94,15 @@ fn plan(options: &Options<'_>, pieces: &[Piece], report: &mut Report) -> Result<
 
 fn extract_files(
     options: &Options<'_>,
-    piece: &Piece,
+    chosen: &Chosen<'_>,
     archive: &ArchiveReader,
     target: &mut FilesTarget,
     report: &mut Report,
 ) -> Result<()> {
-    for entry in archive.index() {
+    for (at, entry) in archive.index().iter().enumerate() {
         options.cancel.check()?;
         let Some(record) = &entry.file else { continue };
-        let raw = entry.raw_path()?;
-        if let Some(share) = changed(piece).filter(|share| !share.own && share.is_common(&raw)) {
-            return Err(not_told_apart(piece, share, &raw));
-        }
-        let Some(path) = changed(piece).map_or(Some(raw.clone()), |share| share.path(&raw)) else { continue };
+        let Some(path) = chosen.place(at, &entry.raw_path()?) else { continue };
         target.write(&path, entry.size, record, &mut archive.entry(entry))?;
         report.files += u64::from(record.kind == FileKind::File);
     }

@@ -1,9 +1,11 @@
 //! `restore`: puts stored data back.
 
 mod choose;
+mod claims;
 mod directory;
 mod guards;
 mod live;
+mod named;
 mod outcome;
 mod proof;
 mod safety;
@@ -14,7 +16,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::event::{Event, Events};
 use crate::keys::Identities;
-use crate::modules::Only;
+use crate::modules::{self, Only};
 use crate::names::{BackupId, Scope, TenantId};
 use crate::pipeline::Cancel;
 use crate::repository::{Journal, Repository, Undertaking, Wait};
@@ -63,6 +65,8 @@ pub struct Options<'a> {
     pub to_directory: Option<PathBuf>,
     /// What happens to data that is there.
     pub existing: Existing,
+    /// Collections that are loaded, and parts that are proven, at once; none: two, and as many parts as there are processors.
+    pub jobs: Option<usize>,
     /// Protected sources and upload roots that may be written to.
     pub allow_protected: Vec<String>,
     /// Back up what will be overwritten or deleted first.
@@ -207,7 +211,7 @@ fn into_live(
 ) -> Result<()> {
     let config = redirected(options)?;
     let mut live = live::Live::open(options, (&config, repository), pieces, report)?;
-    let mut uploads = uploads::Uploads::open(options, &config, pieces, report)?;
+    let mut uploads = uploads::Uploads::open(options, (&config, repository), pieces, report)?;
     report.protected = guards::protected(options.config, &config, live.sources(), uploads.roots(&config));
     guards::allow(options, &report.protected)?;
     let undertaking = Undertaking {
@@ -319,7 +323,11 @@ fn take_safety_backup(
     // Of one tenant's restore, that tenant's data is what can be lost.
     let share = pieces.iter().find_map(|piece| piece.share.as_ref());
     let scope = share.map_or(Scope::SystemWide, |share| Scope::Tenant(share.tenant.clone()));
-    let id = safety::take(options, config, (scope, components), &report.id)?;
+    let references = match share.filter(|_| uploads.overwrites_common()) {
+        Some(share) => modules::tenant_references(options.config, &share.tenant)?,
+        None => Vec::new(),
+    };
+    let id = safety::take(options, config, (scope, components), references, &report.id)?;
     journal.note_safety_backup(&id)?;
     report.safety_backup = Some(id);
     Ok(())

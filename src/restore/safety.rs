@@ -8,7 +8,7 @@ use crate::config::{BackupType, Config};
 use crate::create;
 use crate::error::{Context, Error, Kind, Result};
 use crate::manifest::Status;
-use crate::modules::{CollectionSpec, Component, Content, Grants, Records, Request, Selection};
+use crate::modules::{CollectionSpec, Component, Content, Grants, Records, Reference, Request, Selection};
 use crate::names::Scope;
 use crate::plan;
 use std::collections::BTreeSet;
@@ -45,17 +45,17 @@ fn spec(name: &str, piece: &Piece) -> CollectionSpec {
     CollectionSpec { name: name.to_owned(), optional: false, records, modules }
 }
 
-/// Takes it; returns its id. Nothing is restored unless all of it is good.
+/// Takes it; returns its id. `references` name the tenant's files in folders of all tenants, where those are overwritten. Nothing is restored unless all of it is good.
 pub fn take(
     options: &Options<'_>,
     config: &Config,
     (scope, components): (Scope, Vec<Component>),
+    references: Vec<Reference>,
     restored: &str,
 ) -> Result<String> {
     let modules: BTreeSet<_> = components.iter().filter_map(|component| component.module.clone()).collect();
     let selection = Selection {
-        // Files that several tenants' records may name are never overwritten.
-        references: Vec::new(),
+        references,
         scope: scope.clone(),
         modules: modules.into_iter().collect(),
         excluded: Vec::new(),

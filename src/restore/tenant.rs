@@ -36,14 +36,14 @@ pub struct Share {
 impl Share {
     fn new(options: &Options<'_>, piece: &Piece, tenant: &TenantId, own: bool) -> Self {
         let becomes = options.as_tenant.as_ref().unwrap_or(tenant);
-        let stored = paths(options.config, piece, tenant, own);
+        let stored = paths(options.config, piece, tenant);
         Self {
             tenant: becomes.clone(),
             stored_as: tenant.clone(),
             own,
             records: BTreeMap::new(),
             renamings: BTreeMap::new(),
-            paths: stored.into_iter().zip(paths(options.config, piece, becomes, own)).collect(),
+            paths: stored.into_iter().zip(paths(options.config, piece, becomes)).collect(),
             common: common(options.config, piece),
         }
     }
@@ -72,6 +72,11 @@ impl Share {
     /// Which records of a collection, in the target.
     pub fn of(&self, collection: &str) -> Records {
         self.records.get(collection).cloned().unwrap_or(Records::All { shared: true })
+    }
+
+    /// The tenant whose it is as it is stored.
+    pub fn stored_as(&self) -> &TenantId {
+        &self.stored_as
     }
 
     /// It becomes another tenant's.
@@ -227,10 +232,10 @@ fn same_id(one: &TenantId, other: &TenantId, id_type: IdType) -> bool {
     }
 }
 
-/// Where the tenant's files are in an archive. In a backup of its own all of a common folder's are.
-fn paths(config: &Config, piece: &Piece, tenant: &TenantId, own: bool) -> Vec<String> {
-    let is_its = |root: &&UploadRoot| root.has_folders_of_tenants() || (own && root.tells_tenants());
-    let roots = config.uploads.iter().filter(is_its);
+/// Where the tenant's files are in an archive. In a backup of its own all of a common folder's are, else those that its
+/// records name.
+fn paths(config: &Config, piece: &Piece, tenant: &TenantId) -> Vec<String> {
+    let roots = config.uploads.iter().filter(|root| root.tells_tenants());
     let below = |root: &UploadRoot, directory: &str| {
         let path = root.layout.replace("{tenant}", tenant.as_str()).replace("{directory}", directory);
         format!("{}/{path}", root.name)
@@ -249,17 +254,27 @@ pub struct Held {
 impl Held {
     /// Opens the archive of a piece, and the archives of the collections that its records are owned by way of.
     pub fn open(options: &Options<'_>, repository: &Repository, piece: &Piece) -> Result<Self> {
-        let reader = piece.open()?;
-        let mut parents = BTreeMap::new();
         let records = piece.share.iter().flat_map(|share| share.records.values());
         let hops = records.filter_map(Records::ownership).flat_map(|Ownership { via, .. }| via);
-        for parent in hops.map(|hop| hop.parent.clone()) {
+        Self::with_parents(options, repository, piece, hops.map(|hop| hop.parent.as_str()))
+    }
+
+    /// Opens the archive of a piece, and the archives of these collections.
+    pub fn with_parents<'p>(
+        options: &Options<'_>,
+        repository: &Repository,
+        piece: &Piece,
+        wanted: impl Iterator<Item = &'p str>,
+    ) -> Result<Self> {
+        let reader = piece.open()?;
+        let mut parents = BTreeMap::new();
+        for parent in wanted {
             let is_here = piece.component.collections.iter().any(|collection| collection.name == parent);
-            if is_here || parents.contains_key(&parent) {
+            if is_here || parents.contains_key(parent) {
                 continue;
             }
-            if let Some(beside) = piece.beside(options, repository, &parent)? {
-                parents.insert(parent, beside.open()?);
+            if let Some(beside) = piece.beside(options, repository, parent)? {
+                parents.insert(parent.to_owned(), beside.open()?);
             }
         }
         Ok(Self { reader, parents })

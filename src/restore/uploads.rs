@@ -1,14 +1,14 @@
 //! Restores files: upload directories and extra files, to where they came from or below another directory.
 
 use super::choose::Piece;
-use super::tenant::Share;
-use super::{Existing, Options, Report};
-use crate::archive::{ArchiveReader, IndexEntry, from_io};
+use super::named::StoredNames;
+use super::{Existing, Options, Report, claims, proof};
+use crate::archive::{ArchiveReader, IndexEntry};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Amount, Event};
-use crate::names::Scope;
-use crate::repository::{Journal, Progress, Step};
+use crate::names::{Scope, TenantId};
+use crate::repository::{Journal, Progress, Repository, Step};
 use crate::source::files::{self, FilesTarget, There, Trees};
 use crate::source::{Changes, FileKind};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 /// The files of a restore.
 pub struct Uploads {
     archives: Vec<Archive>,
+    /// It overwrites files of folders of all tenants.
+    overwrites_common: bool,
     /// Number of the first archive's step.
     first_step: usize,
 }
@@ -67,21 +69,23 @@ impl Placed {
 
 impl Uploads {
     /// Finds the place of every file.
-    pub fn open(options: &Options<'_>, config: &Config, pieces: &[Piece], report: &mut Report) -> Result<Self> {
+    pub fn open(
+        options: &Options<'_>,
+        (config, repository): (&Config, &Repository),
+        pieces: &[Piece],
+        report: &mut Report,
+    ) -> Result<Self> {
         let mut archives = Vec::new();
+        let mut names = StoredNames::new(options, repository);
         for piece in pieces.iter().filter(|piece| piece.is_files()) {
             let places = Places::of(options, config, piece)?;
             let reader = piece.open()?;
+            let chosen = names.choose(piece, piece.share.as_ref(), &reader)?;
             let mut placed = Vec::new();
             for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
                 let raw = entry.raw_path()?;
                 let common = piece.share.as_ref().filter(|share| share.is_common(&raw));
-                if let Some(share) = common.filter(|share| !share.own) {
-                    return Err(not_told_apart(piece, share, &raw));
-                }
-                let Some(stored_as) = piece.share.as_ref().map_or(Some(raw.clone()), |share| share.path(&raw)) else {
-                    continue;
-                };
+                let Some(stored_as) = chosen.place(at, &raw) else { continue };
                 let Some((root, path)) = places.find(&stored_as) else {
                     let what =
                         format!("no configured place for {} of {}", entry.path.escape_debug(), piece.component.name);
@@ -107,7 +111,8 @@ impl Uploads {
                 done: None,
             });
         }
-        Ok(Self { archives, first_step: 0 })
+        report.warnings.append(&mut names.warnings);
+        Ok(Self { archives, overwrites_common: false, first_step: 0 })
     }
 
     /// What is put in place, in order.
@@ -137,7 +142,7 @@ impl Uploads {
         report: &mut Report,
     ) -> Result<()> {
         self.first_step = first_step;
-        let (mut refused, mut others) = (Vec::new(), Vec::new());
+        let (mut refused, mut others) = (Vec::new(), BTreeMap::new());
         for (at, piece) in pieces.iter().filter(|piece| piece.is_files()).enumerate() {
             let Some(archive) = self.archives.get_mut(at) else { continue };
             match progress.step(first_step + at) {
@@ -163,11 +168,10 @@ impl Uploads {
                 report.files += archive.count();
             }
         }
-        if !others.is_empty() {
-            let what = "files in folders of all tenants are there with other content, and nothing was changed";
-            return Err(Error::new(Kind::Refused, what).details(shown(others)).hint(
-                "another tenant's records may name them too: keep what is there with --existing add, or restore beside it with --files-into DIR",
-            ));
+        let tenant = pieces.iter().find_map(|piece| piece.share.as_ref()).map(|share| &share.tenant);
+        if let Some(tenant) = tenant.filter(|_| !others.is_empty()) {
+            self.overwrites_common = true;
+            require_own(options, tenant, others)?;
         }
         if refused.is_empty() {
             return Ok(());
@@ -182,15 +186,16 @@ impl Uploads {
         self.archives.iter().any(|archive| archive.from == piece.place() && archive.done.is_none() && changes(archive))
     }
 
+    /// Whether it overwrites files that only records tell apart.
+    pub fn overwrites_common(&self) -> bool {
+        self.overwrites_common
+    }
+
     /// Reads every file through, so that damage is known before anything is written.
     pub fn prove(&self, options: &Options<'_>) -> Result<()> {
         for archive in self.archives.iter().filter(|archive| archive.done.is_none()) {
-            for place in &archive.placed {
-                options.cancel.check()?;
-                let entry = &archive.reader.index()[place.entry];
-                std::io::copy(&mut archive.reader.entry(entry), &mut std::io::sink())
-                    .map_err(|e| from_io(e, "a stored file is damaged"))?;
-            }
+            let entries = archive.placed.iter().map(|place| &archive.reader.index()[place.entry]);
+            proof::prove_files(options, &archive.reader, entries)?;
         }
         Ok(())
     }
@@ -217,6 +222,33 @@ impl Uploads {
     }
 }
 
+/// Makes sure that files of common folders, which would be overwritten, are the tenant's alone.
+fn require_own(options: &Options<'_>, tenant: &TenantId, files: BTreeMap<PathBuf, BTreeSet<Vec<u8>>>) -> Result<()> {
+    let mut kept = Vec::new();
+    let mut unknown = None;
+    for (place, files) in files {
+        let show = |file: &[u8]| format!("{}/{}", place.display(), String::from_utf8_lossy(file).escape_debug());
+        let root = options.config.uploads.iter().find(|root| root.root == place);
+        match root.map(|root| claims::ask(options, tenant, root, &files)) {
+            Some(Ok(claims)) => kept.extend(
+                claims.iter().filter_map(|(file, claim)| Some(format!("{}: {}", show(file), claim.objection()?))),
+            ),
+            asked => {
+                unknown = asked.and_then(Result::err).or(unknown);
+                kept.extend(files.iter().map(|file| format!("{}: another tenant's records may name it", show(file))));
+            }
+        }
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let what = "files in folders of all tenants are there with other content, and nothing was changed";
+    let error = Error::new(Kind::Refused, what)
+        .details(shown(kept))
+        .hint("keep what is there with --existing add, or restore beside it with --files-into DIR");
+    Err(unknown.into_iter().fold(error, |error, why| error.cause(why)))
+}
+
 /// The directories of an archive that are restored, and whose.
 fn directories(piece: &Piece) -> String {
     let names: Vec<_> = piece.collections.iter().map(|directory| directory.name.as_str()).collect();
@@ -235,16 +267,6 @@ fn shown(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// That whose a file is cannot be told from its path, in a backup of all tenants.
-pub fn not_told_apart(piece: &Piece, share: &Share, stored_as: &[u8]) -> Error {
-    let (place, tenant) = (piece.place(), &share.tenant);
-    let path = String::from_utf8_lossy(stored_as);
-    let what = format!("{place} holds files of all tenants in common folders: which are {tenant}'s is not told yet");
-    Error::new(Kind::Refused, what)
-        .details(vec![format!("such as {}", path.escape_debug())])
-        .hint("take the files from a backup of the tenant's own; out of this one restore with --only database")
-}
-
 /// What is open of the places files go to.
 type Targets<'a> = BTreeMap<&'a Path, FilesTarget>;
 
@@ -258,7 +280,7 @@ fn opened<'t, 'a>(targets: &'t mut Targets<'a>, root: &'a Path) -> Result<&'t mu
 
 impl Archive {
     /// Looks what is at every place. `others`: what would be overwritten and may be another tenant's.
-    fn look(&mut self, refused: &mut Vec<String>, others: &mut Vec<String>) -> Result<()> {
+    fn look(&mut self, refused: &mut Vec<String>, others: &mut BTreeMap<PathBuf, BTreeSet<Vec<u8>>>) -> Result<()> {
         let mut roots: BTreeMap<PathBuf, Option<FilesTarget>> = BTreeMap::new();
         for place in &mut self.placed {
             if !roots.contains_key(&place.root) {
@@ -276,7 +298,7 @@ impl Archive {
                 There::Nothing | There::InTheWay => false,
             };
             if place.there == There::File && is_changed && !place.stays {
-                others.push(place.show());
+                others.entry(place.root.clone()).or_default().insert(place.path.clone());
             }
         }
         for place in &self.placed {

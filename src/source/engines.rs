@@ -1,6 +1,6 @@
 //! The list of engines: which of them a source, an archive or a record is for.
 
-use super::{EntryName, Input, Source, StoredCollection, StreamTotals, Target, mongodb, postgres, sqlite};
+use super::{EachText, EntryName, Input, Source, StoredCollection, StreamTotals, Target, mongodb, postgres, sqlite};
 use crate::config;
 use crate::error::Result;
 use crate::pipeline::Cancel;
@@ -189,6 +189,26 @@ pub fn scope_totals(engine: &str, stored: &StoredCollection, input: &dyn Input) 
         "mongodb" => mongodb::scope_totals(stored, input),
         "postgres" => postgres::scope_totals(stored, input),
         "sqlite" => sqlite::scope_totals(stored, input),
+        other => Err(crate::error::Error::new(crate::error::Kind::Internal, format!("{other} has no records"))),
+    }
+}
+
+/// Calls `each` with every text that `field` holds in the stored records of a collection that are in its scope, as
+/// [`super::View::texts`] does of live ones.
+///
+/// # Errors
+/// As [`scope_totals`]; [`crate::error::Kind::Refused`] where an engine cannot tell without its server; and what `each` returns.
+pub fn stored_texts(
+    engine: &str,
+    stored: &StoredCollection,
+    input: &dyn Input,
+    field: &str,
+    each: &mut EachText<'_>,
+) -> Result<()> {
+    match engine {
+        "mongodb" => mongodb::stored_texts(stored, input, field, each),
+        "postgres" => postgres::stored_texts(stored, input, field, each),
+        "sqlite" => sqlite::stored_texts(stored, input, field, each),
         other => Err(crate::error::Error::new(crate::error::Kind::Internal, format!("{other} has no records"))),
     }
 }

@@ -17,7 +17,7 @@ mod waiting;
 pub use discover::NamedTenant;
 pub use engines::{
     Document, Stream, collection_of, digest_records, documents, open, open_file, open_own, open_target, redirect,
-    same_place, scope_totals, scoped,
+    same_place, scope_totals, scoped, stored_texts,
 };
 pub use io::{
     EntryName, FileEntry, FileKind, FileOutcome, FileOutput, FileRecord, Input, Output, RecordStream, StreamTotals,

@@ -1,6 +1,6 @@
 //! One archive: its bytes against the manifest, and everything in it against its index and the manifest.
 
-use super::{Options, Report};
+use super::Options;
 use crate::archive::{self, ArchiveReader, IndexAt};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Component, ComponentStatus};
@@ -11,6 +11,12 @@ use std::path::Path;
 
 /// What is wrong with an archive, and how deep it could be looked at.
 pub struct Verdict {
+    /// It is there.
+    pub file_exists: bool,
+    /// Its size is the manifest's.
+    pub size_match: bool,
+    /// Its SHA-256 is the manifest's.
+    pub checksum_match: bool,
     /// One line each, naming the part.
     pub damage: Vec<String>,
     /// What was proven.
@@ -23,7 +29,15 @@ pub struct Verdict {
 
 impl Default for Verdict {
     fn default() -> Self {
-        Self { damage: Vec::new(), level: VerifyLevel::Stored, no_key: None, error: None }
+        Self {
+            file_exists: true,
+            size_match: true,
+            checksum_match: true,
+            damage: Vec::new(),
+            level: VerifyLevel::Stored,
+            no_key: None,
+            error: None,
+        }
     }
 }
 
@@ -39,37 +53,31 @@ impl Verdict {
     }
 }
 
-/// Verifies the archive at `path` as deep as `wanted`, or as a key allows. What differs is noted in `report` too.
-pub fn verify(
-    options: &Options<'_>,
-    path: &Path,
-    component: &Component,
-    wanted: VerifyLevel,
-    report: &mut Report,
-) -> Verdict {
+/// Verifies the archive at `path` as deep as `wanted`, or as a key allows.
+pub fn verify(options: &Options<'_>, path: &Path, component: &Component, wanted: VerifyLevel) -> Verdict {
     let mut verdict = Verdict::default();
     if let Err(e) = path.symlink_metadata() {
-        (report.size_match, report.checksum_match) = (false, false);
+        (verdict.size_match, verdict.checksum_match) = (false, false);
         if e.kind() != std::io::ErrorKind::NotFound {
             return verdict.failed(Error::io("read", path, &e));
         }
-        report.file_exists = false;
+        verdict.file_exists = false;
         verdict.damage.push("the file is gone".into());
         return verdict;
     }
     let stored = match archive::digest_file(path, &options.cancel) {
         Ok(stored) => stored,
         Err(error) => {
-            (report.size_match, report.checksum_match) = (false, false);
+            (verdict.size_match, verdict.checksum_match) = (false, false);
             return verdict.failed(error);
         }
     };
     if stored.size != component.size {
-        report.size_match = false;
+        verdict.size_match = false;
         verdict.damage.push(format!("it is {} bytes, the manifest says {}", stored.size, component.size));
     }
     if Some(&stored.sha256) != component.sha256.as_ref() {
-        report.checksum_match = false;
+        verdict.checksum_match = false;
         verdict.damage.push("its SHA-256 differs from the manifest's".into());
     }
     // Of a damaged archive the parts are named whatever the level: that is what the operator needs to know next.

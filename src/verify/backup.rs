@@ -7,46 +7,58 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::manifest::{Component, Manifest};
 use crate::names::BackupId;
+use crate::pipeline::in_parallel;
 use crate::repository::{Repository, VerifyLevel};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// Verifies one backup after the other.
 pub struct Verifier<'a> {
     options: &'a Options<'a>,
     repository: &'a Repository,
-    /// By source, why its server cannot be reached. Each would cost every archive the same wait.
-    unreachable: BTreeMap<String, Error>,
+    /// Archives of one backup that are read at once.
+    threads: usize,
+    /// By source, why its server cannot be reached. Each would cost every archive the same wait. Locked while an archive is
+    /// restored for a look: a source has one scratch database.
+    unreachable: Mutex<BTreeMap<String, Error>>,
 }
 
 impl<'a> Verifier<'a> {
-    pub fn new(options: &'a Options<'a>, repository: &'a Repository) -> Self {
-        Self { options, repository, unreachable: BTreeMap::new() }
+    pub fn new(options: &'a Options<'a>, repository: &'a Repository, threads: usize) -> Self {
+        Self { options, repository, threads, unreachable: Mutex::default() }
     }
 
     /// The verdict on a backup.
     ///
     /// # Errors
     /// When a signal ends the run. All else is in the report.
-    pub fn verify(&mut self, id: &BackupId) -> Result<Report> {
+    pub fn verify(&self, id: &BackupId) -> Result<Report> {
         let manifest = match self.repository.manifest(id) {
             Ok(manifest) => manifest,
             Err(error) => return Ok(Report::without_manifest(id.to_string(), "manifest", error)),
         };
         let mut report = Report::new(id.to_string(), self.wanted());
-        for component in &manifest.components {
-            let Some(archive) = &component.archive else { continue };
-            self.options.cancel.check()?;
+        let archives =
+            manifest.components.iter().filter_map(|component| Some((component, component.archive.as_ref()?)));
+        let cancel = &self.options.cancel;
+        let verdicts = in_parallel(self.threads, cancel, archives.collect(), |(component, archive), _| {
             let events = &self.options.events;
             events.emit(Event::Started { item: archive.clone(), total: component.size });
-            let verdict = self.archive(id, &manifest, component, archive, &mut report);
+            let verdict = self.archive(id, &manifest, component, archive);
             // What a signal breaks off says nothing about the archive.
-            self.options.cancel.check()?;
+            cancel.check()?;
             events.emit(Event::Finished {
                 item: archive.clone(),
                 done: Amount { bytes: Some(component.size), ..Amount::default() },
                 error: verdict.damage.first().cloned().or_else(|| verdict.error.as_ref().map(told)),
             });
+            Ok((archive, verdict))
+        })?;
+        for (archive, verdict) in verdicts {
+            report.file_exists &= verdict.file_exists;
+            report.size_match &= verdict.size_match;
+            report.checksum_match &= verdict.checksum_match;
             report.add(ComponentReport {
                 archive: archive.clone(),
                 valid: verdict.damage.is_empty() && verdict.error.is_none(),
@@ -64,20 +76,13 @@ impl<'a> Verifier<'a> {
         self.options.level.unwrap_or(VerifyLevel::Decoded)
     }
 
-    fn archive(
-        &mut self,
-        id: &BackupId,
-        manifest: &Manifest,
-        component: &Component,
-        archive: &str,
-        report: &mut Report,
-    ) -> Verdict {
+    fn archive(&self, id: &BackupId, manifest: &Manifest, component: &Component, archive: &str) -> Verdict {
         let wanted = self.wanted();
         let path = match self.repository.archive(id, manifest.backup_type, archive) {
             Ok(path) => path,
             Err(error) => return Verdict::default().failed(error),
         };
-        let verdict = archive::verify(self.options, &path, component, wanted, report);
+        let verdict = archive::verify(self.options, &path, component, wanted);
         let is_proven = verdict.damage.is_empty() && verdict.no_key.is_none() && verdict.error.is_none();
         if wanted < VerifyLevel::Restored || !is_proven {
             return verdict;
@@ -91,14 +96,15 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn restore(&mut self, path: &Path, component: &Component, damage: &mut Vec<String>) -> Result<()> {
-        if let Some(error) = self.unreachable.get(&component.name) {
+    fn restore(&self, path: &Path, component: &Component, damage: &mut Vec<String>) -> Result<()> {
+        let mut unreachable = self.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = unreachable.get(&component.name) {
             return Err(error.clone().context("its server could not be reached before, and is not asked again"));
         }
         let restored = restored::restore(self.options, path, component, self.repository.id(), damage);
         restored.map_err(|error| match error.kind {
             Kind::Connect => {
-                self.unreachable.insert(component.name.clone(), error.clone());
+                unreachable.insert(component.name.clone(), error.clone());
                 error
             }
             // It is the scratch database that was changed.

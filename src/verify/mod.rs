@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::keys::Identities;
 use crate::names::BackupId;
-use crate::pipeline::Cancel;
+use crate::pipeline::{Cancel, in_parallel, processors};
 use crate::repository::{Repository, VerifyLevel, Wait, retention};
 use backup::Verifier;
 use chrono::{DateTime, Utc};
@@ -36,6 +36,8 @@ pub struct Options<'a> {
     pub scratch: Option<&'a Path>,
     /// By source, the server whose scratch database is used instead of the source's own.
     pub servers: BTreeMap<String, String>,
+    /// Archives that are read at once; none: as many as there are processors.
+    pub jobs: Option<usize>,
     /// How long to wait for the repository's lock.
     pub wait: Wait,
     /// The clock.
@@ -101,9 +103,11 @@ pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
         catalog.find(id)?;
     }
     let expired = retention::expired(&catalog.backups, &config.retention, config.timezone, (options.now)());
-    let mut verifier = Verifier::new(options, &repository);
-    let mut reports = Vec::new();
-    for entry in catalog.backups.iter().filter(|entry| options.which.covers(&entry.id)) {
+    let jobs = options.jobs.unwrap_or_else(processors);
+    let chosen: Vec<_> = catalog.backups.iter().filter(|entry| options.which.covers(&entry.id)).collect();
+    // Of one backup several archives are read at once, of several backups one each.
+    let verifier = Verifier::new(options, &repository, if chosen.len() > 1 { 1 } else { jobs });
+    let mut reports = in_parallel(jobs, &options.cancel, chosen, |entry, _| {
         let id = &entry.id;
         let mut report = verifier.verify(id)?;
         report.not_expired = !expired.contains(id);
@@ -112,8 +116,8 @@ pub fn run(options: &Options<'_>) -> Result<Vec<Report>> {
         {
             options.events.warn(format!("the verdict on {id} could not be recorded: {error}"));
         }
-        reports.push(report);
-    }
+        Ok(report)
+    })?;
     // A manifest that cannot be read is damage too, whichever backup it was of.
     if !matches!(options.which, Which::One(_)) {
         reports.extend(catalog.unreadable.iter().map(Report::unreadable));

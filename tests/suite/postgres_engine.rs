@@ -6,6 +6,7 @@ mod dumping;
 mod inventory;
 mod reading;
 mod tenants;
+mod unstored;
 
 use crate::support::postgres::Database;
 use backup::config::{self, Consistency, Ddl, Secret, Timeouts};

@@ -12,7 +12,7 @@ mod tests;
 mod trees;
 mod walk;
 
-pub use named::{Look, Names, Tally, path_of};
+pub use named::{Look, Names, Paths, Tally, path_of};
 pub use read::{each_file, list, read, survey};
 pub use target::{FilesTarget, There};
 pub use trees::{below, extra, uploads};

@@ -46,6 +46,16 @@ impl Names {
         Ok(())
     }
 
+    /// Whether a path is named.
+    pub fn holds(&self, path: &[u8]) -> bool {
+        self.paths.contains(path)
+    }
+
+    /// Every path.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.paths.iter().map(Vec::as_slice)
+    }
+
     /// Those below a folder, in the order in which a walk would meet them.
     pub(super) fn below(&self, folder: &[u8]) -> Vec<&[u8]> {
         let within = |path: &&[u8]| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"));
@@ -82,6 +92,39 @@ pub fn path_of(rule: &FileReferences, text: &[u8]) -> std::result::Result<Option
     }
     let below = rule.below.as_bytes().split(|b| *b == b'/').filter(|part| !part.is_empty());
     Ok(Some(below.chain(parts()).collect::<Vec<_>>().join(&b'/')))
+}
+
+/// What the texts of one collection's records name below an upload root.
+#[derive(Debug)]
+pub struct Paths<'a> {
+    rule: &'a FileReferences,
+    folders: Vec<String>,
+}
+
+impl<'a> Paths<'a> {
+    /// Of the records of `rule`, within the folders that modules have below the root.
+    pub fn new(rule: &'a FileReferences, folders: Vec<String>) -> Self {
+        Self { rule, folders }
+    }
+
+    /// The path that a text names; none where it names nothing. What is no path of a module's is added to `refused`.
+    pub fn of(&self, text: Option<&[u8]>, refused: &mut Tally) -> Option<Vec<u8>> {
+        let Some(text) = text else {
+            refused.add(b"a value that is no text", "");
+            return None;
+        };
+        let is_within = |path: &[u8]| {
+            let mut rests = self.folders.iter().filter_map(|folder| path.strip_prefix(folder.as_bytes()));
+            rests.any(|rest| rest.starts_with(b"/"))
+        };
+        match path_of(self.rule, text) {
+            Ok(Some(path)) if is_within(&path) => return Some(path),
+            Ok(Some(_)) => refused.add(text, "in no module's upload directory"),
+            Ok(None) => {}
+            Err(reason) => refused.add(text, reason),
+        }
+        None
+    }
 }
 
 /// How many, and the first five for people.

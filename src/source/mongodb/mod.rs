@@ -28,7 +28,7 @@ mod unique;
 mod writes;
 
 pub use records::digest_records;
-pub use scope::{scope_totals, scoped};
+pub use scope::{scope_totals, scoped, stored_texts};
 
 use super::{
     Changes, Existing, Input, Inventory, Level, NamedTenant, Orphans, Server, Source, Staged, StoredCollection,

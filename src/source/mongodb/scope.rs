@@ -9,9 +9,10 @@ use super::metadata::Metadata;
 use super::records::{Documents, digest_records, id_type};
 use super::rename::Renamer;
 use super::restore::stored_metadata;
+use super::texts::of_document;
 use crate::error::{Context, Error, Kind, Result};
 use crate::modules::Records;
-use crate::source::{EntryName, Input, ItemKind, Renaming, StoredCollection, Stream, StreamTotals};
+use crate::source::{EachText, EntryName, Input, ItemKind, Renaming, StoredCollection, Stream, StreamTotals};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
@@ -33,6 +34,22 @@ pub fn scoped<'a>(stored: &StoredCollection, input: &'a dyn Input) -> Result<Opt
     let (metadata, _) = stored_metadata(stored, input)?;
     let Some(name) = data_entry(stored, &metadata) else { return Ok(None) };
     Ok(open(stored, &metadata, input)?.map(|body| (name, body)))
+}
+
+/// See [`crate::source::stored_texts`].
+pub fn stored_texts(stored: &StoredCollection, input: &dyn Input, field: &str, each: &mut EachText<'_>) -> Result<()> {
+    let (metadata, _) = stored_metadata(stored, input)?;
+    if metadata.kind == ItemKind::TimeSeries {
+        let what = format!("{} is a time series: which files its stored buckets name cannot be told", stored.name);
+        return Err(Error::new(Kind::Refused, what).hint("take the files from a backup of the tenant's own"));
+    }
+    let path: Vec<&[u8]> = field.split('.').map(str::as_bytes).collect();
+    let Some(body) = open(stored, &metadata, input)? else { return Ok(()) };
+    let mut documents = Documents::new(body);
+    while let Some(document) = documents.next()? {
+        of_document(document, &path, each)?;
+    }
+    Ok(())
 }
 
 /// The check of a collection that is stored, or there; none where all its documents are in scope.

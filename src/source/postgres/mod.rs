@@ -19,6 +19,7 @@ mod restore;
 pub mod schema;
 mod scope;
 mod session;
+mod stored_texts;
 mod tap;
 mod target;
 mod texts;
@@ -34,6 +35,7 @@ pub use restore::scratch::open_scratch;
 pub use restore::scripts;
 pub use scope::{scope_totals, scoped};
 pub use session::Session;
+pub use stored_texts::stored_texts;
 
 use super::{EntryName, Inventory, Level, NamedTenant, Orphans, Server, Source, View, Wanted};
 use crate::config::{self, Timeouts};

@@ -51,7 +51,11 @@ pub fn open<'a>(
     let rows = match (records.ownership(), renamer.is_some()) {
         (None, false) => return input.open(&body()?.entry),
         (None, true) => Box::new(Whole { body: body()?.open()?, name: stored.name.clone() }),
-        (Some(ownership), _) => level(&stored.name, &stored.directory, input, ownership, schemas, LOT)?,
+        (Some(ownership), _) => Archives { all: input, directory: &stored.directory, schemas, lot: LOT }.level(
+            &stored.name,
+            input,
+            ownership,
+        )?,
     };
     Ok(Box::new(Lines { rows, renamer, line: Vec::new(), sent: 0 }))
 }
@@ -75,40 +79,44 @@ trait Rows: Send {
     fn next(&mut self, line: &mut Vec<u8>) -> Result<bool>;
 }
 
-/// The tenant's rows of `table`: their parents' first, where those say whose they are.
-fn level<'a>(
-    table: &str,
-    directory: &str,
-    input: &'a dyn Input,
-    ownership: &Ownership,
-    schemas: Schemas<'_>,
+/// The archives of a backup that the rows of a table and of those above it are in.
+struct Archives<'s, 'a> {
+    /// Knows which of them holds what. An archive alone does not: every table above may be in another one.
+    all: &'a dyn Input,
+    directory: &'s str,
+    schemas: Schemas<'s>,
     lot: usize,
-) -> Result<Box<dyn Rows + 'a>> {
-    let schema = schemas(input)?;
-    let relation = relation_of(&schema, table)?;
-    let (input, name) = (input, table.to_owned());
-    let body = Body { input, entry: rows_of(directory, &schema.name, table) };
-    let Some((hop, rest)) = ownership.via.split_first() else {
-        let at = column(relation, table, &ownership.field)?;
-        let owner = Owner::new(ownership, &relation.columns[at].type_name)?;
-        return Ok(Box::new(Own { body: body.open()?, at, owner, name }));
-    };
-    let of_parent = Ownership { via: rest.to_vec(), ..ownership.clone() };
-    let held = parent(hop, table, input)?;
-    let parents = level(&hop.parent, directory, held, &of_parent, schemas, lot)?;
-    let theirs = schemas(held)?;
-    let theirs = relation_of(&theirs, &hop.parent)?;
-    let key = Column::of(theirs, &hop.parent, only_key(&hop.parent, &theirs.key)?)?;
-    let foreign = Column::of(relation, table, &hop.foreign_key)?;
-    Ok(Box::new(Children { parents, key, foreign, keys: HashSet::new(), again: body, body: None, lot }))
 }
 
-/// What holds the parents of a table.
-fn parent<'a>(hop: &Hop, table: &str, input: &'a dyn Input) -> Result<&'a dyn Input> {
-    input.holding(&hop.parent).ok_or_else(|| {
-        let what = format!("the rows of {table} are owned by way of {}, which this backup does not hold", hop.parent);
-        Error::new(Kind::Refused, what).hint("choose a backup that holds both, or restore the whole table")
-    })
+impl<'a> Archives<'_, 'a> {
+    /// The tenant's rows of `table`, which `held` holds: their parents' first, where those say whose they are.
+    fn level(&self, table: &str, held: &'a dyn Input, ownership: &Ownership) -> Result<Box<dyn Rows + 'a>> {
+        let schema = (self.schemas)(held)?;
+        let relation = relation_of(&schema, table)?;
+        let body = Body { input: held, entry: rows_of(self.directory, &schema.name, table) };
+        let Some((hop, rest)) = ownership.via.split_first() else {
+            let at = column(relation, table, &ownership.field)?;
+            let owner = Owner::new(ownership, &relation.columns[at].type_name)?;
+            return Ok(Box::new(Own { body: body.open()?, at, owner, name: table.to_owned() }));
+        };
+        let of_parent = Ownership { via: rest.to_vec(), ..ownership.clone() };
+        let above = self.parent(hop, table)?;
+        let parents = self.level(&hop.parent, above, &of_parent)?;
+        let theirs = (self.schemas)(above)?;
+        let theirs = relation_of(&theirs, &hop.parent)?;
+        let key = Column::of(theirs, &hop.parent, only_key(&hop.parent, &theirs.key)?)?;
+        let foreign = Column::of(relation, table, &hop.foreign_key)?;
+        Ok(Box::new(Children { parents, key, foreign, keys: HashSet::new(), again: body, body: None, lot: self.lot }))
+    }
+
+    /// What holds the parents of a table.
+    fn parent(&self, hop: &Hop, table: &str) -> Result<&'a dyn Input> {
+        self.all.holding(&hop.parent).ok_or_else(|| {
+            let what =
+                format!("the rows of {table} are owned by way of {}, which this backup does not hold", hop.parent);
+            Error::new(Kind::Refused, what).hint("choose a backup that holds both, or restore the whole table")
+        })
+    }
 }
 
 fn column(relation: &StoredRelation, table: &str, name: &str) -> Result<usize> {
@@ -313,7 +321,9 @@ mod tests {
         let via =
             via.iter().map(|(key, parent)| Hop { foreign_key: (*key).into(), parent: (*parent).into() }).collect();
         let ownership = Ownership { tenant: "acme".into(), id_type: IdType::String, via, field: "owner".into() };
-        let rows = level(table, "db", archive, &ownership, &|_| Ok(schema(archive)), lot)?;
+        let schemas = |_: &dyn Input| Ok(schema(archive));
+        let archives = Archives { all: archive, directory: "db", schemas: &schemas, lot };
+        let rows = archives.level(table, archive, &ownership)?;
         let mut text = String::new();
         Lines { rows, renamer: None, line: Vec::new(), sent: 0 }
             .read_to_string(&mut text)

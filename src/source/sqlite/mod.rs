@@ -35,7 +35,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 pub use digest::digest_database;
-pub use scope::scope_totals;
+pub use scope::{scope_totals, stored_texts};
 
 /// What was taken out of archives: of this one (its identity), this database, and of that the tenant's share of this table.
 type Taken = (String, String, Option<String>);

@@ -3,12 +3,12 @@
 
 use super::read::Builder;
 use super::schema::{self, distrust, literal};
-use super::{Sqlite, digest, rename, scratch};
+use super::{Sqlite, digest, rename, scratch, texts};
 use crate::config::Timeouts;
 use crate::error::{Context, Error, Kind, Result};
 use crate::modules::Records;
 use crate::pipeline::Cancel;
-use crate::source::{EntryName, Input, ItemKind, Staged, StoredCollection, StreamTotals, Wanted};
+use crate::source::{EachText, EntryName, Input, ItemKind, Staged, StoredCollection, StreamTotals, Wanted};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -25,6 +25,14 @@ pub fn scope_totals(stored: &StoredCollection, input: &dyn Input) -> Result<Stre
         Some("view") => Ok(StreamTotals::default()),
         Some(kind) => digest::table(&connection, "main", &stored.name, kind == "virtual").map_err(damaged),
     }
+}
+
+/// See [`crate::source::stored_texts`].
+pub fn stored_texts(stored: &StoredCollection, input: &dyn Input, field: &str, each: &mut EachText<'_>) -> Result<()> {
+    let reader = of_stored(&Cancel::default());
+    // No row but the tenant's is in it.
+    let share = open_stored(&extracted(&reader, stored, input)?)?;
+    texts::read(&reader, &share, &wanted(&share, stored, Records::All { shared: false })?, field, each)
 }
 
 /// What errors name that come while a stored database is read.

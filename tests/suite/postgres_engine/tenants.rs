@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 const TENANTS: [&str; 5] = ["acme", "acme2", "birch", "cedar", "ACME"];
 
 /// Policies name their owner, members their policy, visits their member. Every row of another's holds a canary.
-fn clinic() -> Database {
+pub fn clinic() -> Database {
     let database = Server::shared(Version::V15).database();
     let mut sql = "CREATE TABLE policies (id int PRIMARY KEY, tenant text, number text UNIQUE, v text);
         CREATE INDEX ON policies (tenant);
@@ -58,10 +58,10 @@ fn scope(tenant: &str, table: &str) -> Records {
     Records::Owned(Ownership { tenant: tenant.into(), id_type: IdType::String, via, field: "tenant".into() })
 }
 
-const TABLES: [&str; 3] = ["policies", "members", "visits"];
+pub const TABLES: [&str; 3] = ["policies", "members", "visits"];
 
 /// A backup in memory: of everybody, or of one.
-fn back_up(database: &Database, tenant: Option<&str>, tables: &[&str]) -> (Memory, Vec<Result<ReadCollection>>) {
+pub fn back_up(database: &Database, tenant: Option<&str>, tables: &[&str]) -> (Memory, Vec<Result<ReadCollection>>) {
     let postgres = opened(database);
     let records = |table: &str| tenant.map_or(Records::All { shared: false }, |tenant| scope(tenant, table));
     let want = |table: &&str| Wanted {
@@ -103,16 +103,16 @@ fn target(database: &Database) -> Postgres {
 }
 
 /// A restore of one tenant's share, as the use case does it.
-struct Restore<'a> {
-    from: &'a Database,
-    memory: &'a Memory,
-    tenant: &'a str,
-    tables: &'a [&'a str],
-    existing: Existing,
+pub struct Restore<'a> {
+    pub from: &'a Database,
+    pub memory: &'a Memory,
+    pub tenant: &'a str,
+    pub tables: &'a [&'a str],
+    pub existing: Existing,
 }
 
 impl Restore<'_> {
-    fn run(&self, database: &Database) -> Result<(Vec<Changes>, Vec<Switched>)> {
+    pub fn run(&self, database: &Database) -> Result<(Vec<Changes>, Vec<Switched>)> {
         let target = target(database);
         let batch: Vec<StoredCollection> =
             self.tables.iter().map(|t| stored(self.from, self.memory, self.tenant, t)).collect::<Result<_>>()?;
@@ -154,7 +154,7 @@ fn others(database: &Database, tenant: &str) -> String {
 }
 
 /// A tenant's own rows.
-fn own(database: &Database, tenant: &str) -> String {
+pub fn own(database: &Database, tenant: &str) -> String {
     database.run(&format!(
         "SELECT * FROM policies WHERE tenant = '{tenant}' ORDER BY id;
          SELECT m.* FROM members m JOIN policies p ON p.id = policy WHERE tenant = '{tenant}' ORDER BY m.id;

@@ -1,6 +1,6 @@
 //! Files of all tenants in common folders: whose they are, the records that name them say. On every engine.
 
-use crate::support::app::{App, files_below};
+use crate::support::app::App;
 use crate::support::mongod::{Mongod, fresh_database};
 use crate::support::postgres::{Database, Postgres, Version};
 use mongodb::bson::{Bson, doc};
@@ -11,15 +11,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Engine {
+pub enum Engine {
     Mongodb,
     Postgres,
     Sqlite,
 }
 
-const ENGINES: [Engine; 3] = [Engine::Mongodb, Engine::Postgres, Engine::Sqlite];
+pub const ENGINES: [Engine; 3] = [Engine::Mongodb, Engine::Postgres, Engine::Sqlite];
 
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 installation: clinic
 repository: {location: ./backups}
 sources: {clinic: SOURCE}
@@ -40,15 +40,15 @@ modules:
 "#;
 
 /// An application whose data is in one of the engines.
-struct Clinic {
-    app: App,
-    engine: Engine,
+pub struct Clinic {
+    pub app: App,
+    pub engine: Engine,
     name: String,
     database: Option<Database>,
 }
 
 impl Clinic {
-    fn new(engine: Engine) -> Self {
+    pub fn new(engine: Engine) -> Self {
         let name = fresh_database();
         let database = (engine == Engine::Postgres).then(|| Postgres::shared(Version::V15).database());
         let source = match engine {
@@ -95,7 +95,7 @@ impl Clinic {
     }
 
     /// With names that are none, of acme's.
-    fn hostile(engine: Engine) -> Self {
+    pub fn hostile(engine: Engine) -> Self {
         let clinic = Self::new(engine);
         let app = &clinic.app;
         app.write("secret.txt", b"<canary secret>");
@@ -123,7 +123,7 @@ impl Clinic {
         clinic
     }
 
-    fn sql(&self, sql: &str) {
+    pub fn sql(&self, sql: &str) {
         match self.engine {
             Engine::Mongodb => {}
             Engine::Postgres => drop(self.database.as_ref().unwrap().run(sql)),
@@ -132,7 +132,7 @@ impl Clinic {
     }
 
     /// Adds a record; what is a list is a list of MongoDB's, and JSON elsewhere.
-    fn insert(&self, collection: &str, record: Value) {
+    pub fn insert(&self, collection: &str, record: Value) {
         if self.engine == Engine::Mongodb {
             let Bson::Document(mut document) = Bson::try_from(record).unwrap() else { panic!("no document") };
             let id = document.remove("id").unwrap();
@@ -152,6 +152,14 @@ impl Clinic {
         self.sql(&format!("INSERT INTO {collection} ({}) VALUES ({});", names.join(", "), values.join(", ")));
     }
 
+    pub fn delete(&self, collection: &str, id: i32) {
+        if self.engine == Engine::Mongodb {
+            let deletes = [doc! {"q": {"_id": id}, "limit": 1}];
+            Mongod::replica_set().command(&self.name, doc! {"delete": collection, "deletes": deletes});
+        }
+        self.sql(&format!("DELETE FROM {collection} WHERE id = {id}"));
+    }
+
     /// Names below `uploads` in the archive of a backup, as GNU tar lists them; and all of its bytes.
     fn stored(&self, id: &str) -> (BTreeSet<String>, Vec<u8>) {
         let archive = self.app.backup(id).join("core/uploads.tar.gz");
@@ -163,7 +171,7 @@ impl Clinic {
     }
 
     #[track_caller]
-    fn create(&self, args: &[&str]) -> Value {
+    pub fn create(&self, args: &[&str]) -> Value {
         let all: Vec<_> = ["--json", "create"].iter().chain(args).copied().collect();
         self.app.run(&all).expect(0).json()
     }
@@ -175,11 +183,11 @@ impl Clinic {
     }
 }
 
-fn papers_of(names: &[&str]) -> Value {
+pub fn papers_of(names: &[&str]) -> Value {
     names.iter().map(|name| json!({"path": name, "size": 1})).collect()
 }
 
-fn set(names: &[&str]) -> BTreeSet<String> {
+pub fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
@@ -371,53 +379,4 @@ fn a_field_that_is_not_there_is_named_with_its_place_and_takes_nobodys_files() {
         assert!(errors.contains("no column `pappers`") && errors.contains("backup.yaml:"), "{engine:?}\n{errors}");
         assert_eq!(partial["totals"]["files"], 0, "{partial}");
     }
-}
-
-#[test]
-fn a_restore_of_one_tenant_neither_deletes_nor_overwrites_what_may_be_anothers() {
-    for engine in ENGINES {
-        let clinic = Clinic::new(engine);
-        let app = &clinic.app;
-        let made = clinic.create(&["--tenant", "acme"]);
-        let id = made["id"].as_str().unwrap();
-        std::fs::remove_file(app.path("uploads/papers/a.txt")).unwrap();
-        app.write("uploads/papers/new.txt", b"of birch");
-        let before = files_below(&app.path("uploads"));
-        let restore = ["restore", id, "--only", "files", "--existing", "replace", "--yes"];
-        app.run(&restore).expect(0);
-        let mut expected = before.clone();
-        expected.insert("papers/a.txt".into(), b"<canary papers/a>".to_vec());
-        assert_eq!(files_below(&app.path("uploads")), expected, "{engine:?}");
-        // What another's record may name stays as it is, unless somebody says so elsewhere.
-        app.write("uploads/papers/both.txt", b"birch has written this");
-        let before = files_below(&app.path("uploads"));
-        for existing in ["replace", "merge"] {
-            let refused = app.run(&["restore", id, "--only", "files", "--existing", existing, "--yes"]).expect(5);
-            for part in ["papers/both.txt", "another tenant's records may name them", "--files-into"] {
-                assert!(refused.stderr.contains(part), "{part}\n{}", refused.stderr);
-            }
-        }
-        app.run(&["restore", id, "--only", "files", "--existing", "add", "--yes"]).expect(0);
-        assert_eq!(files_below(&app.path("uploads")), before, "{engine:?}");
-        app.run(&["restore", id, "--only", "files", "--files-into", "beside"]).expect(0);
-        assert_eq!(files_below(&app.path("beside"))["uploads/papers/both.txt"], b"<canary papers/both>");
-    }
-}
-
-#[test]
-fn out_of_a_backup_of_all_a_tenants_files_of_common_folders_are_refused_and_its_records_come_back() {
-    let clinic = Clinic::new(Engine::Sqlite);
-    let made = clinic.create(&[]);
-    let id = made["id"].as_str().unwrap();
-    clinic.sql("DELETE FROM notes; DELETE FROM claims WHERE tenant = 'acme'; DELETE FROM visits WHERE tenant = 'acme'");
-    let refused = clinic.app.run(&["restore", id, "--tenant", "acme", "--existing", "merge", "--yes"]).expect(5);
-    assert!(refused.stderr.contains("files of all tenants in common folders"), "{}", refused.stderr);
-    clinic
-        .app
-        .run(&["restore", id, "--tenant", "acme", "--only", "database", "--existing", "merge", "--yes"])
-        .expect(0);
-    let count = Connection::open(clinic.app.path("clinic.db")).unwrap();
-    let count: i64 =
-        count.query_row("SELECT count(*) FROM claims WHERE tenant = 'acme'", [], |row| row.get(0)).unwrap();
-    assert_eq!(count, 1);
 }

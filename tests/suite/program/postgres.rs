@@ -4,6 +4,7 @@ mod creating;
 mod erp;
 mod existing;
 pub mod interrupted;
+mod jobs;
 mod laboratory;
 mod large;
 mod programs;

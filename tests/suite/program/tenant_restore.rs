@@ -149,3 +149,27 @@ fn a_backup_of_one_tenant_is_not_restored_as_anothers() {
     let wrong = clinic.app.run(&["restore", id, "--existing", "replace", "--yes"]).expect(4);
     assert!(wrong.stderr.contains("of which 0 are tenant t7's by the rule "), "{}", wrong.stderr);
 }
+
+#[test]
+fn three_generations_in_three_archives_come_back_together() {
+    for engine in Engine::all() {
+        let clinic = Clinic::new(engine);
+        let members = "{name: members, tenant: {via: policies, foreignKey: policy}}";
+        clinic.app.reconfigure(&format!("{members}, "), "");
+        clinic.app.reconfigure("  clinic:\n", &format!("  people:\n    collections: [{members}]\n  clinic:\n"));
+        clinic.app.run(&["create"]).expect(0);
+        let before = clinic.picture();
+        for table in ["visits", "members"] {
+            clinic.delete(table, 70, 72);
+        }
+        clinic.change("policies", 72, "changed");
+        clinic.change("visits", 80, "others change");
+        let now = clinic.picture();
+        let restore = ["restore", "latest", "--tenant", "t7", "--only", "database", "--existing", "replace", "--yes"];
+        clinic.app.run(&restore).expect(0);
+        let found = parted(&clinic.picture(), 7);
+        assert_eq!(found, (parted(&before, 7).0, parted(&now, 7).1));
+        // The archive of the middle one alone does not say whose its rows are.
+        clinic.app.run(&["restore", "latest", "--tenant", "t7", "--to-directory", "out"]).expect(0);
+    }
+}

@@ -173,6 +173,7 @@ impl<'f> History<'f> {
     fn verify(&mut self, of: usize) {
         let Some(made) = self.model.backups.get_mut(of) else { return };
         let options = verify::Options {
+            jobs: None,
             config: &self.config,
             which: verify::Which::One(&made.id),
             level: Some(VerifyLevel::Stored),
@@ -316,6 +317,7 @@ impl<'f> History<'f> {
 
     fn latest(&self, scope: &Scope, module: &str) -> Option<BackupId> {
         let options = restore::Options {
+            jobs: None,
             config: &self.config,
             which: restore::Which::Latest { before: None },
             tenant: scope.tenant().cloned(),

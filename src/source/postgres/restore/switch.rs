@@ -8,12 +8,16 @@ use super::worker::Worker;
 use super::write::Tables;
 use super::{Prepared, relation, staging, stored_schema};
 use crate::error::{Context, Result};
+use crate::pipeline::in_parallel;
 use crate::source::postgres::Postgres;
 use crate::source::postgres::errors;
 use crate::source::postgres::schema::{Definition, Schema, Section, SequenceValue};
 use crate::source::postgres::toc::PG_CLASS;
 use crate::source::{Changes, Existing, Input, Restoring, Staged, StoredCollection, Switched};
 use std::collections::BTreeSet;
+
+/// Tables that are analysed at once.
+const ANALYSED: usize = 2;
 
 /// See [`crate::source::Target::switch`].
 pub fn switch(target: &Postgres, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<Switched>> {
@@ -22,15 +26,33 @@ pub fn switch(target: &Postgres, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<
     worker.run("BEGIN", "restore into", &target.server.database)?;
     let mut switched = in_transaction(target, &worker, &prepared, batch)?;
     worker.commit()?;
-    for ((staged, _), done) in batch.iter().zip(&mut switched).filter(|((staged, _), _)| staged.staging_name.is_some())
-    {
-        let sql = format!("ANALYZE {}", target.place(&staged.name));
-        // Plans of queries are worse without; the data is as good.
-        if let Err(error) = worker.run(&sql, "analyse table", &staged.name) {
-            done.warnings.push(format!("run ANALYZE by hand: {error}"));
-        }
-    }
+    analyse(target, batch, &mut switched);
     Ok(switched)
+}
+
+/// Tells the server what it now holds. Plans of queries are worse without; the data is as good.
+fn analyse(target: &Postgres, batch: &[(&Staged, &dyn Input)], switched: &mut [Switched]) {
+    let loaded = |(_, (staged, _)): &(usize, &(&Staged, &dyn Input))| staged.staging_name.is_some();
+    let tables: Vec<(usize, &str)> =
+        batch.iter().enumerate().filter(loaded).map(|(at, (staged, _))| (at, staged.name.as_str())).collect();
+    let lots: Vec<Vec<(usize, &str)>> =
+        (0..ANALYSED).map(|lot| tables.iter().skip(lot).step_by(ANALYSED).copied().collect()).collect();
+    let left = in_parallel(ANALYSED, &target.cancel, lots, |lot: Vec<(usize, &str)>, _| {
+        let mut left = Vec::new();
+        let Some(_) = lot.first() else { return Ok(left) };
+        let worker = Worker::open(target)?;
+        for (at, name) in lot {
+            let sql = format!("ANALYZE {}", target.place(name));
+            let done = worker.run(&sql, "analyse table", name);
+            left.extend(done.err().map(|error| (at, error)));
+        }
+        Ok(left)
+    });
+    // All is in place by now: no more than a warning comes of it.
+    let left = left.unwrap_or_else(|error| tables.iter().map(|(at, _)| vec![(*at, error.clone())]).collect());
+    for (at, error) in left.into_iter().flatten() {
+        switched[at].warnings.push(format!("run ANALYZE by hand: {error}"));
+    }
 }
 
 fn in_transaction(

@@ -50,10 +50,11 @@ impl<'a> Share<'a> {
         Ok(Self { worker, name: &stored.name, only, uniques: unique::of(worker, oid, &stored.name)?, way })
     }
 
-    /// Refuses stored rows (in the table `staged`) that have a unique key of a row that is not the tenant's.
-    fn require_no_conflict(&self, staged: &str) -> Result<()> {
+    /// Refuses rows (in the table `staged`, of the columns `stored`) that have a unique key of a row that is not the tenant's.
+    /// What no stored column says, the server sets.
+    fn require_no_conflict(&self, staged: &str, stored: &[String]) -> Result<()> {
         let mut found = Vec::new();
-        for unique in &self.uniques {
+        for unique in self.uniques.iter().filter(|unique| unique.is_of(stored)) {
             let taken = unique.taken(staged, &self.only, &self.way.condition("t"));
             let rows = self.worker.rows(&taken, &[], "compare the keys of", self.name)?;
             let Some(row) = rows.first() else { continue };
@@ -69,6 +70,11 @@ impl<'a> Share<'a> {
         Err(Error::new(Kind::Refused, format!("rows of others are in the place of stored rows of {}", self.name))
             .details(found)
             .hint("nothing of others is ever overwritten: look at these rows, or restore into another database with --into"))
+    }
+
+    /// The primary key, where `stored` columns say what it is.
+    fn primary(&self, stored: &[String]) -> Option<&Unique> {
+        self.uniques.iter().find(|unique| unique.is_primary && unique.is_of(stored))
     }
 
     fn count(&self, which: &str) -> Result<u64> {
@@ -98,14 +104,14 @@ pub fn compare(
     let columns: Vec<_> = names.iter().map(|name| quote(name)).collect();
     let mut keys = Keys::of(super::rows(target, stored, input)?, both);
     worker.load(&format!("COPY {KEYS} ({}) FROM STDIN", columns.join(", ")), &mut keys, &stored.name)?;
-    share.require_no_conflict(KEYS)?;
+    share.require_no_conflict(KEYS, &names)?;
     let primary = target.block(catalog::primary_key(worker.session(), oid))?;
     if !primary.is_empty() {
         let place = (stored.name.as_str(), share.only.as_str(), KEYS);
         Collisions::new(worker, place, &primary, &share.uniques, &names).require_free(existing)?;
     }
     let rows = share.count(&format!("{} l", share.only))?;
-    let Some(key) = share.uniques.iter().find(|unique| unique.is_primary) else {
+    let Some(key) = share.primary(&names) else {
         return match existing {
             Existing::Replace => Ok(Changes::of(existing, stored.records, 0, rows)),
             _ => Err(no_key(&stored.name)),
@@ -165,11 +171,14 @@ impl<'a> Shares<'a> {
         among.sort_by_key(|(staged, _)| Reverse(way(staged)));
         Self::lock_parents(worker, target, batch)?;
         let relations = target.block(inventory::relations(worker.session(), &target.schema))?;
-        for (staged, _) in among {
+        for (staged, input) in among {
             let Some(place) = &staged.staging_name else { continue };
+            let schema = stored_schema(target, *input, &staged.stored.directory)?;
+            let columns = &relation(&schema, &staged.stored)?.columns;
+            let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
             let share = Share::of(target, worker, &relations, &staged.stored)?;
-            share.require_no_conflict(place)?;
-            let matched = match share.uniques.iter().find(|unique| unique.is_primary) {
+            share.require_no_conflict(place, &names)?;
+            let matched = match share.primary(&names) {
                 None => 0,
                 Some(key) => share.count(&format!("{place} k JOIN {} l ON {}", share.only, key.same("l", "k")))?,
             };
