@@ -2,8 +2,8 @@
 
 use super::progress::Observed;
 use super::references::Named;
-use super::turns::Turns;
-use super::{Batch, Options};
+use super::turns::{Turn, Turns};
+use super::{Options, Part};
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
 use crate::config::{Algorithm, Consistency};
 use crate::error::{Context, Error, Kind, Result};
@@ -36,14 +36,15 @@ pub fn store_all(
     plan: &Plan,
     sources: &Sources,
     began: DateTime<Utc>,
-    batch: Option<&Batch<'_>>,
+    part: Option<Part<'_>>,
 ) -> Result<StoredAll> {
+    let (batch, turn) = part.map_or((None, None), |part| (Some(part.batch), part.turn));
     let own = batch.is_none().then(|| options.effort.pool(options.config.compression)).transpose()?;
     let missing = || Error::new(Kind::Internal, "there is no pool of compress workers");
     let pool = batch.map(|batch| batch.pool).or(own.as_ref()).ok_or_else(missing)?;
     let (shared, turns) = (batch.map(|batch| batch.views), batch.map(|batch| batch.reading));
     let (views, warnings, named) = (Views::new(), Vec::new(), None);
-    let mut run = Run { options, staging, plan, sources, pool, began, shared, turns, views, named, warnings };
+    let mut run = Run { options, staging, plan, sources, pool, began, shared, turns, turn, views, named, warnings };
     run.open_views()?;
     let mut components = Vec::new();
     for planned in &plan.components {
@@ -52,7 +53,7 @@ pub fn store_all(
             _ if planned.refused => Ok(run.refuse(planned)),
             Some(trees) => {
                 // Databases come first: none is kept waiting while files are read.
-                run.name_files();
+                run.name_files(&components);
                 run.views.clear();
                 run.files(planned, trees)
             }
@@ -65,6 +66,13 @@ pub fn store_all(
     }
     options.effort.tell_passed(&options.events);
     Ok(StoredAll { components, warnings: run.warnings })
+}
+
+/// Waits for a turn to read, where there are such, unless it is had.
+fn go_on<'a>(turn: &mut Option<Turn<'a>>, turns: Option<&'a Turns>) {
+    if turn.is_none() {
+        *turn = turns.map(Turns::go_on);
+    }
 }
 
 /// Open views, by the name of their source.
@@ -81,6 +89,8 @@ struct Run<'a> {
     shared: Option<&'a Views<'a>>,
     /// Where several runs are at work, who reads waits for a turn.
     turns: Option<&'a Turns>,
+    /// Its turn, while it has it.
+    turn: Option<Turn<'a>>,
     /// What this one alone does.
     views: Views<'a>,
     /// Which files of common folders are the tenant's, once it was asked.
@@ -165,7 +175,7 @@ impl<'a> Run<'a> {
 
         let relative = planned.file(self.algorithm());
         let cancel = self.options.cancel.child();
-        let turn = self.turns.map(Turns::take);
+        go_on(&mut self.turn, self.turns);
         let text = source::recovery_text(&planned.engine, &server.database, self.algorithm());
         let writer = self.begin(planned, &relative, &cancel, &text)?;
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
@@ -194,7 +204,7 @@ impl<'a> Run<'a> {
             component.collections.push(record);
         }
         // What follows waits for the disk.
-        drop(turn);
+        self.turn = None;
         let finished = writer.finish()?;
         judge(component);
         self.keep_or_remove(&relative, finished, component)
@@ -262,12 +272,13 @@ impl<'a> Run<'a> {
     }
 
     /// Asks which files of common folders are the tenant's, once, while the views are open.
-    fn name_files(&mut self) {
-        if self.named.is_some() {
+    fn name_files(&mut self, stored: &[Component]) {
+        if self.named.is_some() || self.plan.references.is_empty() {
             return;
         }
         let plan = self.plan;
-        let named = Named::ask(self.options.config, &plan.references, &mut |planned, again, each| {
+        go_on(&mut self.turn, self.turns);
+        let mut named = Named::ask(self.options.config, &plan.references, &mut |planned, again, each| {
             let rule = &planned.reference.rule;
             if again {
                 if self.required(&rule.source) == Consistency::Required {
@@ -281,7 +292,10 @@ impl<'a> Run<'a> {
             let Some(wanted) = &planned.wanted else { return Ok(()) };
             view_of(&self.views, self.shared, &rule.source)?.texts(wanted, &rule.field, each)
         });
-        self.warnings.extend(named.warnings.iter().cloned());
+        let of =
+            |name: &str| stored.iter().flat_map(|c| &c.collections).find(|c| c.name == name).map_or(0, |c| c.documents);
+        named.warn_of_silence(of);
+        self.warnings.append(&mut named.warnings);
         self.named = Some(named);
     }
 
@@ -289,10 +303,6 @@ impl<'a> Run<'a> {
         let mut component = self.component(planned);
         for item in &planned.items {
             component.collections.push(directory_record(item));
-        }
-        if !planned.items.iter().any(|item| item.exists) {
-            judge(&mut component);
-            return Ok(component);
         }
         let trees = match self.named.as_ref().map(|named| named.of(trees)).transpose() {
             Ok(named) => &named.unwrap_or_else(|| trees.clone()),
@@ -304,21 +314,35 @@ impl<'a> Run<'a> {
                 return Ok(component);
             }
         };
+        for record in component.collections.iter_mut().filter(|record| record.status == ComponentStatus::Absent) {
+            let named = trees.named_in(&record.name);
+            if named > 0 {
+                record.status = ComponentStatus::Failed;
+                record.error =
+                    Some(format!("does not exist, and records name {named} files in it: is the disk mounted?"));
+            }
+        }
+        if !planned.items.iter().any(|item| item.exists) {
+            judge(&mut component);
+            return Ok(component);
+        }
         let events = &self.options.events;
         let item = planned.archive.clone();
         events.emit(Event::Started { item: item.clone(), total: planned.bytes });
         let relative = planned.file(self.algorithm());
-        let turn = self.turns.map(Turns::take);
+        go_on(&mut self.turn, self.turns);
         let text = source::recovery_text("files", "", self.algorithm());
         let writer = self.begin(planned, &relative, &self.options.cancel, &text)?;
         let mut output = writer.unit();
         let mut progress = |_: &str, bytes| events.emit(Event::Advanced { item: item.clone(), bytes, records: 1 });
         let stored = files::read(trees, &mut output, &self.options.cancel, &mut progress)?;
         output.commit()?;
-        drop(turn);
+        self.turn = None;
         let finished = writer.finish()?;
         let done = Amount { records: None, files: Some(stored.files), bytes: Some(stored.bytes) };
-        let error = (!stored.damaged.is_empty()).then(|| damaged_files(&stored));
+        let empty = (stored.files == 0 && stored.missing > 0 && trees.are_empty())
+            .then(|| format!("records name {} files, and there is none at all: is the disk mounted?", stored.missing));
+        let error = (!stored.damaged.is_empty()).then(|| damaged_files(&stored)).or(empty);
         if let Some(error) = &error {
             component.error = Some(error.clone());
         }

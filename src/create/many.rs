@@ -3,7 +3,7 @@
 
 use super::component::Views;
 use super::turns::Turns;
-use super::{Batch, Created, Options, existing_repository, within};
+use super::{Batch, Created, Options, Part, existing_repository, within};
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Event, Events, Observer};
@@ -96,9 +96,14 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
         let ahead = |tenants: &[&TenantId]| read_ahead(options, tenants, &installation, &batch);
         let next = || line.lock().unwrap_or_else(PoisonError::into_inner).next(ahead);
         let work = || {
-            while began.elapsed() < BATCH && !options.cancel.is_set() {
+            loop {
+                // Who begins reads at once, of a snapshot that is not old.
+                let turn = reading.begin();
+                if began.elapsed() >= BATCH || options.cancel.is_set() {
+                    break;
+                }
                 let Some((at, tenant)) = next() else { break };
-                let made = one(options, tenant, &installation, &batch);
+                let made = one(options, tenant, &installation, Part { batch: &batch, turn: Some(turn) });
                 done.lock().unwrap_or_else(PoisonError::into_inner).insert(at, made);
             }
         };
@@ -181,11 +186,11 @@ pub fn plan(options: &Options<'_>, tenant: &TenantId) -> Result<Plan> {
     super::plan(&options)
 }
 
-fn one(options: &Options<'_>, tenant: &TenantId, installation: &Grant, batch: &Batch<'_>) -> Result<Created> {
+fn one(options: &Options<'_>, tenant: &TenantId, installation: &Grant, part: Part<'_>) -> Result<Created> {
     let filled = filled(options.config, tenant)?;
     let config = filled.as_ref().unwrap_or(options.config);
     let (options, selection) = select(options, config, tenant, installation)?;
-    within(&options, &selection, Some(batch))
+    within(&options, &selection, Some(part))
 }
 
 /// The configuration of one tenant, where it is not everybody's.

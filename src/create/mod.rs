@@ -137,7 +137,14 @@ struct Batch<'a> {
     leftovers: &'a BTreeSet<Scope>,
 }
 
-fn within(options: &Options<'_>, selection: &Selection, batch: Option<&Batch<'_>>) -> Result<Created> {
+/// One of many runs, and its turn to read, while it has it.
+struct Part<'a> {
+    batch: &'a Batch<'a>,
+    turn: Option<turns::Turn<'a>>,
+}
+
+fn within(options: &Options<'_>, selection: &Selection, mut part: Option<Part<'_>>) -> Result<Created> {
+    let batch = part.as_ref().map(|part| part.batch);
     // A repository that is there is opened and locked before anything else is touched; one that is not is made only
     // once the sources have answered, so that a wrong password does not leave an empty repository.
     options.events.emit(Event::Phase("connecting"));
@@ -145,7 +152,10 @@ fn within(options: &Options<'_>, selection: &Selection, batch: Option<&Batch<'_>
         Some(batch) => Some(batch.repository.clone()),
         None => existing_repository(options.config)?,
     };
+    // The tenant's lock may be waited for, and nobody else has to wait with it.
+    part.iter_mut().for_each(|part| part.turn = None);
     let run = existing.map(|repository| Run::new(options, repository, &selection.scope)).transpose()?;
+    part.iter_mut().for_each(|part| part.turn = Some(part.batch.reading.go_on()));
     let (none, unknown) = (Sources::new(), Inventories::new());
     let (open, known) = batch.map_or((&none, &unknown), |batch| (batch.sources, batch.inventories));
     let prepared = plan::connect(options.config, selection, open, &options.cancel).and_then(|sources| {
@@ -166,7 +176,7 @@ fn within(options: &Options<'_>, selection: &Selection, batch: Option<&Batch<'_>
         }
     };
 
-    match make(options, &run, &plan, &sources, batch) {
+    match make(options, &run, &plan, &sources, part) {
         Ok((manifest, shrank)) => {
             let result = if manifest.status == Status::Success { "success" } else { "partial" };
             audit(options, &run, result);
@@ -207,8 +217,9 @@ fn make(
     run: &Run,
     plan: &Plan,
     sources: &Sources,
-    batch: Option<&Batch<'_>>,
+    part: Option<Part<'_>>,
 ) -> Result<(Manifest, bool)> {
+    let batch = part.as_ref().map(|part| part.batch);
     let Run { repository, id, began, .. } = run;
     let began = *began;
     let mut warnings = plan.warnings.clone();
@@ -229,7 +240,7 @@ fn make(
     options.effort.tell(&options.events);
     let begun = repository.begin(id, options.request.backup_type);
     let staging = begun.map_err(|error| explain_space(error, repository, plan))?;
-    let mut stored = component::store_all(options, &staging, plan, sources, began, batch)
+    let mut stored = component::store_all(options, &staging, plan, sources, began, part)
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);
     if let Some(tenant) = plan.scope.tenant().filter(|_| record::holds_nothing_owned(&stored.components)) {

@@ -15,8 +15,18 @@ pub struct Named {
     names: BTreeMap<String, Arc<Names>>,
     /// Roots of which it is not known.
     failed: BTreeMap<String, Error>,
+    /// Collections and fields of which no record holds anything.
+    silent: Vec<(String, String)>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+}
+
+/// What the records of one collection named.
+#[derive(Debug, Default)]
+struct Asked {
+    refused: Tally,
+    /// Values that they hold, of whatever kind.
+    values: u64,
 }
 
 /// Reads the texts that the records of a reference hold; `true`: again, after the snapshot was lost.
@@ -29,13 +39,14 @@ impl Named {
         for planned in references {
             let (root, rule) = (&planned.reference.root, &planned.reference.rule);
             match ask_one(config, planned, names.entry(root).or_default(), texts) {
-                Ok(refused) if refused.count > 0 => named.warnings.push(format!(
+                Ok(Asked { refused, .. }) if refused.count > 0 => named.warnings.push(format!(
                     "{} names in `{}` of {} are no files of upload root '{root}': {}",
                     refused.count,
                     rule.field,
                     rule.collection,
                     refused.samples.join(", ")
                 )),
+                Ok(Asked { values: 0, .. }) => named.silent.push((rule.collection.clone(), rule.field.clone())),
                 Ok(_) => {}
                 Err(error) => {
                     let written = &rule.written;
@@ -47,6 +58,17 @@ impl Named {
         }
         named.names = names.into_iter().map(|(root, names)| (root.clone(), Arc::new(names))).collect();
         named
+    }
+
+    /// Warns of fields that no record has, though there are records: perhaps they are spelt otherwise. `count` says of how
+    /// many records a collection is.
+    pub fn warn_of_silence(&mut self, count: impl Fn(&str) -> u64) {
+        let silent = self.silent.iter().map(|(collection, field)| (collection, field, count(collection)));
+        self.warnings.extend(silent.filter(|(.., records)| *records > 0).map(|(collection, field, records)| {
+            format!(
+                "none of {records} records of {collection} has a `{field}`, which names files (uploads.fileReferences)"
+            )
+        }));
     }
 
     /// The trees with what is named below them.
@@ -64,22 +86,25 @@ impl Named {
 }
 
 /// Adds the names of one collection's records; what is not taken.
-fn ask_one(config: &Config, planned: &PlannedReference, names: &mut Names, texts: &mut Texts<'_>) -> Result<Tally> {
+fn ask_one(config: &Config, planned: &PlannedReference, names: &mut Names, texts: &mut Texts<'_>) -> Result<Asked> {
     let rule = &planned.reference.rule;
     if planned.wanted.is_none() {
         let missing = || Err(Error::new(Kind::Missing, format!("{} does not exist", rule.collection)));
         // A tenant may have written nothing yet.
-        return if planned.reference.optional { Ok(Tally::default()) } else { missing() };
+        return if planned.reference.optional { Ok(Asked { values: 1, ..Asked::default() }) } else { missing() };
     }
     let root = config.uploads.iter().find(|root| root.name == planned.reference.root);
     let paths = Paths::new(rule, root.map(|root| root.folders(config)).unwrap_or_default());
     let mut again = false;
     loop {
-        let mut refused = Tally::default();
-        let mut each = |text: Option<&[u8]>| paths.of(text, &mut refused).map_or(Ok(()), |path| names.add(path));
+        let mut asked = Asked::default();
+        let mut each = |text: Option<&[u8]>| {
+            asked.values += 1;
+            paths.of(text, &mut asked.refused).map_or(Ok(()), |path| names.add(path))
+        };
         match texts(planned, again, &mut each) {
             Err(error) if error.kind == Kind::SnapshotLost && !again => again = true,
-            read => return read.map(|()| refused),
+            read => return read.map(|()| asked),
         }
     }
 }

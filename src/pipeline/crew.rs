@@ -43,7 +43,8 @@ pub fn in_parallel<T: Send, R: Send>(
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
             // All are waited for, also behind one that died.
-            threads.into_iter().fold(true, |whole, thread| thread.join().is_ok() && whole)
+            let joined: Vec<_> = threads.into_iter().map(|thread| thread.join().is_ok()).collect();
+            joined.into_iter().all(|ended| ended)
         })
     };
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {

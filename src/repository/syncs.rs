@@ -26,15 +26,19 @@ impl Syncs {
     /// Returns when an fsync of `path` has ended that began after this was called.
     ///
     /// # Errors
-    /// When it failed, or another one after it.
+    /// When it failed, or another one that ended since.
     pub fn sync(&self, path: &Path) -> Result<()> {
         let mut places = self.lock();
         // One that is at work may have begun before what is to last was done.
-        let needed = places.entry(path.to_owned()).or_default().began + 1;
+        let (needed, ended) = {
+            let state = places.entry(path.to_owned()).or_default();
+            (state.began + 1, state.ended)
+        };
         loop {
             let state = places.entry(path.to_owned()).or_default();
             if state.ended >= needed {
-                let failed = state.failed.as_ref().filter(|(number, _)| *number >= needed);
+                // A kernel tells of a failed write once: one at work before may have been told of ours.
+                let failed = state.failed.as_ref().filter(|(number, _)| *number > ended);
                 return failed.map_or(Ok(()), |(_, error)| Err(error.clone()));
             }
             if state.began == state.ended {
@@ -52,7 +56,8 @@ impl Syncs {
             state.failed = Some((state.ended, error.clone()));
         }
         self.ended.notify_all();
-        synced
+        let failed = state.failed.as_ref().filter(|(number, _)| *number > ended);
+        failed.map_or(Ok(()), |(_, error)| Err(error.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, State>> {

@@ -102,7 +102,7 @@ fn extract_files(
     for (at, entry) in archive.index().iter().enumerate() {
         options.cancel.check()?;
         let Some(record) = &entry.file else { continue };
-        let Some(path) = chosen.place(at, &entry.raw_path()?) else { continue };
+        let Some(path) = chosen.place(at, &entry.raw_path()?)? else { continue };
         target.write(&path, entry.size, record, &mut archive.entry(entry))?;
         report.files += u64::from(record.kind == FileKind::File);
     }

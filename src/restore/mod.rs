@@ -4,6 +4,7 @@ mod choose;
 mod claims;
 mod directory;
 mod guards;
+mod layout;
 mod live;
 mod named;
 mod outcome;

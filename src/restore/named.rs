@@ -3,7 +3,7 @@
 
 use super::choose::Piece;
 use super::tenant::{Held, Share};
-use super::{Options, proof};
+use super::{Options, layout, proof};
 use crate::archive::ArchiveReader;
 use crate::config::UploadRoot;
 use crate::error::{Context, Error, Kind, Result};
@@ -29,17 +29,59 @@ pub struct StoredNames<'a> {
 
 /// Where the files of an archive go.
 pub struct Chosen<'p> {
+    options: &'p Options<'p>,
+    piece: &'p Piece,
     share: Option<&'p Share>,
     /// Of folders of all tenants: the entries that are the tenant's. None where all of them are.
     named: Option<BTreeSet<usize>>,
 }
 
 impl Chosen<'_> {
-    /// Where entry number `at` goes, which is stored as `path`; none where it is not the tenant's.
-    pub fn place(&self, at: usize, path: &[u8]) -> Option<Vec<u8>> {
-        let Some(share) = self.share else { return Some(path.to_vec()) };
-        let is_others = share.is_common(path) && self.named.as_ref().is_some_and(|named| !named.contains(&at));
-        if is_others { None } else { share.path(path) }
+    /// Where entry number `at` goes, which is stored as `path`; none where it is in no chosen directory, or not the
+    /// tenant's.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] when that cannot be told: the layout is another one than when the backup was made.
+    pub fn place(&self, at: usize, path: &[u8]) -> Result<Option<Vec<u8>>> {
+        if !self.is_in_chosen_directory(path) {
+            return Ok(None);
+        }
+        let Some(share) = self.share else { return Ok(Some(path.to_vec())) };
+        if share.is_common(path) && self.named.as_ref().is_some_and(|named| !named.contains(&at)) {
+            return Ok(None);
+        }
+        match share.path(path) {
+            Some(place) => Ok(Some(place)),
+            // All of it is the tenant's, wherever it goes.
+            None if share.own && !share.is_renamed() && self.options.files_into.is_some() => Ok(Some(path.to_vec())),
+            None if share.own || !(share.is_common(path) || self.is_somebodys(path)) => Err(self.misplaced(path)),
+            None => Ok(None),
+        }
+    }
+
+    /// With `--collection DIRECTORY`, whether a path is of that upload directory.
+    fn is_in_chosen_directory(&self, path: &[u8]) -> bool {
+        if self.options.collections.is_empty() {
+            return true;
+        }
+        let all: Vec<_> = self.piece.component.collections.iter().map(|directory| &*directory.name).collect();
+        let found = layout::directory_of(&self.options.config.uploads, &all, &String::from_utf8_lossy(path));
+        found.is_some_and(|found| self.piece.collections.iter().any(|directory| directory.name == found))
+    }
+
+    /// Whether it lies in a folder that is some tenant's.
+    fn is_somebodys(&self, path: &[u8]) -> bool {
+        let (roots, path) = (&self.options.config.uploads, String::from_utf8_lossy(path));
+        self.piece.component.collections.iter().any(|directory| layout::lies_in(roots, &directory.name, &path))
+    }
+
+    fn misplaced(&self, path: &[u8]) -> Error {
+        let (place, path) = (self.piece.place(), String::from_utf8_lossy(path));
+        let what =
+            format!("{place} holds {}, and by the `layout` of today it is in no tenant's folder", path.escape_debug());
+        Error::new(Kind::Config, what).hint(
+            "restore with the configuration that the backup was made with; of a tenant's own backup, --files-into DIR takes the files as they are stored",
+        )
     }
 }
 
@@ -55,11 +97,17 @@ impl<'a> StoredNames<'a> {
     /// [`Kind::Refused`] when the backup does not say what the tenant's records name, [`Kind::Damaged`] when they are.
     pub fn choose<'p>(
         &mut self,
-        piece: &Piece,
+        piece: &'p Piece,
         share: Option<&'p Share>,
         archive: &ArchiveReader,
-    ) -> Result<Chosen<'p>> {
-        let Some(of_all) = share.filter(|share| !share.own) else { return Ok(Chosen { share, named: None }) };
+    ) -> Result<Chosen<'p>>
+    where
+        'a: 'p,
+    {
+        let options = self.options;
+        let Some(of_all) = share.filter(|share| !share.own) else {
+            return Ok(Chosen { options, piece, share, named: None });
+        };
         let mut common = Vec::new();
         for (at, entry) in archive.index().iter().enumerate() {
             if let Some(record) = &entry.file {
@@ -70,7 +118,7 @@ impl<'a> StoredNames<'a> {
             }
         }
         if common.is_empty() {
-            return Ok(Chosen { share, named: None });
+            return Ok(Chosen { options, piece, share, named: None });
         }
         if !self.by_backup.contains_key(&piece.backup) {
             let names = self.read(piece, of_all).context(|| {
@@ -99,7 +147,7 @@ impl<'a> StoredNames<'a> {
         };
         let named = common.iter().filter(|(_, path, kind)| is_its(path, *kind)).map(|(at, ..)| *at).collect();
         self.warnings.extend(missing(self.options, piece, names, &files));
-        Ok(Chosen { share, named: Some(named) })
+        Ok(Chosen { options, piece, share, named: Some(named) })
     }
 
     /// Reads what the tenant's records of a backup name.

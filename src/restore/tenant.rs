@@ -57,6 +57,12 @@ impl Share {
     /// Notes what of a collection is the tenant's; false where nothing is.
     fn add(&mut self, config: &Config, source: &str, name: &str) -> Result<bool, String> {
         let Some(records) = modules::tenant_records(config, &self.tenant, source, name)? else { return Ok(false) };
+        if !self.own && records == (Records::All { shared: false }) {
+            return Err(format!(
+                "collection '{source}.{name}' is in a database of each tenant's own by the configuration of today, and everybody's \
+                 is in this backup: restore with the configuration that it was made with"
+            ));
+        }
         let named = |tenant| modules::named_owner(config, tenant, source, name);
         let is_shared = records == Records::All { shared: true };
         if let (true, Some(old), Some(new)) =
@@ -255,7 +261,8 @@ impl Held {
     /// Opens the archive of a piece, and the archives of the collections that its records are owned by way of.
     pub fn open(options: &Options<'_>, repository: &Repository, piece: &Piece) -> Result<Self> {
         let records = piece.share.iter().flat_map(|share| share.records.values());
-        let hops = records.filter_map(Records::ownership).flat_map(|Ownership { via, .. }| via);
+        let renamed = piece.share.iter().flat_map(|share| share.renamings.values()).map(|renaming| &renaming.old);
+        let hops = records.filter_map(Records::ownership).chain(renamed).flat_map(|Ownership { via, .. }| via);
         Self::with_parents(options, repository, piece, hops.map(|hop| hop.parent.as_str()))
     }
 

@@ -3,7 +3,7 @@
 use super::choose::Piece;
 use super::named::StoredNames;
 use super::{Existing, Options, Report, claims, proof};
-use crate::archive::{ArchiveReader, IndexEntry};
+use crate::archive::ArchiveReader;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Amount, Event};
@@ -85,16 +85,14 @@ impl Uploads {
             for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
                 let raw = entry.raw_path()?;
                 let common = piece.share.as_ref().filter(|share| share.is_common(&raw));
-                let Some(stored_as) = chosen.place(at, &raw) else { continue };
+                let Some(stored_as) = chosen.place(at, &raw)? else { continue };
                 let Some((root, path)) = places.find(&stored_as) else {
                     let what =
                         format!("no configured place for {} of {}", entry.path.escape_debug(), piece.component.name);
                     return Err(Error::new(Kind::Config, what).hint("say where with --files-into DIR"));
                 };
-                if in_chosen_directory(options, piece, entry) {
-                    let common = common.is_some() && options.files_into.is_none();
-                    placed.push(Placed { entry: at, root, path, there: There::Nothing, common, stays: false });
-                }
+                let common = common.is_some() && options.files_into.is_none();
+                placed.push(Placed { entry: at, root, path, there: There::Nothing, common, stays: false });
             }
             let roots: BTreeSet<_> = placed.iter().map(|p| p.root.display().to_string()).collect();
             report.target.extend(roots.into_iter().filter(|root| !report.target.contains(root)).collect::<Vec<_>>());
@@ -396,15 +394,6 @@ fn trees(config: &Config, piece: &Piece) -> Trees {
         (None, Some(extra)) => files::extra(&piece.component.name, extra),
         (None, None) => Trees { trees: Vec::new() },
     }
-}
-
-/// With `--collection DIRECTORY`, only entries of that upload directory.
-fn in_chosen_directory(options: &Options<'_>, piece: &Piece, entry: &IndexEntry) -> bool {
-    if options.collections.is_empty() {
-        return true;
-    }
-    let mut components = entry.path.split('/');
-    piece.collections.iter().any(|directory| components.any(|component| component == directory.name))
 }
 
 /// From stored paths to places on disk.

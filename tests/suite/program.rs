@@ -18,6 +18,7 @@ mod module_files;
 mod politeness;
 mod postgres;
 mod prune;
+mod rearranged;
 mod round_trip;
 mod schedule;
 mod secrets;

@@ -79,7 +79,7 @@ pub fn list(trees: &Trees, cancel: &Cancel) -> Result<Vec<(Vec<u8>, bool)>> {
                     let what = format!("cannot look at {}", line(stored_as, &reason));
                     return Err(Error::new(Kind::Io, what));
                 }
-                Met::Excluded { .. } | Met::Missing { .. } => {}
+                Met::Excluded { .. } | Met::Missing { .. } | Met::Vanished { .. } => {}
             }
             Ok(())
         })?;
@@ -117,6 +117,10 @@ pub fn read(
             }
             Met::Failed { stored_as, reason } => {
                 files.damaged.push(line(stored_as, &reason));
+                Ok(())
+            }
+            Met::Vanished { stored_as } => {
+                files.damaged.push(line(stored_as, "it vanished before it was read"));
                 Ok(())
             }
             Met::Object { folder, name, stored_as, stat } => {

@@ -99,6 +99,20 @@ pub fn below(files: &ExtraFiles, directory: &Path) -> ExtraFiles {
     ExtraFiles { paths: paths.collect(), ..files.clone() }
 }
 
+impl Trees {
+    /// How many files are named in a directory, where records tell whose files are.
+    pub fn named_in(&self, directory: &str) -> usize {
+        let named = self.trees.iter().filter(|tree| tree.directory == directory);
+        named.filter_map(|tree| tree.named.as_ref().map(|names| names.below(&tree.relative()).len())).sum()
+    }
+
+    /// Whether there is nothing at all in the directories.
+    pub fn are_empty(&self) -> bool {
+        let is_empty = |tree: &Tree| std::fs::read_dir(&tree.path).is_ok_and(|mut entries| entries.next().is_none());
+        self.trees.iter().all(is_empty)
+    }
+}
+
 impl Tree {
     /// The name of the upload root.
     pub fn root(&self) -> &[u8] {

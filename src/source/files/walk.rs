@@ -28,6 +28,8 @@ pub enum Met<'a> {
     Excluded { stored_as: &'a [u8], reason: String },
     /// Something that a record names, and that is no file that is there.
     Missing { stored_as: &'a [u8], reason: String },
+    /// Something that was there a moment ago.
+    Vanished { stored_as: &'a [u8] },
     /// Something that cannot be read.
     Failed { stored_as: &'a [u8], reason: String },
 }
@@ -178,6 +180,7 @@ impl Walker<'_> {
         let listed = opened.and_then(|folder| names(&folder).map(|names| (folder, names)));
         let (folder, names) = match listed {
             Ok(listed) => listed,
+            Err(Errno::NOENT) => return (self.each)(Met::Vanished { stored_as }),
             Err(e) => return (self.each)(Met::Failed { stored_as, reason: reason(e) }),
         };
         for name in names {
@@ -185,12 +188,7 @@ impl Walker<'_> {
             let below = if below.is_empty() { name.clone() } else { [below, b"/", &name].concat() };
             match statat(&folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => self.visit(&folder, &name, &stat, &stored_as, &below)?,
-                Err(Errno::NOENT) => {
-                    (self.each)(Met::Failed {
-                        stored_as: &stored_as,
-                        reason: "it vanished before it was read".into(),
-                    })?;
-                }
+                Err(Errno::NOENT) => (self.each)(Met::Vanished { stored_as: &stored_as })?,
                 Err(e) => (self.each)(Met::Failed { stored_as: &stored_as, reason: reason(e) })?,
             }
         }

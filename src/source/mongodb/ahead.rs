@@ -25,8 +25,8 @@ pub struct Ahead {
 struct Held {
     shares: HashMap<(String, Ownership), Share>,
     bytes: usize,
-    /// Collections of which a few tenants' shares were too much.
-    large: HashSet<String>,
+    /// Collections that are not read ahead any more.
+    left: HashSet<String>,
 }
 
 /// One tenant's documents of a collection.
@@ -73,7 +73,12 @@ impl Ahead {
     /// Whether reading a collection ahead may be of use.
     pub fn is_useful(&self, collection: &str) -> bool {
         let held = self.lock();
-        held.bytes < MOST && !held.large.contains(collection)
+        held.bytes < MOST && !held.left.contains(collection)
+    }
+
+    /// Leaves a collection to be read for each tenant alone: shares are too large, or something is odd.
+    pub fn leave(&self, collection: &str) {
+        self.lock().left.insert(collection.to_owned());
     }
 
     /// Keeps shares of a collection until they are taken.
@@ -95,7 +100,7 @@ impl Ahead {
     pub async fn read(
         &self,
         access: &Access<'_>,
-        (collection, data): (&str, &str),
+        data: &str,
         mut asked: Vec<Asked>,
         batch: u32,
     ) -> Result<Option<Vec<(Ownership, Share)>>> {
@@ -128,7 +133,6 @@ impl Ahead {
                 Ok(())
             })?;
             if bytes > room {
-                self.lock().large.insert(collection.to_owned());
                 return Ok(None);
             }
         }

@@ -335,6 +335,10 @@ impl<'a> MongoView<'a> {
 
     /// Reads ahead what several tenants will be asked for, collection by collection.
     async fn gather(&self, wanted: &[Wanted]) -> Result<()> {
+        // Without a snapshot it would be of another moment than what is read of the tenant beside it.
+        if self.access.snapshot.is_none() {
+            return Ok(());
+        }
         let mut read = Vec::new();
         let names: BTreeSet<_> = wanted.iter().map(|wanted| &wanted.name).collect();
         for name in names.into_iter().filter(|name| self.ahead.is_useful(name)) {
@@ -354,8 +358,11 @@ impl<'a> MongoView<'a> {
             }
             let Some(one) = asked.first() else { continue };
             let facts = self.facts(first, data, Some(&one.check)).await?;
-            let shares = self.ahead.read(&self.access, (name, &data.name), asked, facts.batch()).await?;
-            read.extend(shares.map(|shares| (name.clone(), shares)));
+            match self.ahead.read(&self.access, &data.name, asked, facts.batch()).await {
+                Ok(Some(shares)) => read.push((name.clone(), shares)),
+                // It would be so the next time too.
+                Ok(None) | Err(_) => self.ahead.leave(name),
+            }
         }
         let changed = self.changed(read.iter().map(|(name, _)| name.clone()).collect()).await?;
         for (name, shares) in read.into_iter().filter(|(name, _)| !changed.contains(name)) {

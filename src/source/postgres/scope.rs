@@ -64,10 +64,16 @@ pub fn open<'a>(
 fn renamer(stored: &StoredCollection, input: &dyn Input, schemas: Schemas<'_>) -> Result<Option<Renamer>> {
     let Some(renaming) = &stored.renaming else { return Ok(None) };
     let below_key = |hop: &Hop, field: &str| {
-        let Some(held) = input.holding(&hop.parent) else { return Ok(None) };
-        let schema = schemas(held)?;
-        let is_key = schema.relations.get(&hop.parent).is_some_and(|parent| parent.key == [field]);
-        Ok(is_key.then(String::new))
+        let unknown = || {
+            let what = format!(
+                "whether the rows of {} name the tenant cannot be told: they are owned by way of {}, which this backup does not hold",
+                stored.name, hop.parent
+            );
+            Error::new(Kind::Refused, what).hint("choose a backup that holds both")
+        };
+        let schema = schemas(input.holding(&hop.parent).ok_or_else(unknown)?)?;
+        let parent = schema.relations.get(&hop.parent).ok_or_else(unknown)?;
+        Ok((parent.key == [field]).then(String::new))
     };
     let Some(column) = renaming.field(&below_key)? else { return Ok(None) };
     Renamer::of(renaming, &stored.name, relation_of(&*schemas(input)?, &stored.name)?, &column)

@@ -26,6 +26,13 @@ pub fn column(
     let failed = |e: rusqlite::Error| Error::new(Kind::Damaged, format!("cannot look at the stored {name}")).cause(e);
     let below_key = |hop: &Hop, field: &str| {
         let key = schema::primary_key(stored_db, &place(&hop.parent), &hop.parent).map_err(failed)?;
+        if key.is_empty() {
+            let what = format!(
+                "whether the rows of {name} name the tenant cannot be told: they are owned by way of {}, of which this backup holds no key",
+                hop.parent
+            );
+            return Err(Error::new(Kind::Refused, what).hint("choose a backup that holds both"));
+        }
         let is_key = matches!(key.as_slice(), [key] if key.eq_ignore_ascii_case(field));
         Ok(is_key.then(String::new))
     };
@@ -65,7 +72,10 @@ pub fn rewrite(path: &Path, stored: &StoredCollection, renaming: &Renaming, colu
     let count = |which: &str| -> SqlResult<i64> {
         connection.query_row(&format!("SELECT count(*) FROM main.{table} AS c WHERE {which}"), [], |row| row.get(0))
     };
-    renumber(&connection, stored, &renaming.new.tenant).map_err(failed)?;
+    // Into a database of its own nobody else's rows are.
+    if !renaming.is_whole {
+        renumber(&connection, stored, &renaming.new.tenant).map_err(failed)?;
+    }
     let all =
         if renaming.is_whole { i64::try_from(renamed).unwrap_or(i64::MAX) } else { count("1").map_err(failed)? };
     let named = count(&new.condition("c")).map_err(failed)?;
@@ -81,7 +91,8 @@ pub fn rewrite(path: &Path, stored: &StoredCollection, renaming: &Renaming, colu
 /// Gives rows other row ids where nobody sees them, for those that they have may be in use beside: numbers that follow from
 /// tenant and row id, so that a rerun gives the same, and too far off to meet others.
 fn renumber(connection: &Connection, stored: &StoredCollection, tenant: &str) -> SqlResult<()> {
-    const FAR: i64 = 1 << 61;
+    // Below what JavaScript takes for a whole number: the next row's id follows on the highest.
+    const FAR: i64 = 1 << 51;
     let is_virtual = schema::kind_of(connection, "main", &stored.name)?.as_deref() == Some("virtual");
     if is_virtual || !schema::copied_columns(connection, "main", &stored.name, false)?.starts_with("rowid") {
         return Ok(());

@@ -101,7 +101,9 @@ fn share(target: &Sqlite, stored: &StoredCollection, input: &dyn Input, whole: &
     let failed = |e: rusqlite::Error| reader.failed("read", &e);
     let stored_db = open_stored(whole)?;
     let records = stored.stored_scope();
-    let via = records.ownership().map(|ownership| ownership.via.as_slice()).unwrap_or_default();
+    // Also where all rows are the tenant's, a parent's key may be the tenant's id, which its children name.
+    let way = stored.renaming.as_ref().map(|renaming| &renaming.old).or(records.ownership());
+    let via = way.map(|ownership| ownership.via.as_slice()).unwrap_or_default();
     let mut sealed = input.is_sealed();
     let mut attached: Vec<PathBuf> = Vec::new();
     let mut places: Vec<(&str, String)> = Vec::new();

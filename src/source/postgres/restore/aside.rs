@@ -54,12 +54,14 @@ pub fn set_aside(worker: &Worker<'_>, tables: &[String], deletes: bool) -> Resul
     Ok(aside)
 }
 
-/// A key that only forbids waits for the end of the transaction. One that acts on a delete cannot wait: it is dropped,
-/// and made again as it was.
+/// A key that only forbids waits for the end of the transaction. One that acts on a delete, or on another value of a unique
+/// column, cannot wait: it is dropped, and made again as it was.
 fn set_keys_aside(worker: &Worker<'_>, tables: &[String], deletes: bool, aside: &mut Aside) -> Result<()> {
     let sql = format!(
         "{TREE} SELECT k.conrelid::regclass::text, k.conname::text, pg_catalog.pg_get_constraintdef(k.oid), k.condeferrable,
-                k.condeferred, k.confdeltype = 'a', pg_catalog.obj_description(k.oid, 'pg_constraint')
+                k.condeferred, k.confdeltype = 'a', pg_catalog.obj_description(k.oid, 'pg_constraint'),
+                k.confupdtype <> 'a' AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint p WHERE p.conrelid = k.confrelid
+                  AND p.contype = 'p' AND p.conkey @> k.confkey AND k.confkey @> p.conkey)
          FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0
          AND (k.conrelid IN (SELECT oid FROM tree) OR k.confrelid IN (SELECT oid FROM tree))
          AND coalesce(pg_catalog.to_jsonb(k) ->> 'conenforced', 'true') = 'true'
@@ -70,7 +72,9 @@ fn set_keys_aside(worker: &Worker<'_>, tables: &[String], deletes: bool, aside: 
         let (deferrable, deferred, only_forbids): (bool, bool, bool) = (row.get(3), row.get(4), row.get(5));
         let key = crate::source::postgres::session::quote(row.get(1));
         let doing = "set aside a foreign key of";
-        if deletes && !only_forbids {
+        // A primary key is what rows are found by, and stays as it is; another unique value may change.
+        let acts_on_updates: bool = row.get(7);
+        if (deletes && !only_forbids) || acts_on_updates {
             worker.run(&format!("ALTER TABLE {table} DROP CONSTRAINT {key}"), doing, &table)?;
             aside.keys.push(format!("ALTER TABLE {table} ADD CONSTRAINT {key} {definition}"));
             if let Some(comment) = row.get::<_, Option<String>>(6) {
