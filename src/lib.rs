@@ -25,6 +25,7 @@ pub mod keys;
 pub mod license;
 pub mod manifest;
 pub mod modules;
+pub mod monitor;
 pub mod names;
 pub mod pipeline;
 pub mod plan;
