@@ -30,6 +30,7 @@ pub mod names;
 pub mod pipeline;
 pub mod plan;
 pub mod prune;
+pub mod report;
 pub mod repository;
 pub mod restore;
 pub mod schedule;

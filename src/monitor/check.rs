@@ -221,6 +221,18 @@ fn judge(
 fn limits(options: &Options<'_>, scope: &Scope, thing: Thing<'_>, backup_type: Option<BackupType>) -> Limits {
     let checks = &options.config.checks;
     let of_type = |of: BackupType| checks.types.get(&of).copied().unwrap_or(Limits::of_type(of));
+    let configured = backup_type.map(of_type).unwrap_or_else(|| configured(checks, scope, thing));
+    let warning = options.warning.unwrap_or(configured.warning);
+    let critical = options.critical.unwrap_or(configured.critical);
+    // One of them alone must not end below the other.
+    match (options.warning, options.critical) {
+        (Some(_), None) => Limits { warning, critical: critical.max(warning) },
+        _ => Limits { warning: warning.min(critical), critical },
+    }
+}
+
+/// The tenant's ages, else the module's, else the general ones.
+fn configured(checks: &Checks, scope: &Scope, thing: Thing<'_>) -> Limits {
     let of_tenant = scope.tenant().and_then(|id| match checks.tenants.get(id)? {
         TenantCheck::Age(limits) => Some(*limits),
         TenantCheck::Ignore => None,
@@ -229,14 +241,12 @@ fn limits(options: &Options<'_>, scope: &Scope, thing: Thing<'_>, backup_type: O
         Thing::Module(name) => checks.modules.get(name).copied(),
         Thing::Archive(_) => None,
     };
-    let configured = backup_type.map(of_type).or(of_tenant).or(of_module).unwrap_or(checks.age);
-    let warning = options.warning.unwrap_or(configured.warning);
-    let critical = options.critical.unwrap_or(configured.critical);
-    // One of them alone must not end below the other.
-    match (options.warning, options.critical) {
-        (Some(_), None) => Limits { warning, critical: critical.max(warning) },
-        _ => Limits { warning: warning.min(critical), critical },
-    }
+    of_tenant.or(of_module).unwrap_or(checks.age)
+}
+
+/// How bad the age of a copy of any type is, by the configuration.
+pub fn age_level(checks: &Checks, scope: &Scope, thing: Thing<'_>, at: DateTime<Utc>, now: DateTime<Utc>) -> Level {
+    level(age(at, now), configured(checks, scope, thing))
 }
 
 fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> u64 {

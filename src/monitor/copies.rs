@@ -145,6 +145,12 @@ fn is_outside(part: &SummaryComponent) -> bool {
     part.module.is_none() && part.shared_by.is_empty()
 }
 
+/// Stored bytes of what an entry holds of a thing.
+pub fn size_of(entry: &Entry, thing: Thing<'_>) -> u64 {
+    // A manifest may say any number.
+    parts(entry, thing).map(|part| part.size).fold(0, u64::saturating_add)
+}
+
 /// Components of `entry` that hold data of `thing`; what modules share counts for each.
 pub fn parts<'a>(entry: &'a Entry, thing: Thing<'a>) -> impl Iterator<Item = &'a SummaryComponent> {
     entry.summary.components.iter().filter(move |part| match thing {

@@ -7,7 +7,7 @@ mod expected;
 mod metrics;
 mod textfile;
 
-pub use check::{Checked, Copy, FreeSpace, Level, Options, Unverified, check};
-pub use copies::{Copies, Found, Thing};
+pub use check::{Checked, Copy, FreeSpace, Level, Options, Unverified, age_level, check};
+pub use copies::{Copies, Found, OfScope, Thing, size_of};
 pub use metrics::{Operation, RunEnd, write};
 pub use textfile::replace;

@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("stats", USE_CASES),
     ("monitor", USE_CASES),
     // A page over the same figures.
-    ("report", &["config", "manifest", "names", "repository", "stats"]),
+    ("report", &["config", "event::bytes", "manifest", "monitor", "names", "repository", "stats"]),
     ("hold", USE_CASES),
     ("forget", USE_CASES),
     ("keyring", USE_CASES),
