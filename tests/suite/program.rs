@@ -13,6 +13,7 @@ mod guards;
 mod license;
 mod mistakes;
 mod module_files;
+mod monitor;
 mod politeness;
 mod postgres;
 mod prune;
