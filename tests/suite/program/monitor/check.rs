@@ -210,6 +210,8 @@ fn tenants_of_a_database_are_judged_without_asking_it() {
     );
     app.run_at("2026-01-10T02:00:00Z", &["create"]).expect(0);
     app.run_at("2026-01-10T02:00:00Z", &["create", "--all-tenants"]).expect(0);
+    // That a run was over a few modules does not make the others superfluous.
+    app.run_at("2026-01-10T03:00:00Z", &["create", "--tenant", "acme", "--module", "core"]).expect(0);
     std::fs::remove_file(app.path("clinic.db")).unwrap();
     let judged = copies(&app, "2026-01-10T05:00:00Z", &[]);
     let names: Vec<_> = judged.keys().map(String::as_str).collect();
@@ -226,6 +228,32 @@ fn what_had_nothing_yet_is_no_alarm_until_it_has_had_something() {
     says(&app, "2026-01-10T05:00:00Z", &[], 0, &[]);
     backup(&app, "2026-01-05T02:00:00", "daily", None, BOTH);
     says(&app, "2026-01-10T05:00:00Z", &[], 2, &["billing of system-wide: newest good copy 5 d old"]);
+}
+
+#[test]
+fn what_a_restore_put_aside_and_half_a_backup_are_no_copies() {
+    let app = clinic();
+    let archives = app.run_at("2026-01-08T02:00:00Z", &["--json", "create"]).expect(0).json()["id"].clone();
+    for (at, key, value) in [
+        ("2026-01-10T02:00:00Z", "safetyFor", "system-backup-2026-01-08T02-00-00-000Z"),
+        ("2026-01-10T03:00:00Z", "only", "database"),
+    ] {
+        let mut manifest = app.run_at(at, &["--json", "create", "--only", "files"]).expect(0).json();
+        let mut module = manifest["components"][0].clone();
+        module["module"] = "core".into();
+        module["name"] = "clinic".into();
+        manifest["components"].as_array_mut().unwrap().push(module);
+        manifest["only"] = Value::Null;
+        manifest[key] = value.into();
+        write(&app, &format!("metadata/{}.json", manifest["id"].as_str().unwrap()), &manifest);
+    }
+    let judged = copies(&app, "2026-01-10T05:00:00Z", &[]);
+    assert_eq!((&judged["/core/"]["id"], &judged["/core/"]["level"]), (&archives, &json!("critical")));
+    // An archive counts by itself, but not in what a restore put aside.
+    assert_eq!(judged["/settings/"]["lastGood"], "2026-01-10T03:00:00Z");
+    let only = judged["/settings/"]["id"].as_str().unwrap().to_owned();
+    std::fs::remove_file(app.path("backups/metadata").join(format!("{only}.json"))).unwrap();
+    assert_eq!(copies(&app, "2026-01-10T05:00:00Z", &[])["/settings/"]["id"], archives);
 }
 
 #[test]
@@ -280,6 +308,7 @@ fn the_line_stays_short_and_plain_whatever_names_there_are() {
     // A mistake may hold anything.
     let odd = app.run(&["check", "--tenant", "a|b\n\u{202e}c"]).expect(3);
     parsed(&odd);
+    parsed(&app.run(&["-c", "a|b\nc.yaml", "check"]).expect(3));
     write(&app, "metadata/failed/x.json", &json!({}));
     parsed(&app.run_at("2026-01-10T05:00:00Z", &["check"]).expect(2));
 }
