@@ -188,7 +188,8 @@ fn summary(checked: &Checked) -> String {
     let oldest = checked.copies.iter().filter_map(|copy| copy.age_seconds.filter(|_| copy.id.is_some())).max();
     let oldest = oldest.map_or("there is none".to_owned(), |age| format!("the oldest {}", text::span(age)));
     format!(
-        "{good} of {} recent in {}, {oldest}; {} free",
+        "{} of {} recent in {}, {oldest}; {} free",
+        text::number(good as u64),
         text::count(checked.copies.len() as u64, "copy", "copies"),
         text::count(scopes.len() as u64, "scope", "scopes"),
         text::size(checked.free_space.free),
