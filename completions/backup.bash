@@ -16,6 +16,9 @@ _backup() {
             ",$1")
                 cmd="backup"
                 ;;
+            backup,check)
+                cmd="backup__subcmd__check"
+                ;;
             backup,completions)
                 cmd="backup__subcmd__completions"
                 ;;
@@ -101,12 +104,70 @@ _backup() {
 
     case "${cmd}" in
         backup)
-            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules license restore list show verify prune hold release forget run schedule stats key config completions man"
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules license restore list show verify prune hold release forget run schedule stats check key config completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__check)
+            opts="-m -c -v -q -h -V --tenant --module --type --warning --critical --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tenant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --module)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --type)
+                    COMPREPLY=($(compgen -W "daily weekly monthly" -- "${cur}"))
+                    return 0
+                    ;;
+                --warning)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --critical)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1073,13 +1134,17 @@ _backup() {
             return 0
             ;;
         backup__subcmd__stats)
-            opts="-c -v -q -h -V --tenant --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            opts="-c -v -q -h -V --tenant --html --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --tenant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --html)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

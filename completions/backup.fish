@@ -52,6 +52,7 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "forget" -d 'Remove ba
 complete -c backup -n "__fish_backup_needs_command" -f -a "run" -d 'Run a job of the configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "schedule" -d 'Hand the jobs of the configuration to cron or systemd'
 complete -c backup -n "__fish_backup_needs_command" -f -a "stats" -d 'Show figures over all backups: how many, how large, how good, how old'
+complete -c backup -n "__fish_backup_needs_command" -f -a "check" -d 'Probe for monitoring: is there a recent good copy of everything?'
 complete -c backup -n "__fish_backup_needs_command" -f -a "key" -d 'Make and check the keys that encrypt archives and sign manifests'
 complete -c backup -n "__fish_backup_needs_command" -f -a "config" -d 'Check, show or begin a configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -305,6 +306,7 @@ complete -c backup -n "__fish_backup_using_subcommand schedule" -l no-progress -
 complete -c backup -n "__fish_backup_using_subcommand schedule" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand schedule" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand stats" -l tenant -d 'Only this tenant\'s' -r
+complete -c backup -n "__fish_backup_using_subcommand stats" -l html -d 'Write the figures with plots to this file too: one page that loads nothing. It is the owner\'s alone to read' -r -F
 complete -c backup -n "__fish_backup_using_subcommand stats" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand stats" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''
@@ -318,6 +320,26 @@ complete -c backup -n "__fish_backup_using_subcommand stats" -s q -l quiet -d 'P
 complete -c backup -n "__fish_backup_using_subcommand stats" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand stats" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand check" -l tenant -d 'Only this tenant\'s backups' -r
+complete -c backup -n "__fish_backup_using_subcommand check" -s m -l module -d 'Only this module; may be repeated' -r
+complete -c backup -n "__fish_backup_using_subcommand check" -l type -d 'Only copies of this type; default: of any, and those of `checks.types`' -r -f -a "daily\t''
+weekly\t''
+monthly\t''"
+complete -c backup -n "__fish_backup_using_subcommand check" -l warning -d 'Warn of copies that are older [default: `checks` of the configuration, else 26h]' -r
+complete -c backup -n "__fish_backup_using_subcommand check" -l critical -d 'Critical are copies that are older [default: `checks` of the configuration, else 50h]' -r
+complete -c backup -n "__fish_backup_using_subcommand check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand check" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand check" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand check" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand check" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand check" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand check" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand check" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand check" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''

@@ -3,7 +3,7 @@
 use crate::config::BackupType;
 use crate::manifest::{ComponentStatus, Status};
 use crate::names::Scope;
-use crate::repository::{Catalog, Entry};
+use crate::repository::{Catalog, Entry, SummaryComponent};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -68,9 +68,25 @@ pub struct OfType {
 pub struct OfModule {
     /// Collections and directories in it.
     pub collections: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Files in it.
+    pub files: u64,
     /// When it was made; none when there is no good copy.
     pub last_good: Option<DateTime<Utc>>,
     /// Stored bytes of its archives.
+    pub size: u64,
+    /// Stored bytes of its good copies by day, oldest first: the last thirty days that have one. Of a day that has several
+    /// of one scope, the newest counts; scopes are added.
+    pub history: Vec<DayOfModule>,
+}
+
+/// A module on a day of the installation's calendar.
+#[derive(Debug, Clone, Serialize)]
+pub struct DayOfModule {
+    /// The day.
+    pub day: NaiveDate,
+    /// Stored bytes.
     pub size: u64,
 }
 
@@ -117,6 +133,9 @@ pub struct Day {
     pub total: u64,
 }
 
+/// Days of a module's history.
+const DAYS: usize = 30;
+
 /// Works out the figures, of one tenant's backups or of all.
 pub fn stats(catalog: &Catalog, tenant: Option<&Scope>, timezone: Tz, free_space: u64) -> Stats {
     let mine = |entry: &&Entry| tenant.is_none_or(|scope| entry.id.scope() == *scope);
@@ -144,7 +163,7 @@ pub fn stats(catalog: &Catalog, tenant: Option<&Scope>, timezone: Tz, free_space
         by_type: by_type(&entries),
         system_backups: entries.len() - tenant_backups,
         tenant_backups,
-        modules: modules(&entries),
+        modules: modules(&entries, timezone),
         last_good: last_good(&entries),
         last_backup: entries.first().map(|entry| Last {
             id: entry.id.to_string(),
@@ -185,26 +204,61 @@ fn by_type(entries: &[&Entry]) -> BTreeMap<&'static str, OfType> {
 }
 
 /// Entries are newest first: the first good copy is the newest.
-fn modules(entries: &[&Entry]) -> BTreeMap<String, OfModule> {
+fn modules(entries: &[&Entry], timezone: Tz) -> BTreeMap<String, OfModule> {
     let mut modules: BTreeMap<String, OfModule> = BTreeMap::new();
+    let mut histories = histories(entries, timezone);
     for entry in entries {
         let good = entry.good_modules();
         for module in entry.summary.module_states().into_keys() {
-            let none = OfModule { collections: 0, last_good: None, size: 0 };
-            let found = modules.entry(module.to_owned()).or_insert(none);
+            let none = || OfModule {
+                collections: 0,
+                records: 0,
+                files: 0,
+                last_good: None,
+                size: 0,
+                history: histories.remove(module).unwrap_or_default(),
+            };
+            let found = modules.entry(module.to_owned()).or_insert_with(none);
             if !good.contains(&module) || found.last_good.is_some() {
                 continue;
             }
             found.last_good = Some(entry.summary.timestamp);
-            for part in &entry.summary.components {
-                if part.module.iter().chain(&part.shared_by).any(|name| **name == *module) {
-                    found.collections += u64::from(part.collections);
-                    found.size = found.size.saturating_add(part.size);
-                }
+            for part in parts(entry, module) {
+                found.collections += u64::from(part.collections);
+                found.records = found.records.saturating_add(part.records);
+                found.files = found.files.saturating_add(part.files);
+                found.size = found.size.saturating_add(part.size);
             }
         }
     }
     modules
+}
+
+/// Components that hold data of a module; what modules share counts for each.
+fn parts<'a>(entry: &'a Entry, module: &'a str) -> impl Iterator<Item = &'a SummaryComponent> {
+    let is_of = |part: &&SummaryComponent| part.module.iter().chain(&part.shared_by).any(|name| **name == *module);
+    entry.summary.components.iter().filter(is_of)
+}
+
+/// The history of each module. Entries are newest first: the first of a scope's on a day counts.
+fn histories<'a>(entries: &[&'a Entry], timezone: Tz) -> BTreeMap<&'a str, Vec<DayOfModule>> {
+    let mut seen = HashSet::new();
+    let mut days: BTreeMap<&str, BTreeMap<NaiveDate, u64>> = BTreeMap::new();
+    for entry in entries {
+        let day = entry.summary.timestamp.with_timezone(&timezone).date_naive();
+        for module in entry.good_modules() {
+            let days = days.entry(module).or_default();
+            let is_old = days.len() >= DAYS && days.first_key_value().is_some_and(|(oldest, _)| day < *oldest);
+            if !is_old && seen.insert((entry.summary.tenant_id.as_deref(), module, day)) {
+                let size = parts(entry, module).map(|part| part.size).fold(0, u64::saturating_add);
+                let sum = days.entry(day).or_default();
+                *sum = sum.saturating_add(size);
+            }
+        }
+    }
+    let history =
+        |days: BTreeMap<NaiveDate, u64>| days.into_iter().map(|(day, size)| DayOfModule { day, size }).collect();
+    days.into_iter().map(|(module, days)| (module, history(days))).collect()
 }
 
 fn last_good(entries: &[&Entry]) -> Vec<LastGood> {

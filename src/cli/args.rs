@@ -2,7 +2,7 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    completions, config, create, exit, forget, hold, key, license, list, list_modules, man, prune, restore, run,
+    check, completions, config, create, exit, forget, hold, key, license, list, list_modules, man, prune, restore, run,
     schedule, show, stats, verify, verify_collections,
 };
 use crate::config::{BackupType, parse_duration};
@@ -86,6 +86,7 @@ pub enum Command {
     Run(run::Args),
     Schedule(schedule::Args),
     Stats(stats::Args),
+    Check(check::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),

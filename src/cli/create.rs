@@ -116,6 +116,11 @@ fn one(options: &Options<'_>, settings: &Settings) -> Result<Report> {
 }
 
 impl Args {
+    /// Only asks what would be done.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// Those of a job.
     pub fn job(name: &str) -> Self {
         Self { job: Some(name.to_owned()), ..Self::default() }

@@ -27,6 +27,8 @@ pub enum Exit {
     Key,
     /// Ended by this signal.
     Signal(i32),
+    /// What a monitoring probe says, in the numbers of Nagios: `check` alone ends so.
+    Probe(u8),
 }
 
 /// Number, text and place in the precedence of every code that is no signal.
@@ -51,6 +53,7 @@ impl Exit {
     pub fn number(self) -> u8 {
         match self {
             Exit::Signal(number) => u8::try_from(128 + number).unwrap_or(u8::MAX),
+            Exit::Probe(number) => number,
             other => TABLE.iter().find(|(exit, ..)| *exit == other).map_or(1, |(_, number, _)| *number),
         }
     }

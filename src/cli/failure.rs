@@ -31,7 +31,7 @@ pub fn print_usage(error: &clap::Error, json: bool) {
 }
 
 /// A mistake on the command line as an error: the first line says what, the rest are its details.
-fn usage(error: &clap::Error) -> Error {
+pub fn usage(error: &clap::Error) -> Error {
     let hint = "`backup --help` shows the commands, `backup COMMAND --help` their options";
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Error::new(Kind::Config, "no command was given").hint(hint);

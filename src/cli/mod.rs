@@ -2,6 +2,7 @@
 //! its arguments, the call of its use case, and how the result reads.
 
 mod args;
+mod check;
 mod completions;
 mod config;
 mod create;
@@ -16,6 +17,7 @@ mod list;
 mod list_modules;
 mod log;
 mod man;
+mod metrics;
 mod output;
 mod plan;
 mod process;
@@ -41,6 +43,7 @@ use settings::Settings;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Runs the program with the arguments and the environment of its process.
 pub fn run() -> ExitCode {
@@ -48,22 +51,26 @@ pub fn run() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     // Known before the arguments are parsed, because their mistakes are reported in the asked form too.
     let json = args.iter().any(|arg| arg == "--json");
-    let exit = catch_unwind(AssertUnwindSafe(|| start(args, json))).unwrap_or_else(|_| {
+    let is_probe = check::is_asked_for(&args);
+    let exit = catch_unwind(AssertUnwindSafe(|| start(args, json, is_probe))).unwrap_or_else(|_| {
         let error = Error::new(Kind::Internal, "the program stopped at a defect of its own")
             .hint("the lines above say where; please report them");
         failure::print(&error, json);
-        Exit::Failed
+        // To a probe 1 would be a warning.
+        if is_probe { Exit::Probe(check::UNKNOWN) } else { Exit::Failed }
     });
     exit.into()
 }
 
-fn start(args: Vec<OsString>, json: bool) -> Exit {
+fn start(args: Vec<OsString>, json: bool, is_probe: bool) -> Exit {
+    let began = Instant::now();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         // `--help` and `--version` come as errors, too.
         Err(shown) if !shown.use_stderr() => {
             return output::print(&Report::document(shown.render().ansi().to_string()), json, false);
         }
+        Err(mistake) if is_probe => return output::print(&check::unknown(&failure::usage(&mistake)), json, false),
         Err(mistake) => {
             failure::print_usage(&mistake, json);
             return Exit::Usage;
@@ -75,6 +82,7 @@ fn start(args: Vec<OsString>, json: bool) -> Exit {
     }
     let result = dispatch(&cli.command, &settings);
     let exit = result.as_ref().map_or_else(|error| Exit::from(error.kind), Report::ending);
+    metrics::record(&cli.command, &settings, began.elapsed(), exit);
     let Settings { events, log, json, quiet, .. } = settings;
     // The bars go before anything else is printed.
     drop(events);
@@ -107,6 +115,7 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::Run(args) => run::run(args, settings),
         Command::Schedule(args) => schedule::run(args, settings),
         Command::Stats(args) => stats::run(args, settings),
+        Command::Check(args) => check::run(args, settings),
         Command::Key(args) => key::run(args, settings),
         Command::Config(args) => config::run(args, settings),
         Command::Completions(args) => completions::run(args),

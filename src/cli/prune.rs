@@ -28,6 +28,13 @@ pub struct Args {
     yes: bool,
 }
 
+impl Args {
+    /// Only asks what would be done.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
+
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let cancel = settings.cancel()?;

@@ -97,6 +97,13 @@ impl From<Existing> for restore::Existing {
     }
 }
 
+impl Args {
+    /// Only asks what would be done.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
+
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let into = args::by_source("--into", &args.into)?;
     let config = settings.load()?;

@@ -24,6 +24,13 @@ pub struct Args {
     name: String,
 }
 
+impl Args {
+    /// Name of the job.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     match &create::job(&args.name, &config)?.action {

@@ -111,8 +111,9 @@ fn writable(config: &Config) -> Result<Vec<PathBuf>> {
         config::Engine::Sqlite { path } => path.parent(),
         _ => None,
     });
+    let metrics = config.metrics.iter().filter_map(|metrics| metrics.textfile.parent());
     let mut folders = Vec::new();
-    for folder in std::iter::once(config.repository.location.as_path()).chain(databases) {
+    for folder in std::iter::once(config.repository.location.as_path()).chain(databases).chain(metrics) {
         let folder = std::path::absolute(folder).map_err(|e| Error::io("find", folder, &e))?;
         let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(&folder).to_path_buf();
         if !folders.contains(&there) {

@@ -15,8 +15,8 @@ use crate::restore;
 use crate::tenants::{self, Known};
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What every command works with.
@@ -38,6 +38,8 @@ pub struct Settings {
     pub events: Events,
     /// Warnings that wait for the end under `--quiet`.
     pub log: Arc<Log>,
+    /// The configuration, once it was loaded: how a run ended is told to where that says.
+    pub loaded: OnceLock<Config>,
 }
 
 impl Settings {
@@ -68,6 +70,7 @@ impl Settings {
             wait: global.wait,
             events,
             log,
+            loaded: OnceLock::new(),
         }
     }
 
@@ -81,6 +84,8 @@ impl Settings {
         for warning in &config.warnings {
             self.events.warn(warning);
         }
+        // Whoever loads it again gets the same.
+        let _ = self.loaded.set(config.clone());
         Ok(config)
     }
 

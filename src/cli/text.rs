@@ -61,7 +61,14 @@ pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
     match past.num_minutes() {
         0 => "now".into(),
-        minutes @ 1..120 => format!("{minutes} min"),
+        _ => span(past.num_seconds().unsigned_abs()),
+    }
+}
+
+/// How long something is, in one unit: `5 min`, `7 h`, `12 d`.
+pub fn span(seconds: u64) -> String {
+    match seconds / 60 {
+        minutes @ 0..120 => format!("{minutes} min"),
         minutes @ 120..2880 => format!("{} h", minutes / 60),
         minutes => format!("{} d", minutes / 1440),
     }

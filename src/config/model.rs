@@ -2,6 +2,7 @@
 //! filled in, paths are absolute, secrets are wrapped. `config::load` is the only maker.
 
 use super::license::License;
+use super::monitoring::{Checks, Metrics};
 use crate::keys::{Recipients, VerifyingKey};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
@@ -68,6 +69,10 @@ pub struct Config {
     pub retention: Retention,
     /// Named, scheduled requests.
     pub jobs: BTreeMap<String, Job>,
+    /// Where figures for a monitoring system are written.
+    pub metrics: Option<Metrics>,
+    /// When `check` warns.
+    pub checks: Checks,
     /// Findings that are no errors (a world-readable file with a secret in it, say).
     pub warnings: Vec<String>,
 }

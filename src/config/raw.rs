@@ -2,6 +2,7 @@
 //! that checks of meaning still run over a file in which a part is missing.
 
 use super::either::{Either, Patterns, RawPlain, RawRetention, Several, Size};
+use super::monitoring::{RawChecks, RawMetrics};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -60,6 +61,10 @@ RawConfig {
     /// Named, scheduled requests.
     #[serde(default)]
     jobs: BTreeMap<String, RawJob>,
+    /// Figures for a monitoring system.
+    metrics: Option<RawMetrics>,
+    /// When `check` warns; default: of copies older than 26h and 50h.
+    checks: Option<RawChecks>,
 }}
 
 section! {

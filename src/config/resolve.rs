@@ -4,6 +4,7 @@
 mod keys;
 mod license;
 mod modules;
+mod monitoring;
 mod references;
 mod schedule;
 mod sources;
@@ -132,6 +133,8 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);
     let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
+    let metrics = resolver.metrics(raw.metrics);
+    let checks = resolver.checks(raw.checks, &modules, &tenancy);
     Config {
         file: file.to_owned(),
         module_files: Vec::new(),
@@ -150,6 +153,8 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         anomaly,
         retention,
         jobs,
+        metrics,
+        checks,
         warnings: std::mem::take(&mut resolver.warnings),
     }
 }

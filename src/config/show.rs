@@ -5,6 +5,7 @@ use super::model::{
     AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, FileReferences, IdType, JobAction, Owner,
     Plain, Postgres, ReadPreference, Repository, Retention, Sealing, Timeouts,
 };
+use super::monitoring::{Checks, Limits, Metrics, Space, TenantCheck};
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
 use crate::error::{Error, Kind, Result};
@@ -114,6 +115,10 @@ pub fn show(config: &Config) -> Value {
             let (key, options) = action(&job.action);
             json!({ "schedule": job.schedule, key: options })
         }),
+        "metrics": config.metrics.as_ref().map(|Metrics { textfile, max_tenants }| {
+            json!({ "textfile": textfile, "maxTenants": max_tenants })
+        }),
+        "checks": checks(&config.checks),
     });
     without_null(&mut shown);
     shown
@@ -126,6 +131,27 @@ pub fn show(config: &Config) -> Value {
 pub fn show_yaml(config: &Config) -> Result<String> {
     serde_saphyr::to_string(&show(config))
         .map_err(|error| Error::new(Kind::Internal, "cannot write the configuration as YAML").cause(error))
+}
+
+fn checks(checks: &Checks) -> Value {
+    let limits = |Limits { warning, critical }: &Limits| json!({ "warning": show_duration(*warning), "critical": show_duration(*critical) });
+    let types = checks.types.iter().map(|(of, ages)| (of.as_str().to_owned(), limits(ages))).collect::<Map<_, _>>();
+    let tenant = |check: &TenantCheck| match check {
+        TenantCheck::Age(ages) => limits(ages),
+        TenantCheck::Ignore => json!({ "ignore": true }),
+    };
+    let tenants = checks.tenants.iter().map(|(id, check)| (id.to_string(), tenant(check))).collect::<Map<_, _>>();
+    let space = |space: Space| match space {
+        Space::Bytes(bytes) => json!(bytes),
+        Space::Percent(percent) => json!(format!("{percent}%")),
+    };
+    let free =
+        checks.free_space.map(|free| json!({ "warning": space(free.warning), "critical": space(free.critical) }));
+    json!({
+        "warning": show_duration(checks.age.warning), "critical": show_duration(checks.age.critical),
+        "types": types, "modules": named(&checks.modules, limits), "tenants": tenants,
+        "freeSpace": free, "unverified": checks.unverified.as_ref().map(limits),
+    })
 }
 
 fn discovery(discovery: &Discovery) -> Value {

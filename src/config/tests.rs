@@ -149,11 +149,43 @@ fn variables_are_filled_in_after_parsing_and_unset_ones_are_all_told() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
-    for (text, name) in [("metrics: {textfile: a}", "`metrics`"), ("notifications: [{webhook: a}]", "`notifications`")]
-    {
+    let (text, name) = ("notifications: [{webhook: a}]", "`notifications`");
+    let found = mistakes(&with(text)).join("\n");
+    assert!(found.contains(name) && found.contains("not supported yet by this version"), "{name}: {found}");
+}
+
+#[test]
+fn mistakes_in_metrics_and_checks_are_named() {
+    for (text, at, message) in [
+        ("metrics: {}", "metrics", "`textfile` is missing"),
+        ("metrics: {textfile: a.txt}", "metrics.textfile", "must end in .prom"),
+        ("metrics: {textfile: a.prom, maxTenants: many}", "metrics.maxTenants", "must be"),
+        ("checks: {warning: soon}", "checks.warning", "is no age"),
+        ("checks: {critical: 0h}", "checks.critical", "is no age"),
+        ("checks: {warning: 3d}", "checks", "`warning` is more than `critical`"),
+        ("checks: {types: {hourly: {warning: 1h, critical: 2h}}}", "checks.types.hourly", "unknown key"),
+        ("checks: {types: {weekly: {warning: 1h}}}", "checks.types.weekly", "`critical` is missing"),
+        ("checks: {modules: {nonsense: {warning: 1h, critical: 2h}}}", "checks.modules.nonsense", "unknown module"),
+        ("checks: {tenants: {a: {ignore: true, warning: 1h}}}", "checks.tenants.a", "keep one of the two"),
+        ("checks: {freeSpace: {warning: 101%, critical: 1%}}", "checks.freeSpace.warning", "is no amount of space"),
+        ("checks: {freeSpace: {warning: 1%, critical: 2%}}", "checks.freeSpace", "`warning` is less than `critical`"),
+        ("checks: {unverified: {warning: 9d, critical: 8d}}", "checks.unverified", "would never warn"),
+    ] {
         let found = mistakes(&with(text)).join("\n");
-        assert!(found.contains(name) && found.contains("not supported yet by this version"), "{name}: {found}");
+        assert!(found.contains(at) && found.contains(message), "{text}: {found}");
     }
+    let config = load_with(
+        &with(
+            "checks: {warning: 2h, tenants: {a: {ignore: true}}, freeSpace: {warning: 20GiB, critical: 5%}}\n\
+         metrics: {textfile: m/backup.prom}",
+        ),
+        &[],
+    );
+    let config = config.unwrap();
+    assert_eq!(config.checks.age.critical, Duration::from_secs(50 * 3600));
+    assert_eq!(config.checks.free_space.map(|free| free.critical.of(1000)), Some(50));
+    let metrics = config.metrics.unwrap();
+    assert!(metrics.textfile.is_absolute() && metrics.max_tenants == 100);
 }
 
 #[test]
@@ -299,6 +331,8 @@ fn the_schema_knows_every_section_and_describes_every_key() {
         "verification",
         "retention",
         "jobs",
+        "metrics",
+        "checks",
     ] {
         assert!(schema["properties"][section]["description"].is_string(), "{section}");
     }

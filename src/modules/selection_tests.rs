@@ -29,6 +29,8 @@ fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
         anomaly: Anomaly::default(),
         retention: Retention::Classes(BTreeMap::new()),
         jobs: BTreeMap::new(),
+        metrics: None,
+        checks: Checks::default(),
         warnings: Vec::new(),
     }
 }

@@ -61,6 +61,49 @@ pub struct SummaryComponent {
     /// How many collections or directories it holds in full.
     #[serde(rename = "collectionsIncluded", deserialize_with = "count")]
     pub collections: u32,
+    /// Records that are stored in full.
+    #[serde(default, rename = "collections", deserialize_with = "records")]
+    pub records: u64,
+    /// Regular files.
+    #[serde(default, deserialize_with = "files")]
+    pub files: u64,
+}
+
+/// Sums the records of complete collections without keeping those. A manifest may say any number.
+fn records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    struct Collection {
+        status: ComponentStatus,
+        documents: u64,
+    }
+    struct Sum;
+    impl<'de> Visitor<'de> for Sum {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list of collections")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
+            let mut sum = 0u64;
+            while let Some(Collection { status, documents }) = list.next_element()? {
+                if status == ComponentStatus::Complete {
+                    sum = sum.saturating_add(documents);
+                }
+            }
+            Ok(sum)
+        }
+    }
+    deserializer.deserialize_seq(Sum)
+}
+
+/// The number of regular files, where there are any.
+fn files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    struct Files {
+        files: u64,
+    }
+    Ok(Option::<Files>::deserialize(deserializer)?.map_or(0, |files| files.files))
 }
 
 /// Counts the elements of a list without keeping them.

@@ -61,7 +61,7 @@ ExecStart={} -q -c {} run {}
 Nice=10
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
-# Nothing can be written but where backups go, and beside SQLite databases.
+# Nothing can be written but where backups and metrics go, and beside SQLite databases.
 ProtectSystem=strict
 {write}PrivateTmp=true
 PrivateDevices=true

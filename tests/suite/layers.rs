@@ -33,6 +33,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("verify_collections", USE_CASES),
     ("prune", USE_CASES),
     ("stats", USE_CASES),
+    ("monitor", USE_CASES),
+    // A page over the same figures.
+    ("report", &["config", "event::bytes", "manifest", "monitor", "names", "repository", "stats"]),
     ("hold", USE_CASES),
     ("forget", USE_CASES),
     ("keyring", USE_CASES),

@@ -15,6 +15,7 @@ mod jobs;
 mod license;
 mod mistakes;
 mod module_files;
+mod monitor;
 mod politeness;
 mod postgres;
 mod prune;

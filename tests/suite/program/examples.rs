@@ -150,6 +150,7 @@ fn every_field_of_every_document_is_in_the_reference() {
         &["license"],
         &["verify-collections"],
         &["stats"],
+        &["check"],
         &["prune"],
         &["show", "latest"],
     ] {
