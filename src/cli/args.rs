@@ -2,8 +2,8 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    completions, config, create, exit, forget, hold, key, license, list, list_modules, man, prune, restore, run,
-    schedule, show, stats, verify, verify_collections,
+    completions, config, create, doctor, exit, forget, hold, key, license, list, list_modules, man, prune, restore,
+    run, schedule, show, stats, verify, verify_collections, words,
 };
 use crate::config::{BackupType, parse_duration};
 use crate::error::{Error, Kind, Result};
@@ -86,10 +86,13 @@ pub enum Command {
     Run(run::Args),
     Schedule(schedule::Args),
     Stats(stats::Args),
+    Doctor(doctor::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Words(words::Args),
 }
 
 /// `--type`.

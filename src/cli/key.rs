@@ -78,7 +78,8 @@ fn generate_signing(file: &Path) -> Result<Report> {
     Report::new(text, &serde_json::json!({ "publicKey": public.to_string(), "privateKeyFile": file }))
 }
 
-fn rotate(settings: &Settings) -> Result<Report> {
+/// Also what a job of that kind does.
+pub(super) fn rotate(settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let rotated = keyring::rotate(&config, time::now())?;
     let text = format!(

@@ -131,7 +131,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let verification = resolver.verification(raw.verification, &modules);
     let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);
-    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
+    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy, &repository.encryption);
     Config {
         file: file.to_owned(),
         module_files: Vec::new(),

@@ -3,9 +3,9 @@
 mod creating;
 mod existing;
 pub mod interrupted;
-mod laboratory;
+pub mod laboratory;
 mod large;
-mod programs;
+pub mod programs;
 mod refusals;
 mod restore_text;
 mod round_trip;
