@@ -361,7 +361,7 @@ complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subco
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s q -l quiet -d 'Print nothing when all goes well'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l no-progress -d 'Show no progress bars, even on a terminal'
-complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
@@ -374,7 +374,7 @@ complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subco
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s q -l quiet -d 'Print nothing when all goes well'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l no-progress -d 'Show no progress bars, even on a terminal'
-complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s i -l identity -d 'File of a private key; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
@@ -388,7 +388,7 @@ complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subco
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print nothing when all goes well'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -l no-progress -d 'Show no progress bars, even on a terminal'
-complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''

@@ -32,6 +32,7 @@ mod text;
 mod time;
 mod verify;
 mod verify_collections;
+mod version;
 mod words;
 
 use crate::error::{Error, Kind, Result};

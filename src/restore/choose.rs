@@ -372,8 +372,14 @@ fn narrow(options: &Options<'_>, piece: &mut Piece) {
 fn unknown_collections(options: &Options<'_>, choice: &Choice) -> Result<()> {
     let found: BTreeSet<_> = choice.pieces.iter().flat_map(|p| &p.collections).map(|c| &c.name).collect();
     match options.collections.iter().find(|name| !found.contains(name)) {
-        Some(name) => Err(Error::new(Kind::NotFound, format!("no whole collection '{name}' in {}", choice.id))
-            .hint(format!("`backup show {}` lists what it holds", choice.id))),
+        Some(name) => {
+            let likeness = |other: &str| strsim::jaro_winkler(name, other);
+            let close = found.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let close = close.filter(|other| likeness(other) > 0.8).map(|other| format!("did you mean '{other}'? "));
+            let hint = format!("{}`backup show {}` lists what it holds", close.unwrap_or_default(), choice.id);
+            let what = format!("there is no collection '{name}' that is whole in {}", choice.id);
+            Err(Error::new(Kind::NotFound, what).hint(hint))
+        }
         None => Ok(()),
     }
 }

@@ -31,5 +31,6 @@ mod tenants;
 mod tenants_discovered;
 mod tenants_many;
 mod tenants_own;
+mod told;
 mod verified_first;
 mod verifying;

@@ -24,11 +24,9 @@ fn app() -> App {
     for id in ["system-backup-2025-12-20T10-30-00-000Z", "tenant-oldcustomer-backup-2025-12-21T10-30-00-000Z"] {
         app.write(&format!("backups/metadata/{id}.json"), b"not read");
     }
-    let folder = Path::new(env!("CARGO_BIN_EXE_backup")).parent().unwrap();
     for (shell, file) in [("bash", "backup.bash"), ("zsh", "fpath/_backup"), ("fish", "backup.fish")] {
         app.write(file, app.run(&["completions", shell]).expect(0).stdout.as_bytes());
     }
-    app.write("path", folder.to_str().unwrap().as_bytes());
     app
 }
 
@@ -100,20 +98,38 @@ fn fish_completes_names_that_only_the_program_knows() {
     }
 }
 
-/// Types a line into a zsh on a terminal of its own, and has it say what it would insert.
-const ZSH: &str = r#"
-zmodload zsh/zpty
-zpty z zsh -f -i
-send() { zpty -w z "$1"; }
-send "PS1=; unsetopt zle_bracketed_paste; fpath=($PWD/fpath \$fpath); autoload -Uz compinit; compinit -u -D; PROMPT=; stty -echo"
-send "compadd() { local -a o; [[ \${@[(I)-[OAD]]} -gt 0 ]] && { builtin compadd \"\$@\"; return; }; builtin compadd -O o \"\$@\"; print -rl -- \$o >> $PWD/offered; builtin compadd \"\$@\"; }"
-send "finish() { print -r -- done > $PWD/finished; }; zle -N finish; bindkey '^X' finish; bindkey '^I' complete-word; print ready > $PWD/ready"
-until [[ -e ready ]]; do zpty -r -t z line; read -t 0.02 < /dev/null; done
-: > offered
-zpty -w -n z "$1"$'\t\x18'
-until [[ -e finished ]]; do zpty -r -t z line; read -t 0.02 < /dev/null; done
-cat offered
-zpty -d z
+/// A zsh that writes down what it is offered.
+const ZSHRC: &str = r#"
+PROMPT= PS1=
+fpath=($HOME/fpath $fpath)
+autoload -Uz compinit
+compinit -u -D
+compadd() {
+    local -a offered
+    if (( ! ${@[(I)-[OAD]]} )); then
+        builtin compadd -O offered "$@"
+        print -rl -- $offered >> $HOME/offered
+    fi
+    builtin compadd "$@"
+}
+finish() { print -r -- done > $HOME/finished }
+zle -N finish
+bindkey '^X' finish
+bindkey '^I' complete-word
+: > $HOME/offered
+zle-line-init() { : > $HOME/ready }
+zle -N zle-line-init
+"#;
+
+/// Types a line and a tab into that one, on a terminal of its own.
+const TYPIST: &str = r#"
+zmodload zsh/zpty zsh/zselect
+zpty typed zsh -d -i
+until [[ -e $HOME/ready ]]; do zpty -r -t typed line; zselect -t 2; done
+zpty -w -n typed "$1"$'\t\x18'
+until [[ -e $HOME/finished ]]; do zpty -r -t typed line; zselect -t 2; done
+cat $HOME/offered
+zpty -d typed
 "#;
 
 #[test]
@@ -124,7 +140,8 @@ fn zsh_completes_names_that_only_the_program_knows() {
     }
     for (line, wanted) in expected() {
         let app = app();
-        judge("zsh", line, &shell(&app, "timeout", &["60", "zsh", "-f", "-c", ZSH, "zsh", line]), &wanted);
+        app.write(".zshrc", ZSHRC.as_bytes());
+        judge("zsh", line, &shell(&app, "timeout", &["60", "zsh", "-f", "-c", TYPIST, "zsh", line]), &wanted);
     }
 }
 

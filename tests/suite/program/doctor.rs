@@ -79,6 +79,7 @@ fn all_is_well_where_it_is_and_nothing_is_changed() {
 fn of_mongodb_it_finds_a_missing_index_a_short_window_and_a_clock_that_is_wrong() {
     let server = Mongod::replica_set();
     let (app, name) = mongo(server);
+    server.command(&name, doc! {"dropIndexes": "users", "index": "*"});
     let look = || app.run(&["doctor", "--json"]).expect(0);
     let index = "'users' has no index on its owner";
     is(&look(), "source hrms", index, "warning", r#"db.getCollection("users").createIndex({ "tenantId": 1 })"#);
@@ -161,7 +162,7 @@ fn a_server_that_is_down_and_a_collection_that_is_gone_stop_nothing_of_the_rest(
         "sources: {",
         "timeouts: {connect: 2s}\nsources: {gone: {engine: mongodb, uri: \"mongodb://127.0.0.1:1\", database: x}, ",
     );
-    app.reconfigure("[patients]", "[patients, ghosts]");
+    app.reconfigure("collections: [patients]", "source: clinic, collections: [patients, ghosts]");
     let failed = app.run(&["doctor", "--json"]).expect(1);
     is(&failed, "source gone", "cannot use MongoDB source 'gone'", "failed", "check that the server runs");
     is(&failed, "source clinic", "there is no 'ghosts'", "failed", "optional: true");
