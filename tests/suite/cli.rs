@@ -72,8 +72,10 @@ fn every_example_of_every_help_is_a_command_line_that_is_understood() {
         let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
         let help = stdout(&backup(folder.path(), &words));
         let listed = help.split("Examples:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-        for line in listed.lines().map(str::trim).filter(|line| line.starts_with("backup ")) {
-            let line = line.split(" #").next().unwrap().split(" >").next().unwrap();
+        // Long ones go on in the next line.
+        let listed = listed.replace('\n', " ").replace("  backup ", "\nbackup ");
+        for line in listed.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let line = line.split(" #").next().unwrap().split(" >").next().unwrap().split(" |").next().unwrap();
             // With `--help` at its end it is read, and not done.
             let arguments: Vec<&str> = line.split_whitespace().skip(1).chain(["--help"]).collect();
             let output = backup(folder.path(), &arguments);
