@@ -105,11 +105,11 @@ pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> 
     if let Some(tenant) = of? {
         tenant::cut(options, &mut choice, &tenant)?;
     }
+    unknown_collections(options, &choice)?;
     for piece in &mut choice.pieces {
         narrow(options, piece);
     }
     choice.pieces.retain(|piece| !piece.collections.is_empty());
-    unknown_collections(options, &choice)?;
     if choice.pieces.is_empty() {
         let what = format!("nothing in {} matches what was asked for", choice.id);
         return Err(Error::new(Kind::NotFound, what).hint(format!("`backup show {}` lists what it holds", choice.id)));

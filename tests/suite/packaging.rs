@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[path = "../../build.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::print_stdout)]
 mod build_script;
 
 fn root() -> PathBuf {

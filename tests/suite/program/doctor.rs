@@ -240,6 +240,23 @@ fn keys_that_are_not_here_or_open_to_all_are_found() {
 }
 
 #[test]
+fn every_line_of_a_log_says_which_run_it_is_of() {
+    let app = clinic();
+    app.reconfigure("[patients]", "[patients, ghosts]");
+    let run = || {
+        let log = app.run(&["-vv", "--log-format", "json", "create"]).expect(3).stderr;
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let levels: std::collections::BTreeSet<_> = lines.iter().map(|line| line["level"].to_string()).collect();
+        assert!(levels.len() >= 3, "{levels:?}");
+        let runs: std::collections::BTreeSet<_> =
+            lines.iter().map(|line| line["run"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(runs.len(), 1, "{log}");
+        runs.into_iter().next().unwrap()
+    };
+    assert_ne!(run(), run());
+}
+
+#[test]
 fn a_licence_that_grants_nothing_is_a_warning_with_the_command_that_explains_it() {
     let app = clinic();
     app.reconfigure("tenancy:", "license: {file: license.json}\ntenancy:");
