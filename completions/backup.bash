@@ -28,6 +28,9 @@ _backup() {
             backup,create)
                 cmd="backup__subcmd__create"
                 ;;
+            backup,doctor)
+                cmd="backup__subcmd__doctor"
+                ;;
             backup,forget)
                 cmd="backup__subcmd__forget"
                 ;;
@@ -76,6 +79,9 @@ _backup() {
             backup,verify-collections)
                 cmd="backup__subcmd__verify__subcmd__collections"
                 ;;
+            backup,words)
+                cmd="backup__subcmd__words"
+                ;;
             backup__subcmd__config,check)
                 cmd="backup__subcmd__config__subcmd__check"
                 ;;
@@ -104,7 +110,7 @@ _backup() {
 
     case "${cmd}" in
         backup)
-            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules license restore list show verify prune hold release forget run schedule stats check key config completions man"
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules license restore list show verify prune hold release forget run schedule stats check doctor key config completions man words"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -442,6 +448,40 @@ _backup() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__doctor)
+            opts="-c -v -q -h -V --strict --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1287,6 +1327,40 @@ _backup() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        backup__subcmd__words)
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version backups which modules collections tenants jobs sources"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
     esac
 }
 
@@ -1294,4 +1368,62 @@ if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERS
     complete -F _backup -o nosort -o bashdefault -o default backup
 else
     complete -F _backup -o bashdefault -o default backup
+fi
+
+# Names that only the program knows. It is asked quietly, reads files alone, and says nothing when something is wrong.
+_backup_words() {
+    local program=${COMP_WORDS[0]/#\~\//$HOME/} config=() i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            -c | --config)
+                # `--config=FILE` is three words to bash.
+                if [[ ${COMP_WORDS[i + 1]} == "=" ]]; then i=$((i + 1)); fi
+                config=(--config "${COMP_WORDS[i + 1]/#\~\//$HOME/}")
+                ;;
+        esac
+    done
+    "$program" "${config[@]}" words "$1" 2>/dev/null
+}
+
+_backup_with_words() {
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} kind= command= i
+    if [[ $current == "=" ]]; then current=; elif [[ $before == "=" ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            create | verify-collections | list-modules | license | restore | list | show | verify | prune | hold | release | \
+                forget | run | schedule | stats | doctor | key | config | completions | man)
+                command=${COMP_WORDS[i]}
+                break
+                ;;
+        esac
+    done
+    case $before in
+        -m | --module) kind=modules ;;
+        --tenant) kind=tenants ;;
+        --collection) kind=collections ;;
+        --job) kind=jobs ;;
+        --into | --scratch-server) kind=sources ;;
+        -*) ;;
+        *)
+            if [[ $current != -* ]]; then
+                case $command in
+                    restore | show | verify) kind=which ;;
+                    hold | release | forget) kind=backups ;;
+                    run) kind=jobs ;;
+                esac
+            fi
+            ;;
+    esac
+    if [[ -n $kind ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_backup_words "$kind")" -- "$current")
+        if [[ $kind == sources ]]; then compopt -o nospace 2>/dev/null; fi
+    else
+        _backup "$@"
+    fi
+}
+
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -F _backup_with_words -o nosort -o bashdefault -o default backup
+else
+    complete -F _backup_with_words -o bashdefault -o default backup
 fi

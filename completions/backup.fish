@@ -53,10 +53,12 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "run" -d 'Run a job of
 complete -c backup -n "__fish_backup_needs_command" -f -a "schedule" -d 'Hand the jobs of the configuration to cron or systemd'
 complete -c backup -n "__fish_backup_needs_command" -f -a "stats" -d 'Show figures over all backups: how many, how large, how good, how old'
 complete -c backup -n "__fish_backup_needs_command" -f -a "check" -d 'Probe for monitoring: is there a recent good copy of everything?'
+complete -c backup -n "__fish_backup_needs_command" -f -a "doctor" -d 'Look at all that a backup needs: servers, privileges, tools, space, clocks, keys, the schedule'
 complete -c backup -n "__fish_backup_needs_command" -f -a "key" -d 'Make and check the keys that encrypt archives and sign manifests'
 complete -c backup -n "__fish_backup_needs_command" -f -a "config" -d 'Check, show or begin a configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c backup -n "__fish_backup_needs_command" -f -a "man" -d 'Write the manual pages into a directory'
+complete -c backup -n "__fish_backup_needs_command" -f -a "words" -d 'Print the names that a shell completes with'
 complete -c backup -n "__fish_backup_using_subcommand create" -l tenant -d 'Only this tenant\'s data and declared shared data; repeated: a backup for each' -r
 complete -c backup -n "__fish_backup_using_subcommand create" -l tenants-file -d 'A backup of its own for each tenant this file names: one id a line, `#` begins a comment' -r -F
 complete -c backup -n "__fish_backup_using_subcommand create" -l jobs -d 'How much is done at once: of one backup N collections are read and N blocks compressed [default: 2, and as many blocks as there are processors]; of many tenants, N are backed up [default: 2]' -r
@@ -340,6 +342,20 @@ complete -c backup -n "__fish_backup_using_subcommand check" -s q -l quiet -d 'P
 complete -c backup -n "__fish_backup_using_subcommand check" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand check" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand doctor" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand doctor" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand doctor" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand doctor" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand doctor" -l strict -d 'End with code 3 where there are warnings'
+complete -c backup -n "__fish_backup_using_subcommand doctor" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand doctor" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand doctor" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand doctor" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''
@@ -369,7 +385,7 @@ complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subco
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s q -l quiet -d 'Print nothing when all goes well'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -l no-progress -d 'Show no progress bars, even on a terminal'
-complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from generate" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
@@ -382,7 +398,7 @@ complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subco
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s q -l quiet -d 'Print nothing when all goes well'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -l no-progress -d 'Show no progress bars, even on a terminal'
-complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from rotate" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s i -l identity -d 'File of a private key; may be repeated' -r -F
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
@@ -396,7 +412,7 @@ complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subco
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Log more; twice: everything'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print nothing when all goes well'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -l no-progress -d 'Show no progress bars, even on a terminal'
-complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand key; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand config; and not __fish_seen_subcommand_from check show schema init" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
@@ -494,3 +510,49 @@ complete -c backup -n "__fish_backup_using_subcommand man" -s q -l quiet -d 'Pri
 complete -c backup -n "__fish_backup_using_subcommand man" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand man" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand words" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand words" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand words" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand words" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand words" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand words" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand words" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand words" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand words" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand words" -s V -l version -d 'Print version'
+
+# Names that only the program knows. It is asked quietly, reads files alone, and says nothing when something is wrong.
+function __fish_backup_words
+    set -l words (commandline -opc)
+    set -l config
+    for i in (seq 2 (count $words))
+        switch $words[$i]
+            case -c --config
+                set -q words[(math $i + 1)]; and set config --config $words[(math $i + 1)]
+            case '--config=*'
+                set config $words[$i]
+        end
+    end
+    command $words[1] $config words $argv[1] 2>/dev/null
+end
+
+for command in create verify-collections list-modules restore
+    complete -c backup -n "__fish_backup_using_subcommand $command" -s m -l module -x -a '(__fish_backup_words modules)'
+end
+for command in create verify-collections list-modules license restore list show verify forget stats
+    complete -c backup -n "__fish_backup_using_subcommand $command" -l tenant -x -a '(__fish_backup_words tenants)'
+end
+complete -c backup -n "__fish_backup_using_subcommand create" -l job -x -a '(__fish_backup_words jobs)'
+complete -c backup -n "__fish_backup_using_subcommand restore" -l collection -x -a '(__fish_backup_words collections)'
+complete -c backup -n "__fish_backup_using_subcommand restore" -l into -x -a '(__fish_backup_words sources)'
+complete -c backup -n "__fish_backup_using_subcommand verify" -l scratch-server -x -a '(__fish_backup_words sources)'
+for command in restore show verify
+    complete -c backup -n "__fish_backup_using_subcommand $command" -k -f -a '(__fish_backup_words which)'
+end
+for command in hold release forget
+    complete -c backup -n "__fish_backup_using_subcommand $command" -k -f -a '(__fish_backup_words backups)'
+end
+complete -c backup -n "__fish_backup_using_subcommand run" -f -a '(__fish_backup_words jobs)'

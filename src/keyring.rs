@@ -111,6 +111,15 @@ pub struct Recipient {
 /// # Errors
 /// When a key file or the repository cannot be read. Keys that do not fit are a finding, not an error.
 pub fn check(config: &Config, identities: &Identities, cancel: &Cancel) -> Result<Check> {
+    let mut check = configured(config, identities);
+    if config.repository.location.symlink_metadata().is_ok() {
+        open_archives(&Repository::open(&config.repository)?, identities, cancel, &mut check)?;
+    }
+    Ok(check)
+}
+
+/// Checks every configured key, and opens nothing that is stored.
+pub fn configured(config: &Config, identities: &Identities) -> Check {
     let encryption = &config.repository.encryption;
     let mut check = Check {
         identities: identities.public_keys().iter().map(ToString::to_string).collect(),
@@ -137,10 +146,7 @@ pub fn check(config: &Config, identities: &Identities, cancel: &Cancel) -> Resul
             Err(error) => check.problems.push(error.to_string()),
         }
     }
-    if config.repository.location.symlink_metadata().is_ok() {
-        open_archives(&Repository::open(&config.repository)?, identities, cancel, &mut check)?;
-    }
-    Ok(check)
+    check
 }
 
 fn open_archives(repository: &Repository, identities: &Identities, cancel: &Cancel, check: &mut Check) -> Result<()> {

@@ -16,6 +16,7 @@ pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod create;
+pub mod doctor;
 pub mod error;
 pub mod event;
 pub mod forget;

@@ -13,6 +13,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What is left to who finds an archive damaged.
+const ELSEWHERE: &str = "`backup verify` says what else is damaged; an older backup (`--before WHEN`, or its id) or another copy of \
+                         the repository may still have it";
+
 /// An opened archive with its index.
 #[derive(Debug)]
 pub struct ArchiveReader {
@@ -204,7 +208,9 @@ impl<'a> Members<'a> {
         self.archive.storage.read_exact_at(&mut stored[HEADER_LEN..], rest, &self.archive.path)?;
         let decoded = self.decoder.decode(&stored, block);
         self.stored = stored;
-        decoded.map_err(|e| e.context(format!("{} is damaged at byte {at}", self.archive.path.display())))?;
+        decoded.map_err(|e| {
+            e.context(format!("{} is damaged at byte {at}", self.archive.path.display())).hint(ELSEWHERE)
+        })?;
         self.offset += sizes.stored as u64;
         Ok(true)
     }
@@ -224,7 +230,8 @@ impl<'a> Members<'a> {
         if at == self.end {
             return Ok(None);
         }
-        let damaged = |e: Error| e.context(format!("{} is damaged at byte {at}", self.archive.path.display()));
+        let damaged =
+            |e: Error| e.context(format!("{} is damaged at byte {at}", self.archive.path.display())).hint(ELSEWHERE);
         let cut = || damaged(Error::new(Kind::Damaged, "a compressed block is cut"));
         let mut header = [0; HEADER_LEN];
         if self.end.saturating_sub(at) < HEADER_LEN as u64 {

@@ -2,8 +2,8 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    check, completions, config, create, exit, forget, hold, key, license, list, list_modules, man, prune, restore, run,
-    schedule, show, stats, verify, verify_collections,
+    check, completions, config, create, doctor, exit, forget, hold, key, license, list, list_modules, man, prune,
+    restore, run, schedule, show, stats, verify, verify_collections, version, words,
 };
 use crate::config::{BackupType, parse_duration};
 use crate::error::{Error, Kind, Result};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Back up, verify and restore exactly one module, one tenant or a whole installation.
 #[derive(Debug, Parser)]
-#[command(name = "backup", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "backup", version, long_version = version::LONG, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
 #[command(after_long_help = exit::help_all("backup config init\nbackup create --dry-run\nbackup create\nbackup restore latest --module hr-core --to-directory ./restored"))]
 pub struct Cli {
     #[command(subcommand)]
@@ -87,10 +87,13 @@ pub enum Command {
     Schedule(schedule::Args),
     Stats(stats::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Words(words::Args),
 }
 
 /// `--type`.

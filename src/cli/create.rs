@@ -187,9 +187,7 @@ impl Asked {
 fn create_job<'a>(name: &str, config: &'a Config) -> Result<&'a CreateJob> {
     match &job(name, config)?.action {
         JobAction::Create(job) => Ok(job),
-        JobAction::VerifyCollections | JobAction::Prune => {
-            Err(Error::new(Kind::Config, format!("job '{name}' is no create job")).hint(format!("backup run {name}")))
-        }
+        _ => Err(Error::new(Kind::Config, format!("job '{name}' is no create job")).hint(format!("backup run {name}"))),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make a new key: writes the private one to a new file and prints the public one
+    #[command(after_long_help = exit::help(
+        "backup key generate keys/backup.key --recipients keys/recipients.txt\nbackup key generate --signing keys/signing.key", &[Exit::Refused]))]
     Generate {
         /// The file of the private key; must not exist
         #[arg(value_name = "FILE")]
@@ -35,8 +37,10 @@ enum Action {
         recipients: Option<PathBuf>,
     },
     /// Make a new key for new backups and keep the old ones for reading
+    #[command(after_long_help = exit::help("backup key rotate", &[Exit::Key]))]
     Rotate,
     /// Check that the configured keys work and open what is stored
+    #[command(after_long_help = exit::help("backup key check\nbackup key check --identity safe.key", &[Exit::Key]))]
     Check {
         /// File of a private key; may be repeated
         #[arg(short, long, value_name = "FILE")]
@@ -78,7 +82,8 @@ fn generate_signing(file: &Path) -> Result<Report> {
     Report::new(text, &serde_json::json!({ "publicKey": public.to_string(), "privateKeyFile": file }))
 }
 
-fn rotate(settings: &Settings) -> Result<Report> {
+/// Also what a job of that kind does.
+pub(super) fn rotate(settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let rotated = keyring::rotate(&config, time::now())?;
     let text = format!(

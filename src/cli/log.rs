@@ -1,7 +1,7 @@
 //! The log on stderr: events as lines of text, or of JSON for log collectors.
 
 use crate::cli::args::LogFormat;
-use crate::cli::{failure, output, text};
+use crate::cli::{failure, output, text, time};
 use crate::event::{Amount, Event, Observer};
 use std::fmt;
 use std::io::Write;
@@ -28,6 +28,8 @@ pub enum Level {
 pub struct Log {
     dispatch: Dispatch,
     level: Level,
+    /// The same in every line of a run, for collectors that get the lines of several.
+    run: String,
     /// Under `--quiet`: warnings, kept until it is known whether all went well.
     held_back: Option<Mutex<Vec<Event>>>,
 }
@@ -51,7 +53,8 @@ impl Log {
             LogFormat::Json => Dispatch::new(builder.json().flatten_event(true).with_target(false).finish()),
             LogFormat::Text => Dispatch::new(builder.event_format(Lines).finish()),
         };
-        Self { dispatch, level, held_back: quiet.then(Mutex::default) }
+        let run = format!("{}-{}", time::now().format("%Y%m%dT%H%M%SZ"), std::process::id());
+        Self { dispatch, level, run, held_back: quiet.then(Mutex::default) }
     }
 
     /// Writes what `--quiet` held back: the run did not go well.
@@ -78,19 +81,20 @@ impl Log {
     }
 
     fn write(&self, event: &Event) {
+        let run = self.run.as_str();
         dispatcher::with_default(&self.dispatch, || match event {
-            Event::Warning(message) => tracing::warn!("{}", safe(message)),
+            Event::Warning(message) => tracing::warn!(run, "{}", safe(message)),
             Event::Finished { item, error: Some(error), .. } => {
-                tracing::warn!(item = %text::printable(item), "{} failed: {}", text::printable(item), safe(error));
+                tracing::warn!(run, item = %text::printable(item), "{} failed: {}", text::printable(item), safe(error));
             }
             Event::Finished { item, done, error: None } => {
                 let item = text::printable(item);
                 let Amount { records, files, bytes } = *done;
-                tracing::info!(%item, records, files, bytes, "{item}: {}", amount(done));
+                tracing::info!(run, %item, records, files, bytes, "{item}: {}", amount(done));
             }
-            Event::Phase(phase) => tracing::debug!(phase, "{phase}"),
-            Event::Detail(message) => tracing::debug!("{}", safe(message)),
-            Event::Started { item, total } => tracing::trace!(item, total, "{} begins", text::printable(item)),
+            Event::Phase(phase) => tracing::debug!(run, phase, "{phase}"),
+            Event::Detail(message) => tracing::debug!(run, "{}", safe(message)),
+            Event::Started { item, total } => tracing::trace!(run, item, total, "{} begins", text::printable(item)),
             Event::Advanced { .. } => {}
         });
     }

@@ -33,7 +33,8 @@ fn operation(command: &Command, config: &Config) -> Option<Operation> {
         Command::Run(args) => match config.jobs.get(args.name())?.action {
             JobAction::Create(_) => Some(Operation::Create),
             JobAction::Prune => Some(Operation::Prune),
-            JobAction::VerifyCollections => None,
+            JobAction::Verify(_) => Some(Operation::Verify),
+            JobAction::VerifyCollections | JobAction::KeyRotation => None,
         },
         _ => None,
     }

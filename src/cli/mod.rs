@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod create;
 mod create_many;
+mod doctor;
 mod exit;
 mod failure;
 mod forget;
@@ -33,6 +34,8 @@ mod text;
 mod time;
 mod verify;
 mod verify_collections;
+mod version;
+mod words;
 
 use crate::error::{Error, Kind, Result};
 use args::{Cli, Command};
@@ -120,5 +123,7 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::Config(args) => config::run(args, settings),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::Doctor(args) => doctor::run(args, settings),
+        Command::Words(args) => Ok(words::run(args, settings)),
     }
 }

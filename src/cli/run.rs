@@ -3,7 +3,7 @@
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::Report;
 use crate::cli::settings::Settings;
-use crate::cli::{create, prune, verify_collections};
+use crate::cli::{create, key, prune, verify, verify_collections};
 use crate::config::JobAction;
 use crate::error::Result;
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     match &create::job(&args.name, &config)?.action {
         JobAction::Create(_) => create::run(&create::Args::job(&args.name), settings),
         JobAction::VerifyCollections => verify_collections::run(&verify_collections::Args::default(), settings),
+        JobAction::Verify(job) => verify::run(&verify::Args::job(*job), settings),
+        JobAction::KeyRotation => key::rotate(settings),
         JobAction::Prune => prune::run(&prune::Args::default(), settings),
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::output::Report;
 use crate::cli::settings::Settings;
 use crate::cli::{text, time};
 use crate::config::{self, Config};
+use crate::doctor::Finding;
 use crate::error::{Context, Error, Kind, Result};
 use crate::schedule::{self, Block, Installation, Scheduled, Unit};
 use std::io::Write;
@@ -113,7 +114,12 @@ fn writable(config: &Config) -> Result<Vec<PathBuf>> {
     });
     let metrics = config.metrics.iter().filter_map(|metrics| metrics.textfile.parent());
     let mut folders = Vec::new();
-    for folder in std::iter::once(config.repository.location.as_path()).chain(databases).chain(metrics) {
+    let encryption = &config.repository.encryption;
+    let rotates = config.jobs.values().any(|job| matches!(job.action, config::JobAction::KeyRotation));
+    let keys = encryption.recipients_file.iter().chain(&encryption.identities).filter(|_| rotates);
+    let folders_of_keys = keys.filter_map(|file| file.parent());
+    let repository = std::iter::once(config.repository.location.as_path());
+    for folder in repository.chain(databases).chain(metrics).chain(folders_of_keys) {
         let folder = std::path::absolute(folder).map_err(|e| Error::io("find", folder, &e))?;
         let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(&folder).to_path_buf();
         if !folders.contains(&there) {
@@ -121,6 +127,52 @@ fn writable(config: &Config) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(folders)
+}
+
+/// Whether the scheduled jobs of the configuration are known to a scheduler of this machine, as they are now.
+pub(super) fn look(settings: &Settings, config: &Config) -> Vec<Finding> {
+    let Ok(jobs) = schedule::scheduled(config) else {
+        let advice = "give the configuration `jobs` with a `schedule`, or see that something else runs `backup create`";
+        return vec![Finding::warning("no job has a schedule: nothing makes backups by itself", advice)];
+    };
+    let installation = match installation(settings, config) {
+        Ok(installation) => installation,
+        Err(error) => return vec![Finding::from(&error)],
+    };
+    let block = Block::new(&installation, &jobs);
+    let crontab = read_crontab().unwrap_or_default();
+    let by_cron = schedule::without_block(&crontab, &block)
+        .map_or(Some(false), |without| (without != crontab).then(|| crontab.contains(&block.text())));
+    let wanted = schedule::units(&installation, &jobs).unwrap_or_default();
+    let units = ours(Path::new(UNITS), &installation.config).unwrap_or_default();
+    let is_current =
+        |unit: &Unit| std::fs::read_to_string(Path::new(UNITS).join(&unit.name)).is_ok_and(|text| text == unit.text);
+    let by_systemd = (!units.is_empty()).then(|| wanted.iter().all(is_current) && units.len() == wanted.len());
+    let jobs = text::count(jobs.len() as u64, "job", "jobs");
+    let again = "`backup schedule install` again (with the same --format) writes what the configuration says now";
+    let one = |found: Option<bool>, by: &str| match found {
+        Some(true) => Some(Finding::ok(format!("{jobs} installed in {by}"))),
+        Some(false) => {
+            Some(Finding::warning(format!("what is installed in {by} is not what the configuration says"), again))
+        }
+        None => None,
+    };
+    let mut found: Vec<_> =
+        [one(by_cron, "the crontab of this user"), one(by_systemd, UNITS)].into_iter().flatten().collect();
+    match found.len() {
+        0 => found.push(Finding::warning(
+            format!(
+                "{jobs} of the configuration installed nowhere: neither in the crontab of this user nor in {UNITS}"
+            ),
+            "`backup schedule install`, as the user who makes backups; or --format systemd as root",
+        )),
+        1 => {}
+        _ => found.push(Finding::warning(
+            "jobs are installed twice, for cron and for systemd",
+            "`backup schedule remove` (--format systemd) removes one of the two",
+        )),
+    }
+    found
 }
 
 fn shown(

@@ -4,6 +4,7 @@ use crate::cli::exit::{self, Exit};
 use crate::cli::output::Report;
 use crate::cli::settings::{self, Settings};
 use crate::cli::{args, text, time};
+use crate::config::{JobLevel, VerifyJob};
 use crate::error::{Error, Result};
 use crate::repository::VerifyLevel;
 use crate::verify::{self, Options, Which};
@@ -11,7 +12,7 @@ use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// Verify stored backups against their manifests
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = exit::help(
     "backup verify latest\nbackup verify --all --level stored\nbackup verify --slice 1/7    # the first of seven nights that read everything",
     &[Exit::Damaged, Exit::NotFound, Exit::Locked, Exit::Key]))]
@@ -43,6 +44,18 @@ pub struct Args {
     /// File of the private key that opens encrypted archives; may be repeated
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+}
+
+impl Args {
+    /// Those of a job.
+    pub fn job(job: VerifyJob) -> Self {
+        let level = job.level.map(|level| match level {
+            JobLevel::Stored => Level::Stored,
+            JobLevel::Decoded => Level::Decoded,
+            JobLevel::Restored => Level::Restored,
+        });
+        Self { id: (!job.all).then(|| "latest".to_owned()), all: job.all, level, ..Self::default() }
+    }
 }
 
 /// Reads `K/N`, 1 ≤ K ≤ N.

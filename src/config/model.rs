@@ -659,8 +659,43 @@ pub enum JobAction {
     Create(CreateJob),
     /// `backup verify-collections`.
     VerifyCollections,
+    /// `backup verify` of the newest system-wide backup, or of all.
+    Verify(VerifyJob),
     /// `backup prune`.
     Prune,
+    /// `backup key rotate`.
+    KeyRotation,
+}
+
+/// Options of a `verify` job.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VerifyJob {
+    /// How deep; none: as deep as the keys here allow.
+    pub level: Option<JobLevel>,
+    /// Every backup, and not the newest alone.
+    pub all: bool,
+}
+
+/// How deep a `verify` job looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobLevel {
+    /// The stored bytes.
+    Stored,
+    /// And every record and file in them.
+    Decoded,
+    /// And all of it restored beside.
+    Restored,
+}
+
+impl JobLevel {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Decoded => "decoded",
+            Self::Restored => "restored",
+        }
+    }
 }
 
 /// Options of a `create` job.

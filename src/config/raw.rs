@@ -561,7 +561,7 @@ RawPolicy {
 }}
 
 section! {
-/// A request with a schedule: exactly one of `create`, `verifyCollections` and `prune`.
+/// A request with a schedule: exactly one of `create`, `verifyCollections`, `verify`, `prune` and `keyRotation`.
 RawJob {
     /// Five-field cron expression in `timezone`.
     schedule: Option<String>,
@@ -569,9 +569,39 @@ RawJob {
     create: Option<RawCreate>,
     /// `backup verify-collections`.
     verify_collections: Option<RawNothing>,
+    /// `backup verify`.
+    verify: Option<RawVerify>,
     /// `backup prune`.
     prune: Option<RawNothing>,
+    /// `backup key rotate`.
+    key_rotation: Option<RawNothing>,
 }}
+
+section! {
+/// Options of `backup verify`.
+RawVerify {
+    /// How deep; default: decoded, or stored where no key here opens an encrypted archive.
+    level: Option<RawLevel>,
+    /// Which backups; default latest, the newest system-wide one.
+    backups: Option<RawWhich>,
+}}
+
+/// How deep to verify.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawLevel {
+    Stored,
+    Decoded,
+    Restored,
+}
+
+/// Which backups to verify.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum RawWhich {
+    Latest,
+    All,
+}
 
 section! {
 /// An action without options.

@@ -132,7 +132,7 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let verification = resolver.verification(raw.verification, &modules);
     let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);
-    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
+    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy, &repository.encryption);
     let metrics = resolver.metrics(raw.metrics);
     let checks = resolver.checks(raw.checks, &modules, &tenancy);
     Config {

@@ -2,8 +2,8 @@
 
 use super::duration::show_duration;
 use super::model::{
-    AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, FileReferences, IdType, JobAction, Owner,
-    Plain, Postgres, ReadPreference, Repository, Retention, Sealing, Timeouts,
+    AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, FileReferences, IdType, JobAction, JobLevel,
+    Owner, Plain, Postgres, ReadPreference, Repository, Retention, Sealing, Timeouts,
 };
 use super::monitoring::{Checks, Limits, Metrics, Space, TenantCheck};
 use super::secret::mask_uri;
@@ -261,7 +261,12 @@ fn retention(retention: &Retention) -> Value {
 fn action(action: &JobAction) -> (&'static str, Value) {
     match action {
         JobAction::VerifyCollections => ("verifyCollections", json!({})),
+        JobAction::Verify(verify) => {
+            let level = verify.level.map(JobLevel::as_str);
+            ("verify", json!({ "level": level, "backups": if verify.all { "all" } else { "latest" } }))
+        }
         JobAction::Prune => ("prune", json!({})),
+        JobAction::KeyRotation => ("keyRotation", json!({})),
         JobAction::Create(create) => {
             let only = create.only.map(|only| match only {
                 Only::Database => "database",

@@ -52,7 +52,7 @@ pub fn scopes(config: &Config, copies: &Copies<'_>) -> Vec<Scope> {
         .values()
         .filter_map(|job| match &job.action {
             JobAction::Create(create) => Some(create),
-            JobAction::VerifyCollections | JobAction::Prune => None,
+            _ => None,
         })
         .collect();
     let system = creates.is_empty() || creates.iter().any(|create| !create.all_tenants && create.tenant.is_none());

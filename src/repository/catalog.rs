@@ -167,6 +167,15 @@ pub fn read(repository: &Repository) -> Result<Catalog> {
     Ok(catalog)
 }
 
+/// Ids of the backups of the repository at `location`, newest first: by the names of their manifests, of which none is read.
+/// None where they cannot be listed.
+pub fn ids_in(location: &Path) -> Vec<BackupId> {
+    let names = json_names(&location.join(METADATA)).unwrap_or_default();
+    let mut ids: Vec<_> = names.iter().filter_map(|name| BackupId::parse(name.strip_suffix(".json")?).ok()).collect();
+    ids.sort_by_cached_key(|id| std::cmp::Reverse((id.at(), id.clone())));
+    ids
+}
+
 /// Names of the backups' folders, by type.
 type Folders = Vec<(BackupType, HashSet<String>)>;
 

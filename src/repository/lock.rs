@@ -275,6 +275,11 @@ pub fn is_running(location: &Path, scope: &Scope) -> bool {
     is_held(&location.join(LOCKS).join(scope_file(scope)))
 }
 
+/// Whether somebody has the repository to itself now.
+pub fn is_exclusive(location: &Path) -> bool {
+    is_held(&location.join(LOCKS).join("repository.lock"))
+}
+
 /// Whether a restore into live data is at work now.
 pub fn is_restoring(location: &Path) -> bool {
     is_held(&location.join(LOCKS).join(RESTORE))

@@ -21,7 +21,7 @@ mod tests;
 
 pub mod retention;
 
-pub use catalog::{Catalog, Entry, Interrupted, Unreadable};
+pub use catalog::{Catalog, Entry, Interrupted, Unreadable, ids_in};
 pub use facts::{FailedRun, Held, Verified, VerifyLevel};
 pub use journal::{Journal, Progress, Step, Undertaking, UnfinishedRestore};
 pub use lock::{Lock, Meanwhile, Wait};

@@ -167,6 +167,11 @@ impl Repository {
         lock::exclusive(&self.location, what, wait)
     }
 
+    /// Whether a prune, or a removal by hand, has the repository to itself now: whatever else begins waits for it.
+    pub fn is_being_cleared(&self) -> bool {
+        lock::is_exclusive(&self.location)
+    }
+
     /// Reads every manifest's summary, and all facts.
     ///
     /// # Errors

@@ -115,11 +115,11 @@ pub fn choose(options: &Options<'_>, repository: &Repository) -> Result<Choice> 
     if let Some(tenant) = of? {
         tenant::cut(options, &mut choice, &tenant)?;
     }
+    unknown_collections(options, &choice)?;
     for piece in &mut choice.pieces {
         narrow(options, piece);
     }
     choice.pieces.retain(|piece| !piece.collections.is_empty());
-    unknown_collections(options, &choice)?;
     if choice.pieces.is_empty() {
         let what = format!("nothing in {} matches what was asked for", choice.id);
         return Err(Error::new(Kind::NotFound, what).hint(format!("`backup show {}` lists what it holds", choice.id)));
@@ -382,8 +382,14 @@ fn narrow(options: &Options<'_>, piece: &mut Piece) {
 fn unknown_collections(options: &Options<'_>, choice: &Choice) -> Result<()> {
     let found: BTreeSet<_> = choice.pieces.iter().flat_map(|p| &p.collections).map(|c| &c.name).collect();
     match options.collections.iter().find(|name| !found.contains(name)) {
-        Some(name) => Err(Error::new(Kind::NotFound, format!("no whole collection '{name}' in {}", choice.id))
-            .hint(format!("`backup show {}` lists what it holds", choice.id))),
+        Some(name) => {
+            let likeness = |other: &str| strsim::jaro_winkler(name, other);
+            let close = found.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let close = close.filter(|other| likeness(other) > 0.8).map(|other| format!("did you mean '{other}'? "));
+            let hint = format!("{}`backup show {}` lists what it holds", close.unwrap_or_default(), choice.id);
+            let what = format!("there is no collection '{name}' that is whole in {}", choice.id);
+            Err(Error::new(Kind::NotFound, what).hint(hint))
+        }
         None => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use crate::source::{
     self, Changes, Input, Inventory, Item, ItemKind, Restoring, Staged, StoredCollection, Switched, Target,
 };
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Collections that are staged at once where nobody says: more make one server no faster.
@@ -481,10 +481,11 @@ fn open(options: &Options<'_>, config: &Config, name: &str) -> Result<Box<dyn Ta
 }
 
 fn unknown_sources(options: &Options<'_>, pieces: &[Piece]) -> Result<()> {
-    let held: Vec<_> = pieces.iter().filter(|p| !p.is_files()).map(|p| p.component.name.as_str()).collect();
-    match options.into.keys().find(|name| !held.contains(&name.as_str())) {
+    let databases = pieces.iter().filter(|piece| !piece.is_files());
+    let held: BTreeSet<_> = databases.map(|piece| piece.component.name.as_str()).collect();
+    match options.into.keys().find(|name| !held.contains(name.as_str())) {
         Some(name) => Err(Error::new(Kind::Config, format!("--into {name}=…: this restore has no source '{name}'"))
-            .hint(format!("its sources: {}", held.join(", ")))),
+            .hint(format!("its sources: {}", held.into_iter().collect::<Vec<_>>().join(", ")))),
         None => Ok(()),
     }
 }

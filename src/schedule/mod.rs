@@ -49,6 +49,8 @@ pub fn scheduled(config: &Config) -> Result<Vec<Scheduled>> {
         let purpose = match &job.action {
             JobAction::Create(_) => "make a backup",
             JobAction::VerifyCollections => "compare collections with the configuration",
+            JobAction::Verify(_) => "verify stored backups",
+            JobAction::KeyRotation => "a new key for new backups",
             JobAction::Prune => "remove what retention no longer wants",
         };
         Some(Scheduled { name: name.clone(), expression: job.schedule.clone()?, purpose })

@@ -4,6 +4,7 @@
 mod discover;
 mod engines;
 pub mod files;
+pub mod health;
 mod io;
 pub mod mongodb;
 pub mod postgres;
@@ -78,6 +79,13 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`crate::error::Kind::NotFound`] when there is no such collection, anything else when reading fails.
     fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>>;
+
+    /// Looks at what a backup needs of the server, and of this machine for it: privileges, programs, indexes, clocks, and how
+    /// long a snapshot lasts. Changes nothing, and reads no more than a record of a collection.
+    ///
+    /// # Errors
+    /// When the server fails; what is not as it should be is a finding.
+    fn diagnose(&self, needs: &health::Needs<'_>) -> Result<Vec<health::Finding>>;
 }
 
 /// A view of a source, open for reading. `read` may be called from several threads at once.

@@ -4,30 +4,26 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use tempfile::TempDir;
 
-const COMMANDS: &[&[&str]] = &[
-    &["create"],
-    &["verify-collections"],
-    &["list-modules"],
-    &["restore"],
-    &["list"],
-    &["show"],
-    &["verify"],
-    &["prune"],
-    &["hold"],
-    &["release"],
-    &["forget"],
-    &["run"],
-    &["schedule"],
-    &["stats"],
-    &["check"],
-    &["config"],
-    &["config", "check"],
-    &["config", "show"],
-    &["config", "schema"],
-    &["config", "init"],
-    &["completions"],
-    &["man"],
-];
+/// Every command and sub-command there is, as the program itself lists them.
+fn commands() -> Vec<Vec<String>> {
+    let folder = TempDir::new().unwrap();
+    let (mut found, mut open) = (Vec::new(), vec![Vec::<String>::new()]);
+    while let Some(command) = open.pop() {
+        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = stdout(&backup(folder.path(), &words));
+        let listed = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+        for line in listed.lines().take_while(|line| line.starts_with("  ")) {
+            // What a line goes on with stands further right.
+            if let Some(name) = line[2..].split(' ').next().filter(|name| !name.is_empty()) {
+                open.push([command.clone(), vec![name.to_owned()]].concat());
+            }
+        }
+        found.push(command);
+    }
+    found.retain(|command| !command.is_empty());
+    assert!(found.len() >= 27, "{found:?}");
+    found
+}
 
 /// The binary in `folder`, knowing nothing of the environment of the tests.
 fn backup(folder: &Path, args: &[&str]) -> Output {
@@ -54,14 +50,16 @@ fn json(output: &Output) -> serde_json::Value {
 #[test]
 fn every_command_has_a_help_with_purpose_examples_and_exit_codes() {
     let folder = TempDir::new().unwrap();
-    for command in COMMANDS {
-        let output = backup(folder.path(), &[command, &["--help"][..]].concat());
+    for command in commands() {
+        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let output = backup(folder.path(), &words);
         let help = stdout(&output);
         assert_eq!(code(&output), 0, "{command:?}");
         assert!(stderr(&output).is_empty(), "{command:?}");
-        assert!(!help.lines().next().unwrap_or_default().is_empty(), "{command:?}: {help}");
+        let purpose = help.lines().next().unwrap_or_default();
+        assert!(purpose.len() > 10 && purpose.len() < 100 && !purpose.ends_with('.'), "{command:?}: {purpose}");
         // A probe speaks as probes do.
-        let success = if *command == ["check"] {
+        let success = if command == ["check"] {
             "Exit codes, those of Nagios:\n    0  OK"
         } else {
             "Exit codes:\n    0  complete success"
@@ -73,11 +71,37 @@ fn every_command_has_a_help_with_purpose_examples_and_exit_codes() {
 }
 
 #[test]
+fn every_example_of_every_help_is_a_command_line_that_is_understood() {
+    let folder = TempDir::new().unwrap();
+    let mut examples = 0;
+    for command in commands() {
+        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = stdout(&backup(folder.path(), &words));
+        let listed = help.split("Examples:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        // Long ones go on in the next line.
+        let listed = listed.replace('\n', " ").replace("  backup ", "\nbackup ");
+        for line in listed.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let line = line.split(" #").next().unwrap().split(" >").next().unwrap().split(" |").next().unwrap();
+            // With `--help` at its end it is read, and not done.
+            let arguments: Vec<&str> = line.split_whitespace().skip(1).chain(["--help"]).collect();
+            let output = backup(folder.path(), &arguments);
+            assert_eq!(code(&output), 0, "{line}: {}", stderr(&output));
+            let belongs = command.iter().all(|word| arguments.contains(&word.as_str()));
+            assert!(belongs, "{line} is an example of {command:?}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 40, "{examples}");
+}
+
+#[test]
 fn the_programs_own_help_names_every_command_and_every_exit_code() {
     let folder = TempDir::new().unwrap();
     let help = stdout(&backup(folder.path(), &["--help"]));
-    for command in COMMANDS {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    for command in commands() {
         assert!(help.contains(&format!("\n  {}", command[0])), "{command:?}");
+        assert!(readme.contains(&format!("`{}", command[0])), "the README does not know {command:?}");
     }
     for number in [0, 1, 2, 3, 4, 5, 6, 10, 11, 12] {
         assert!(help.contains(&format!("\n  {number:>3}  ")), "{number}");
@@ -173,13 +197,19 @@ fn the_committed_completions_are_what_the_binary_makes() {
 }
 
 #[test]
-fn manual_pages_are_written_for_the_program_and_every_command() {
+fn manual_pages_are_written_for_the_program_and_every_command_and_say_what_help_does() {
     let folder = TempDir::new().unwrap();
     let output = backup(folder.path(), &["man", "pages"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    for page in ["backup.1", "backup-create.1", "backup-restore.1", "backup-config-check.1"] {
-        let text = std::fs::read_to_string(folder.path().join("pages").join(page)).unwrap();
-        assert!(text.contains(".TH "), "{page}");
+    let pages = std::fs::read_dir(folder.path().join("pages")).unwrap().count();
+    let commands = commands();
+    assert_eq!(pages, commands.len() + 1, "one each, and one of the program");
+    for command in commands {
+        let page = format!("backup-{}.1", command.join("-"));
+        let text = std::fs::read_to_string(folder.path().join("pages").join(&page)).unwrap();
+        for part in [".TH ", "Examples:", "Exit codes:", "complete success"] {
+            assert!(text.contains(part), "{page} lacks {part}");
+        }
     }
 }
 

@@ -39,6 +39,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("hold", USE_CASES),
     ("forget", USE_CASES),
     ("keyring", USE_CASES),
+    ("doctor", USE_CASES),
+    // It looks at the keys as `key check` does.
+    ("doctor", &["keyring"]),
     ("plan", USE_CASES),
     ("schedule", &["config", "error"]),
     ("tenants", &["config", "modules", "names", "source", "pipeline", "error"]),

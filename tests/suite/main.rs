@@ -17,6 +17,8 @@ mod faults {
 mod hostile;
 mod layers;
 mod mongodb_engine;
+
+mod packaging;
 mod postgres_engine;
 mod program;
 mod prune_model;

@@ -4,11 +4,14 @@ use super::Resolver;
 use crate::config::Only;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
-    Anomaly, AnomalyAction, BackupType, CreateJob, Job, JobAction, Module, Retention, RetentionClass, RetentionPolicy,
-    Tenancy,
+    Anomaly, AnomalyAction, BackupType, CreateJob, Encryption, Job, JobAction, JobLevel, Module, Retention,
+    RetentionClass, RetentionPolicy, Tenancy, VerifyJob,
 };
 use crate::config::node::At;
-use crate::config::raw::{RawAnomaly, RawAnomalyAction, RawBackupType, RawJob, RawOnly, RawPolicyName};
+use crate::config::raw::{
+    RawAnomaly, RawAnomalyAction, RawBackupType, RawCreate, RawJob, RawLevel, RawOnly, RawPolicyName, RawVerify,
+    RawWhich,
+};
 use crate::names::TenantId;
 use std::collections::BTreeMap;
 
@@ -109,6 +112,7 @@ impl Resolver<'_> {
         raw: BTreeMap<String, RawJob>,
         modules: &Modules,
         tenancy: &Tenancy,
+        encryption: &Encryption,
     ) -> BTreeMap<String, Job> {
         let mut made = BTreeMap::new();
         for (name, job) in raw {
@@ -120,44 +124,67 @@ impl Resolver<'_> {
                     self.problem(&at.key("schedule"), "is no five-field cron expression, like \"0 2 * * *\"");
                 }
             }
-            let action = match (job.create, job.verify_collections, job.prune) {
-                (Some(create), None, None) => {
-                    let at = at.key("create");
-                    self.module_names(&at.key("modules"), &create.modules, modules);
-                    let tenant = create.tenant.and_then(|tenant| match TenantId::parse(&tenant) {
-                        Ok(id) if tenancy.tenants.contains_key(&id) || tenancy.discover.is_some() => Some(id),
-                        _ => {
-                            let known = tenancy.tenants.keys().map(TenantId::as_str);
-                            self.unknown(&at.key("tenant"), "tenant", &tenant, known);
-                            None
-                        }
-                    });
-                    let backup_type = match create.backup_type {
-                        None | Some(RawBackupType::Daily) => BackupType::Daily,
-                        Some(RawBackupType::Weekly) => BackupType::Weekly,
-                        Some(RawBackupType::Monthly) => BackupType::Monthly,
-                    };
-                    let only = create.only.map(|only| match only {
-                        RawOnly::Database => Only::Database,
-                        RawOnly::Files => Only::Files,
-                    });
-                    let all_tenants = create.all_tenants.unwrap_or(false);
-                    if all_tenants && tenant.is_some() {
-                        self.problem(&at, "has `tenant` and `allTenants`; keep one of the two");
-                    }
-                    JobAction::Create(CreateJob { backup_type, modules: create.modules, tenant, all_tenants, only })
-                }
-                (None, Some(_), None) => JobAction::VerifyCollections,
-                (None, None, Some(_)) => JobAction::Prune,
-                _ => {
-                    self.problem(&at, "needs exactly one of `create`, `verifyCollections` and `prune`");
-                    continue;
-                }
+            let asked: Vec<JobAction> = [
+                job.create.map(|create| self.create_job(&at.key("create"), create, modules, tenancy)),
+                job.verify_collections.map(|_| JobAction::VerifyCollections),
+                job.verify.map(verify_job),
+                job.prune.map(|_| JobAction::Prune),
+                job.key_rotation.map(|_| JobAction::KeyRotation),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
+            if asked.iter().any(|action| matches!(action, JobAction::KeyRotation))
+                && (encryption.recipients_file.is_none() || encryption.identities.is_empty())
+            {
+                let message =
+                    "needs `recipientsFile` and `identities` in `repository.encryption`: keys are changed there";
+                self.problem(&at.key("keyRotation"), message);
+            }
+            let Ok([action]) = <[JobAction; 1]>::try_from(asked) else {
+                let kinds = "`create`, `verifyCollections`, `verify`, `prune` and `keyRotation`";
+                self.problem(&at, format!("needs exactly one of {kinds}"));
+                continue;
             };
             made.insert(name, Job { schedule: job.schedule, action });
         }
         made
     }
+
+    fn create_job(&mut self, at: &At, create: RawCreate, modules: &Modules, tenancy: &Tenancy) -> JobAction {
+        self.module_names(&at.key("modules"), &create.modules, modules);
+        let tenant = create.tenant.and_then(|tenant| match TenantId::parse(&tenant) {
+            Ok(id) if tenancy.tenants.contains_key(&id) || tenancy.discover.is_some() => Some(id),
+            _ => {
+                let known = tenancy.tenants.keys().map(TenantId::as_str);
+                self.unknown(&at.key("tenant"), "tenant", &tenant, known);
+                None
+            }
+        });
+        let backup_type = match create.backup_type {
+            None | Some(RawBackupType::Daily) => BackupType::Daily,
+            Some(RawBackupType::Weekly) => BackupType::Weekly,
+            Some(RawBackupType::Monthly) => BackupType::Monthly,
+        };
+        let only = create.only.map(|only| match only {
+            RawOnly::Database => Only::Database,
+            RawOnly::Files => Only::Files,
+        });
+        let all_tenants = create.all_tenants.unwrap_or(false);
+        if all_tenants && tenant.is_some() {
+            self.problem(at, "has `tenant` and `allTenants`; keep one of the two");
+        }
+        JobAction::Create(CreateJob { backup_type, modules: create.modules, tenant, all_tenants, only })
+    }
+}
+
+fn verify_job(verify: RawVerify) -> JobAction {
+    let level = verify.level.map(|level| match level {
+        RawLevel::Stored => JobLevel::Stored,
+        RawLevel::Decoded => JobLevel::Decoded,
+        RawLevel::Restored => JobLevel::Restored,
+    });
+    JobAction::Verify(VerifyJob { level, all: matches!(verify.backups, Some(RawWhich::All)) })
 }
 
 fn policy(name: RawPolicyName) -> RetentionPolicy {

@@ -39,9 +39,21 @@ fn text(error: &DriverError) -> String {
             "it cannot be read".into()
         }
         ErrorKind::InvalidArgument { message, .. } => message.clone(),
+        ErrorKind::ServerSelection { message, .. } => no_server(message),
         ErrorKind::Command(command) => format!("{} ({} {})", command.message, command.code, command.code_name),
         other => other.to_string(),
     }
+}
+
+/// The driver prints all it knows of a topology; what each server said is what helps.
+fn no_server(message: &str) -> String {
+    let of_servers = message.split("Address: ").skip(1).filter_map(|server| {
+        let (address, rest) = server.split_once(", ")?;
+        let error = rest.split_once("Error: Kind: ")?.1;
+        Some(format!("{address}: {}", error.split(", labels:").next()?.trim_start_matches("I/O error: ")))
+    });
+    let said: Vec<_> = of_servers.collect();
+    if said.is_empty() { message.to_owned() } else { format!("no server could be used ({})", said.join("; ")) }
 }
 
 /// An error while connecting.
@@ -61,7 +73,7 @@ pub fn connect(error: &DriverError, doing: &str) -> Error {
         ErrorKind::DnsResolve { .. } => "the host name of the source's `uri` cannot be resolved",
         ErrorKind::InvalidTlsConfig { .. } => "check the TLS options of the source's `uri`",
         ErrorKind::InvalidArgument { .. } => {
-            "the source's `uri` is no valid MongoDB connection string; user and password must be percent-encoded"
+            "the source's `uri` is no valid MongoDB connection string; user and password must be percent-encoded (@ is %40, / is %2F, : is %3A)"
         }
         _ if matches!(code(error), Some(13 | 18)) => {
             "check user, password and authSource of the source's `uri`; the user needs the `read` role on the database, or `backup`"

@@ -11,6 +11,7 @@ mod compare;
 mod discover;
 mod errors;
 mod filter;
+mod health;
 mod inventory;
 mod key;
 mod load;
@@ -38,6 +39,7 @@ use crate::config::{self, Secret, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Records;
 use crate::pipeline::Cancel;
+use crate::source::health::{Finding, Needs};
 use crate::source::waiting::{Patience, in_time, or_cancelled};
 use bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{ClientOptions, DatabaseOptions, ReadPreference, SelectionCriteria, ServerAddress};
@@ -264,6 +266,10 @@ impl Source for MongoDb {
 
     fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans> {
         self.block(inventory::orphans(self, relationship, children))
+    }
+
+    fn diagnose(&self, needs: &Needs<'_>) -> Result<Vec<Finding>> {
+        self.block(health::diagnose(self, needs))
     }
 
     fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {

@@ -405,19 +405,26 @@ fn coverage(wanted: &Wanted, owner: &OwnerCheck, facts: &Facts) -> Coverage {
     if count > 0 {
         coverage.remarks.push(format!("{count} documents have no `{field}` and are in no tenant's backup"));
     }
+    coverage.index = missing_index(&wanted.name, field, &facts.indexes);
+    if let Some(command) = &coverage.index {
+        coverage.remarks.push(format!("`{field}` has no index, so every document is read: {command}"));
+    }
+    coverage
+}
+
+/// What makes the index on `field`, where none of `indexes` serves.
+pub fn missing_index(collection: &str, field: &str, indexes: &[Document]) -> Option<String> {
     let serves = |index: &Document| {
         let first_key = index.get_document("key").ok().and_then(|key| key.keys().next());
         first_key.is_some_and(|key| key == field)
             && !index.contains_key("partialFilterExpression")
             && !index.get_bool("hidden").unwrap_or(false)
     };
-    if !facts.indexes.iter().any(serves) {
-        let name = wanted.name.replace('\\', "\\\\").replace('"', "\\\"");
-        let command = format!("db.getCollection(\"{name}\").createIndex({{ \"{field}\": 1 }})");
-        coverage.remarks.push(format!("`{field}` has no index, so every document is read: {command}"));
-        coverage.index = Some(command);
+    if indexes.iter().any(serves) {
+        return None;
     }
-    coverage
+    let name = collection.replace('\\', "\\\\").replace('"', "\\\"");
+    Some(format!("db.getCollection(\"{name}\").createIndex({{ \"{field}\": 1 }})"))
 }
 
 impl View for MongoView<'_> {

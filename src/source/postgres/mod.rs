@@ -9,6 +9,7 @@ mod copy;
 mod discover;
 pub mod dump;
 mod errors;
+mod health;
 mod inventory;
 mod needs;
 mod passfile;
@@ -42,6 +43,7 @@ use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Records;
 use crate::pipeline::Cancel;
+use crate::source::health::{Finding, Needs};
 use crate::source::waiting::{Patience, in_time, or_cancelled};
 use connect::{Purpose, Settings};
 use errors::Failure;
@@ -313,6 +315,10 @@ impl Source for Postgres {
 
     fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans> {
         read::orphans(self, relationship, children)
+    }
+
+    fn diagnose(&self, needs: &Needs<'_>) -> Result<Vec<Finding>> {
+        health::diagnose(self, needs)
     }
 
     fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {

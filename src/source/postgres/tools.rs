@@ -61,6 +61,13 @@ impl Tools {
         )))
     }
 
+    /// Which `pg_dump` it is, for people.
+    pub fn describe(&self) -> String {
+        let path = self.folder.as_ref().map_or_else(|| PathBuf::from("pg_dump"), |folder| folder.join("pg_dump"));
+        let version = version(&path).map_or_else(String::new, |version| format!(" {version}"));
+        format!("pg_dump{version} is not older than the server ({})", path.display())
+    }
+
     /// A command of one of the programs.
     pub fn command(&self, program: &str) -> Command {
         let path = self.folder.as_ref().map_or_else(|| PathBuf::from(program), |folder| folder.join(program));

@@ -6,6 +6,7 @@
 
 mod digest;
 mod discover;
+mod health;
 mod inventory;
 mod merge;
 mod others;
@@ -27,6 +28,7 @@ use crate::config::{self, Timeouts};
 use crate::error::{Error, Kind, Result};
 use crate::modules::Records;
 use crate::pipeline::Cancel;
+use crate::source::health::{Finding, Needs};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -172,6 +174,10 @@ impl Source for Sqlite {
 
     fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans> {
         inventory::orphans(self, relationship, children)
+    }
+
+    fn diagnose(&self, needs: &Needs<'_>) -> Result<Vec<Finding>> {
+        health::diagnose(self, needs)
     }
 
     fn tenants(&self, discovery: &config::Discovery) -> Result<Vec<NamedTenant>> {

@@ -144,7 +144,7 @@ impl Way {
 
     /// Rows that lead to no owner, and the index without which the tenant's cannot be found but by reading all.
     pub fn coverage(&self, connection: &Connection) -> rusqlite::Result<Coverage> {
-        let (table, first) = (&self.table, &self.first);
+        let first = &self.first;
         let nobodys: i64 = connection.query_row(&self.without_owner(), [], |row| row.get(0))?;
         let mut coverage = Coverage { without_owner: u64::try_from(nobodys).unwrap_or(0), ..Coverage::default() };
         if nobodys > 0 {
@@ -152,13 +152,21 @@ impl Way {
                 .remarks
                 .push(format!("{nobodys} rows have no `{first}` that leads to an owner and are in no tenant's backup"));
         }
-        if !schema::is_indexed(connection, table, first)? {
-            let name = quote(&format!("{table}_{first}"));
-            let command = format!("CREATE INDEX {name} ON {} ({})", quote(table), quote(first));
+        coverage.index = self.missing_index(connection)?;
+        if let Some(command) = &coverage.index {
             coverage.remarks.push(format!("`{first}` has no index, so every row is read: {command}"));
-            coverage.index = Some(command);
         }
         Ok(coverage)
+    }
+
+    /// What makes the index without which the tenant's rows cannot be found but by reading all.
+    pub fn missing_index(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
+        let (table, first) = (&self.table, &self.first);
+        if schema::is_indexed(connection, table, first)? {
+            return Ok(None);
+        }
+        let name = quote(&format!("{table}_{first}"));
+        Ok(Some(format!("CREATE INDEX {name} ON {} ({})", quote(table), quote(first))))
     }
 
     fn loosely(&self, first: &str) -> String {

@@ -11,7 +11,7 @@ fn example(name: &str) -> PathBuf {
 }
 
 /// A copy of an example, so that a run leaves nothing in the source tree.
-fn copy(name: &str) -> App {
+pub fn copy(name: &str) -> App {
     let app = App::new("");
     let copied = Command::new("cp").arg("-r").arg(example(name).join(".")).arg(app.path(".")).status().unwrap();
     assert!(copied.success());
@@ -148,6 +148,7 @@ fn every_field_of_every_document_is_in_the_reference() {
         &["list"][..],
         &["list-modules"],
         &["license"],
+        &["doctor"],
         &["verify-collections"],
         &["stats"],
         &["check"],

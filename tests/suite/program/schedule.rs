@@ -170,3 +170,65 @@ fn the_next_runs_are_those_of_the_configured_calendar() {
     let refused = none.run(&["schedule", "print"]).expect(10);
     assert!(refused.stderr.contains("no job of the configuration has a `schedule`"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_job_verifies_the_newest_backup_or_all_as_deep_as_it_says() {
+    let app = app();
+    app.reconfigure(
+        "  by-hand:",
+        "  newest: {schedule: \"0 6 * * *\", verify: {level: decoded}}\n  bytes: {verify: {level: stored, backups: all}}\n  by-hand:",
+    );
+    app.run(&["create"]).expect(0);
+    app.run(&["create"]).expect(0);
+    let newest = app.run(&["run", "newest"]).expect(0).stdout;
+    assert!(newest.contains("valid (decoded)") && newest.contains("1 of 1 backup undamaged"), "{newest}");
+    let bytes = app.run(&["run", "bytes"]).expect(0).stdout;
+    assert!(bytes.contains("stored bytes intact") && bytes.contains("2 of 2 backups"), "{bytes}");
+    let printed = app.run(&["schedule", "print"]).expect(0).stdout;
+    assert!(printed.contains("# newest: verify stored backups\n0 6 * * * "), "{printed}");
+    // What was shown loads again, and means the same.
+    let shown = app.run(&["config", "show"]).expect(0).stdout;
+    app.write("shown.yaml", shown.as_bytes());
+    assert_eq!(app.run(&["-c", "shown.yaml", "config", "show"]).expect(0).stdout, shown);
+    let archive = app.backup(&app.ids()[1]).join("core/clinic.tar.gz");
+    fs::write(archive, b"damaged").unwrap();
+    app.run(&["run", "newest"]).expect(0);
+    app.run(&["run", "bytes"]).expect(4);
+}
+
+#[test]
+fn a_job_rotates_the_key_and_may_write_where_the_key_is() {
+    let app = app();
+    app.reconfigure("  by-hand:", "  keys: {schedule: \"0 7 1 * *\", keyRotation: {}}\n  by-hand:");
+    let refused = app.run(&["config", "check"]).expect(2);
+    assert!(refused.stderr.contains("jobs.keys.keyRotation: needs `recipientsFile`"), "{}", refused.stderr);
+    fs::create_dir(app.path("keys")).unwrap();
+    app.run(&["key", "generate", "keys/own.key", "--recipients", "keys/recipients.txt"]).expect(0);
+    let encryption = "encryption: {recipientsFile: keys/recipients.txt, identities: [keys/own.key]}";
+    app.reconfigure("location: ./backups", &format!("location: ./backups, {encryption}"));
+    let recipients = || fs::read_to_string(app.path("keys/recipients.txt")).unwrap();
+    let before = recipients();
+    app.run(&["create"]).expect(0);
+    app.run(&["run", "keys"]).expect(0);
+    assert_ne!(recipients(), before);
+    // The old key is kept: what it sealed still opens.
+    app.run(&["verify", "latest", "--level", "decoded"]).expect(0);
+    let units = app.run(&["schedule", "print", "--format", "systemd"]).expect(0).stdout;
+    assert!(units.contains(&format!("ReadWritePaths={}\n", app.path("keys").display())), "{units}");
+}
+
+#[test]
+fn doctor_knows_whether_the_schedule_is_installed_and_is_that_of_the_configuration() {
+    let app = app();
+    let said = |words: &str| {
+        let text = with_crontab(&app, &["doctor"]).stdout;
+        assert!(text.contains(words), "{words}: {text}");
+    };
+    said("3 jobs of the configuration installed nowhere");
+    with_crontab(&app, &["schedule", "install"]).expect(0);
+    said("3 jobs installed in the crontab of this user");
+    app.reconfigure("0 2 * * *", "0 3 * * *");
+    said("what is installed in the crontab of this user is not what the configuration says");
+    with_crontab(&app, &["schedule", "remove"]).expect(0);
+    said("installed nowhere");
+}

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Runs the binary where no program of PostgreSQL is installed: none on the path, none where Debian keeps them.
-fn without_programs(shop: &Shop, arguments: &[&str]) -> Ended {
+pub fn without_programs(shop: &Shop, arguments: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let real = shop.app.command(arguments);
     let mut command = Command::new("unshare");
