@@ -4,6 +4,7 @@
 //! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `module_files`
 //! (the same steps for each, then all in one tree) → `resolve` (meaning).
 
+mod around;
 mod check;
 mod conninfo;
 mod duration;
@@ -25,6 +26,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use around::{Alerts, Channel, CommandLine, Commands, Email, FreeSpace, Notifier, Occasion, Smtp, SmtpTls};
 pub use conninfo::key_values;
 pub use duration::{parse_duration, show_duration};
 pub use environment::{Environment, find};

@@ -2,6 +2,7 @@
 //! that checks of meaning still run over a file in which a part is missing.
 
 use super::either::{Either, Patterns, RawPlain, RawRetention, Several, Size};
+use around::{RawAlerts, RawCommands, RawNotifier};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -11,9 +12,11 @@ macro_rules! section {
         $(#[$meta])*
         #[derive(Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        pub(super) struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+        pub(in crate::config) struct $name { $($(#[$field_meta])* pub $field: $type,)* }
     };
 }
+
+pub(super) mod around;
 
 section! {
 /// The configuration of `backup` for one installation.
@@ -60,6 +63,13 @@ RawConfig {
     /// Named, scheduled requests.
     #[serde(default)]
     jobs: BTreeMap<String, RawJob>,
+    /// Who is told of runs.
+    #[serde(default)]
+    notifications: Vec<RawNotifier>,
+    /// What is worth a warning after `create`.
+    alerts: Option<RawAlerts>,
+    /// Programs that are run around every `create`.
+    commands: Option<RawCommands>,
 }}
 
 section! {
@@ -566,6 +576,8 @@ RawJob {
     verify_collections: Option<RawNothing>,
     /// `backup prune`.
     prune: Option<RawNothing>,
+    /// Programs that are run around this job, each instead of that of the file.
+    commands: Option<RawCommands>,
 }}
 
 section! {

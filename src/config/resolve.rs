@@ -1,6 +1,7 @@
 //! From the file as written to the configuration the program works with: defaults, absolute paths, secrets, and every
 //! check of meaning. Findings are collected, never returned one by one.
 
+mod around;
 mod keys;
 mod license;
 mod modules;
@@ -9,6 +10,7 @@ mod schedule;
 mod sources;
 mod tenancy;
 
+use super::around::Commands;
 use super::either::Either;
 use super::environment::Environment;
 use super::license::License;
@@ -131,7 +133,10 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let verification = resolver.verification(raw.verification, &modules);
     let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);
-    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy);
+    let commands = resolver.commands(&At::root("commands"), raw.commands, &Commands::default());
+    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy, &commands);
+    let notifications = resolver.notifications(raw.notifications, &jobs);
+    let alerts = resolver.alerts(raw.alerts);
     Config {
         file: file.to_owned(),
         module_files: Vec::new(),
@@ -150,6 +155,9 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         anomaly,
         retention,
         jobs,
+        notifications,
+        alerts,
+        commands,
         warnings: std::mem::take(&mut resolver.warnings),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Resolver;
 use crate::config::Only;
+use crate::config::around::Commands;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
     Anomaly, AnomalyAction, BackupType, CreateJob, Job, JobAction, Module, Retention, RetentionClass, RetentionPolicy,
@@ -109,6 +110,7 @@ impl Resolver<'_> {
         raw: BTreeMap<String, RawJob>,
         modules: &Modules,
         tenancy: &Tenancy,
+        commands: &Commands,
     ) -> BTreeMap<String, Job> {
         let mut made = BTreeMap::new();
         for (name, job) in raw {
@@ -154,7 +156,9 @@ impl Resolver<'_> {
                     continue;
                 }
             };
-            made.insert(name, Job { schedule: job.schedule, action });
+            let common = if matches!(action, JobAction::Create(_)) { commands.clone() } else { Commands::default() };
+            let commands = self.commands(&at.key("commands"), job.commands, &common);
+            made.insert(name, Job { schedule: job.schedule, action, commands });
         }
         made
     }
