@@ -2,8 +2,8 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    completions, config, create, exit, forget, hold, key, license, list, list_modules, man, prune, restore, run,
-    schedule, show, stats, verify, verify_collections,
+    completions, config, create, exit, forget, hold, key, license, list, list_modules, man, notify, prune, restore,
+    run, schedule, show, stats, verify, verify_collections,
 };
 use crate::config::{BackupType, parse_duration};
 use crate::error::{Error, Kind, Result};
@@ -86,6 +86,7 @@ pub enum Command {
     Run(run::Args),
     Schedule(schedule::Args),
     Stats(stats::Args),
+    Notify(notify::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),

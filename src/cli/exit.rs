@@ -92,6 +92,7 @@ impl From<Kind> for Exit {
             | Kind::Io
             | Kind::DiskFull
             | Kind::Repository
+            | Kind::Command
             | Kind::Internal => Exit::Failed,
         }
     }
@@ -146,6 +147,7 @@ mod tests {
             (Kind::Io, 1),
             (Kind::DiskFull, 1),
             (Kind::Repository, 1),
+            (Kind::Command, 1),
             (Kind::Internal, 1),
         ];
         for (kind, number) in documented {

@@ -2,6 +2,7 @@
 //! its arguments, the call of its use case, and how the result reads.
 
 mod args;
+mod around;
 mod completions;
 mod config;
 mod create;
@@ -16,6 +17,7 @@ mod list;
 mod list_modules;
 mod log;
 mod man;
+mod notify;
 mod output;
 mod plan;
 mod process;
@@ -107,6 +109,7 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::Run(args) => run::run(args, settings),
         Command::Schedule(args) => schedule::run(args, settings),
         Command::Stats(args) => stats::run(args, settings),
+        Command::Notify(args) => notify::run(args, settings),
         Command::Key(args) => key::run(args, settings),
         Command::Config(args) => config::run(args, settings),
         Command::Completions(args) => completions::run(args),

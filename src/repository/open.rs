@@ -239,6 +239,16 @@ impl Repository {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// Bytes of the repository's file system in all.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn total_space(&self) -> Result<u64> {
+        let stat = rustix::fs::statvfs(&self.location)
+            .map_err(|e| Error::io("ask for the space of", &self.location, &e.into()))?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    }
+
     /// Appends a line to `audit.jsonl`. What it tells of is done already, so a line that cannot be written is worth a
     /// warning and never the command.
     pub fn audit(&self, events: &Events, action: &str, subject: &str, result: &str) {

@@ -3,6 +3,7 @@
 mod anomaly;
 mod clinic;
 mod clone;
+mod commands;
 mod commits;
 mod compression;
 mod encryption;
@@ -13,6 +14,7 @@ mod guards;
 mod license;
 mod mistakes;
 mod module_files;
+mod notifications;
 mod politeness;
 mod postgres;
 mod prune;
