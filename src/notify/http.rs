@@ -5,7 +5,6 @@ use super::message::Message;
 use super::timing::Try;
 use crate::config::{Occasion, SecretSource};
 use crate::keys::hmac_sha256;
-use rustls::crypto::aws_lc_rs;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +88,7 @@ fn agent(limit: Duration, encrypted: bool) -> Result<Agent, String> {
         let authorities: Vec<_> = authorities.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .root_certs(RootCerts::new_with_certs(&authorities));
         config = config.tls_config(tls.build());
     }

@@ -2,13 +2,15 @@
 
 use super::message::Message;
 use super::timing::Try;
-use crate::config::{Email, SmtpTls, show_duration};
+use crate::config::{Email, Smtp, SmtpTls, show_duration};
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{SmtpTransport, Transport};
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 /// Hands the message to the server. With `starttls` a server that does not offer it gets nothing.
@@ -35,24 +37,28 @@ pub fn send(email: &Email, message: &Message, limit: Duration) -> Result<(), Try
             transport.credentials(Credentials::new(user.clone(), password.reveal().to_owned()))
         }
     };
-    transport.build().send(&mail).map(drop).map_err(|error| {
-        let place = format!("{}:{}", smtp.host, smtp.port);
-        if error.is_timeout() {
-            return Try::Again(format!("{place} did not answer within {}", show_duration(limit)));
+    transport.build().send(&mail).map(drop).map_err(|error| failed(smtp, &error, limit))
+}
+
+fn failed(smtp: &Smtp, error: &smtp::Error, limit: Duration) -> Try {
+    // What it says of itself is a word; the reason is below.
+    let (mut why, mut late, mut below) = (error.to_string(), error.is_timeout(), error.source());
+    while let Some(cause) = below {
+        // The limit of a socket, as it reads on Linux.
+        late |= cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::WouldBlock);
+        let text = cause.to_string();
+        if !why.contains(&text) {
+            why.push_str(&format!(": {text}"));
         }
-        // What it says of itself is one word; the reason is below.
-        let mut why = error.to_string();
-        let mut below = error.source();
-        while let Some(cause) = below {
-            let text = cause.to_string();
-            if !why.contains(&text) {
-                why.push_str(&format!(": {text}"));
-            }
-            below = cause.source();
-        }
-        let why = format!("{place}: {why}");
-        if error.is_permanent() || error.is_client() || error.is_tls() { Try::Never(why) } else { Try::Again(why) }
-    })
+        below = cause.source();
+    }
+    let place = format!("{}:{}", smtp.host, smtp.port);
+    if late {
+        return Try::Again(format!("{place} did not answer within {}", show_duration(limit)));
+    }
+    let ends = error.is_permanent() || error.is_client() || error.is_tls();
+    let why = format!("{place}: {why}");
+    if ends { Try::Never(why) } else { Try::Again(why) }
 }
 
 fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Try> {

@@ -1,7 +1,7 @@
 //! What is told of a run: one document, and the same as a text for people. Field names are a contract.
 
 use crate::config::{BackupType, Config, Occasion};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::event::bytes;
 use crate::manifest::{Manifest, Status};
 use crate::modules::{Excluded, GrantState};
@@ -187,6 +187,7 @@ impl Message {
         self.backup_id = Some(manifest.id.clone());
         self.backup_type = Some(manifest.backup_type);
         self.size = manifest.totals.stored_bytes;
+        self.duration = manifest.duration_seconds;
         self.warnings.clone_from(&manifest.warnings);
         self.errors.clone_from(&manifest.errors);
         self
@@ -197,7 +198,10 @@ impl Message {
     pub fn failed(mut self, error: &Error) -> Self {
         self.status = RunStatus::Failed;
         self.errors.push(error.to_string());
-        self.errors.extend(error.details.iter().cloned());
+        // What a program printed is for the log: it may be anything.
+        if error.kind != Kind::Command {
+            self.errors.extend(error.details.iter().cloned());
+        }
         self
     }
 

@@ -175,7 +175,9 @@ fn one_that_takes_too_long_is_ended_with_all_it_has_started() {
 
 #[test]
 fn a_signal_ends_before_and_then_finally_is_run() {
-    let app = with("commands: {before: [./hangs], onFailure: [./note], finally: [./note]}");
+    let server = WebServer::new();
+    let hook = format!("\nnotifications: [{{webhook: 'http://127.0.0.1:{}/'}}]", server.port);
+    let app = with(&("commands: {before: [./hangs], onFailure: [./note], finally: [./note]}".to_owned() + &hook));
     program(&app, "hangs", HANGS);
     for (name, code) in [("TERM", 143), ("INT", 130)] {
         let child = app.spawn(&["create"]);
@@ -185,6 +187,7 @@ fn a_signal_ends_before_and_then_finally_is_run() {
         assert!(run.stderr.contains("ended by signal"), "{run:?}");
         until("the end of what it has started", || is_gone(&app, "number"));
         assert_eq!(noted(&app), "onFailure failed \nfinally failed \n");
+        assert_eq!(server.types(), ["failed"]);
         std::fs::remove_file(app.path("number")).unwrap();
     }
 }

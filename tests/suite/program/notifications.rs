@@ -442,7 +442,11 @@ fn alerts_are_warnings_of_the_run_and_of_the_message() {
         assert!(said.contains("are free on the repository's disk, less than 3.9 PiB"), "{said}");
         assert!(!said.contains("unusual") && !said.contains("newest good copy"), "{said}");
     }
-    sql(&app, "INSERT INTO patients SELECT value + 10, 'acme', hex(randomblob(200)) FROM generate_series(1, 2000)");
+    sql(
+        &app,
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO patients SELECT i, 'acme', hex(randomblob(200)) FROM n",
+    );
     let said = warned("2026-01-06T02:00:00Z", 0);
     assert!(said.contains("the size is unusual: ") && said.contains("is usual"), "{said}");
     sql(&app, "ALTER TABLE colours RENAME TO shades");

@@ -116,8 +116,10 @@ impl WebServer {
                 let (requests, answers, tls) = (requests.clone(), answers.clone(), tls.clone());
                 thread::spawn(move || {
                     let stream = stream.unwrap();
-                    let stream =
-                        tls.map_or_else(|| Box::new(stream.try_clone().unwrap()) as _, |tls| encrypted(stream, &tls));
+                    let stream: Box<dyn Stream> = match tls {
+                        None => Box::new(stream),
+                        Some(tls) => encrypted(stream, &tls),
+                    };
                     // A client that does not like our certificate is none of ours.
                     let _ = serve(stream, &requests, &answers);
                 });
