@@ -29,6 +29,9 @@ fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
         anomaly: Anomaly::default(),
         retention: Retention::Classes(BTreeMap::new()),
         jobs: BTreeMap::new(),
+        notifications: Vec::new(),
+        alerts: Alerts::default(),
+        commands: Commands::default(),
         warnings: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@
 use crate::support::app::{App, Ended, ended};
 use crate::support::listeners::{Answer, Certified, Mail, MailServer, WebServer};
 use rusqlite::Connection;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -24,6 +25,7 @@ jobs: {nightly: {create: {}}, cleanup: {prune: {}}, tenants: {create: {allTenant
 /// An application of two tables whose configuration goes on with `more`.
 pub fn app(more: &str) -> App {
     let app = App::new(&format!("{CONFIG}{more}\n"));
+    std::fs::set_permissions(app.path("backup.yaml"), PermissionsExt::from_mode(0o600)).unwrap();
     sql(
         &app,
         "CREATE TABLE patients (id INTEGER PRIMARY KEY, tenant TEXT, note TEXT);
@@ -262,7 +264,7 @@ fn mail_goes_out_encrypted_and_after_a_login() {
         assert!(place("AUTH PLAIN") < place("MAIL FROM:<backup@example.com>"));
         assert!(place("RCPT TO:<ops@example.com>") < place("RCPT TO:<boss@example.com>"));
         assert!(place("Subject: clinic: create succeeded") > place("DATA") && place("Status: success") < place("."));
-        assert!(tls != "" || place("STARTTLS") < place("AUTH PLAIN"));
+        assert!(!tls.is_empty() || place("STARTTLS") < place("AUTH PLAIN"));
         assert_eq!(lines.iter().filter(|line| *line == "(connected)").count(), 1);
     }
 }
@@ -459,4 +461,25 @@ fn alerts_are_warnings_of_the_run_and_of_the_message() {
         "{said}"
     );
     assert!(!said.contains("copy of module 'core'"), "a partial backup is a good copy of what is whole in it: {said}");
+}
+
+#[test]
+fn no_secret_of_a_notification_is_shown_and_a_file_that_all_may_read_is_warned_of() {
+    let email = "{to: a@b, from: a@b, smtp: {host: h, user: u, password: s3cret}}";
+    for literal in [
+        "webhook: 'https://u:s3cret@h/s3cret?s3cret'",
+        "webhook: 'https://h/', secret: s3cret",
+        "slack: 'https://h/s3cret'",
+        "healthcheck: 'https://h/s3cret'",
+        &format!("email: {email}"),
+    ] {
+        let app = app(&format!("notifications: [{{{literal}}}]"));
+        let quiet = app.run(&["config", "check"]).expect(0);
+        std::fs::set_permissions(app.path("backup.yaml"), PermissionsExt::from_mode(0o644)).unwrap();
+        let warned = app.run(&["config", "check"]).expect(0);
+        assert!(!quiet.stderr.contains("everyone may read it"), "{literal}");
+        assert!(warned.stderr.contains("everyone may read it"), "{literal}: {warned:?}");
+        let shown = [app.run(&["config", "show"]).expect(0), app.run(&["--json", "config", "show"]).expect(0)];
+        assert!(!format!("{shown:?}{warned:?}").contains("s3cret"), "{literal}: {shown:?}");
+    }
 }
