@@ -115,7 +115,7 @@ fn who_says_nothing_hears_of_failures_partial_backups_and_recoveries_alone() {
 #[test]
 fn removals_restores_and_damage_are_told_and_dry_runs_are_not() {
     let server = WebServer::new();
-    let app = app(&hook(&server, ", on: [deleted, restored, verificationFailed]"));
+    let app = app(&hook(&server, ", on: [deleted, restored, verificationFailed, failed]"));
     for _ in 0..2 {
         app.run(&["create"]).expect(0);
     }
