@@ -278,6 +278,7 @@ fn a_mail_server_that_cannot_be_trusted_gets_neither_password_nor_message() {
         (Mail::Plain, "STARTTLS"),
         (Mail::Starttls(&other), "certificate"),
         (Mail::Silent, "did not answer within"),
+        (Mail::Endless, "it took longer than 6s (`timeout`)"),
     ];
     for (how, why) in cases {
         let server = MailServer::new(&how);

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// An authority, and what it has certified: a server of that name.
@@ -194,6 +195,8 @@ pub enum Mail<'a> {
     Implicit(&'a Certified),
     /// It never says a word.
     Silent,
+    /// Its first word never ends, and there is always a bit more of it.
+    Endless,
 }
 
 impl MailServer {
@@ -204,9 +207,9 @@ impl MailServer {
         let (implicit, starttls) = match how {
             Mail::Implicit(certified) => (Some(certified.config()), None),
             Mail::Starttls(certified) => (None, Some(certified.config())),
-            Mail::Plain | Mail::Silent => (None, None),
+            Mail::Plain | Mail::Silent | Mail::Endless => (None, None),
         };
-        let silent = matches!(how, Mail::Silent);
+        let (silent, endless) = (matches!(how, Mail::Silent), matches!(how, Mail::Endless));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (lines, implicit, starttls) = (lines.clone(), implicit.clone(), starttls.clone());
@@ -216,6 +219,9 @@ impl MailServer {
                     if silent {
                         let _ = stream.read(&mut [0]);
                         return;
+                    }
+                    while endless && stream.write_all(b"2").is_ok() {
+                        thread::sleep(Duration::from_millis(50));
                     }
                     // A client that goes away in the middle is what some tests are about.
                     let _ = match (implicit, starttls) {
