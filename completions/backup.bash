@@ -52,6 +52,9 @@ _backup() {
             backup,man)
                 cmd="backup__subcmd__man"
                 ;;
+            backup,notify)
+                cmd="backup__subcmd__notify"
+                ;;
             backup,prune)
                 cmd="backup__subcmd__prune"
                 ;;
@@ -103,6 +106,9 @@ _backup() {
             backup__subcmd__key,rotate)
                 cmd="backup__subcmd__key__subcmd__rotate"
                 ;;
+            backup__subcmd__notify,test)
+                cmd="backup__subcmd__notify__subcmd__test"
+                ;;
             *)
                 ;;
         esac
@@ -110,7 +116,7 @@ _backup() {
 
     case "${cmd}" in
         backup)
-            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules license restore list show verify prune hold release forget run schedule stats check doctor key config completions man words"
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version create verify-collections list-modules license restore list show verify prune hold release forget run schedule stats check doctor notify key config completions man words"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -854,6 +860,74 @@ _backup() {
         backup__subcmd__man)
             opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__notify)
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version test"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        backup__subcmd__notify__subcmd__test)
+            opts="-c -v -q -h -V --config --json --verbose --quiet --no-progress --color --log-format --wait --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -54,6 +54,7 @@ complete -c backup -n "__fish_backup_needs_command" -f -a "schedule" -d 'Hand th
 complete -c backup -n "__fish_backup_needs_command" -f -a "stats" -d 'Show figures over all backups: how many, how large, how good, how old'
 complete -c backup -n "__fish_backup_needs_command" -f -a "check" -d 'Probe for monitoring: is there a recent good copy of everything?'
 complete -c backup -n "__fish_backup_needs_command" -f -a "doctor" -d 'Look at all that a backup needs: servers, privileges, tools, space, clocks, keys, the schedule'
+complete -c backup -n "__fish_backup_needs_command" -f -a "notify" -d 'Try the notifications of the configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "key" -d 'Make and check the keys that encrypt archives and sign manifests'
 complete -c backup -n "__fish_backup_needs_command" -f -a "config" -d 'Check, show or begin a configuration'
 complete -c backup -n "__fish_backup_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -356,6 +357,33 @@ complete -c backup -n "__fish_backup_using_subcommand doctor" -s q -l quiet -d '
 complete -c backup -n "__fish_backup_using_subcommand doctor" -l no-progress -d 'Show no progress bars, even on a terminal'
 complete -c backup -n "__fish_backup_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c backup -n "__fish_backup_using_subcommand doctor" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
+complete -c backup -n "__fish_backup_using_subcommand notify; and not __fish_seen_subcommand_from test" -f -a "test" -d 'Send a test message to each notifier, or to one, and say what became of it'
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -l log-format -d 'Form of the log on stderr' -r -f -a "text\t''
+json\t''"
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -l wait -d 'Wait this long for a lock (30s, 10m, 2h) instead of giving up at once' -r
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors included'
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -s v -l verbose -d 'Log more; twice: everything'
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -s q -l quiet -d 'Print nothing when all goes well'
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -l no-progress -d 'Show no progress bars, even on a terminal'
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c backup -n "__fish_backup_using_subcommand notify; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
 complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -s c -l config -d 'Configuration file [default: $BACKUP_CONFIG, ./backup.yaml, /etc/backup/backup.yaml]' -r -F
 complete -c backup -n "__fish_backup_using_subcommand key; and not __fish_seen_subcommand_from generate rotate check" -l color -d 'When to use colours; NO_COLOR is honoured' -r -f -a "auto\t''
 always\t''

@@ -37,6 +37,8 @@ pub enum Kind {
     TargetChanged,
     /// A key is wrong or missing.
     Key,
+    /// A program of the operator that goes with the run could not do its part.
+    Command,
     /// The run was ended by this signal number.
     Signal(i32),
     /// A defect of this program.
@@ -61,6 +63,7 @@ impl Kind {
             Kind::Damaged => "damaged",
             Kind::TargetChanged => "target-changed",
             Kind::Key => "key",
+            Kind::Command => "command",
             Kind::Signal(_) => "signal",
             Kind::Internal => "internal",
         }

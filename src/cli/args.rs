@@ -2,8 +2,8 @@
 //! out in [`super::settings`] and in each command's own file.
 
 use crate::cli::{
-    check, completions, config, create, doctor, exit, forget, hold, key, license, list, list_modules, man, prune,
-    restore, run, schedule, show, stats, verify, verify_collections, version, words,
+    check, completions, config, create, doctor, exit, forget, hold, key, license, list, list_modules, man, notify,
+    prune, restore, run, schedule, show, stats, verify, verify_collections, version, words,
 };
 use crate::config::{BackupType, parse_duration};
 use crate::error::{Error, Kind, Result};
@@ -88,6 +88,7 @@ pub enum Command {
     Stats(stats::Args),
     Check(check::Args),
     Doctor(doctor::Args),
+    Notify(notify::Args),
     Key(key::Args),
     Config(config::Args),
     Completions(completions::Args),

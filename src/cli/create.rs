@@ -1,6 +1,7 @@
 //! `backup create`: makes a backup, or shows what it would hold.
 
 use crate::cli::args::{Half, Type};
+use crate::cli::around::{Around, Told};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
@@ -11,6 +12,8 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest::Status;
 use crate::modules::{Grants, Only, Request};
 use crate::names::{Scope, TenantId};
+use crate::notify::{Message, Operation};
+use crate::pipeline::Cancel;
 use crate::tenants;
 use std::path::PathBuf;
 
@@ -63,12 +66,32 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let cancel = settings.cancel()?;
     let asked = Asked::of(args, &config)?;
+    if args.dry_run {
+        let message = Message::new(&config, Operation::Create, process::host(), time::now());
+        return work(args, settings, &config, &cancel, asked, message).map(|told| told.report);
+    }
+    let around = Around::new(settings, &config, &cancel, Operation::Create, args.job.as_deref())?;
+    let around = match &asked.whose {
+        Whose::Scope(scope) => around.of(scope),
+        Whose::Tenants(_) | Whose::AllTenants => around,
+    };
+    around.run(|message| work(args, settings, &config, &cancel, asked, message))
+}
+
+fn work(
+    args: &Args,
+    settings: &Settings,
+    config: &Config,
+    cancel: &Cancel,
+    asked: Asked,
+    message: Message,
+) -> Result<Told> {
     let known = match &asked.whose {
-        Whose::Scope(scope) => tenants::of_scope(&config, scope, &cancel)?,
+        Whose::Scope(scope) => tenants::of_scope(config, scope, cancel)?,
         Whose::Tenants(ids) if ids.iter().all(|id| config.tenancy.tenants.contains_key(id)) => {
-            tenants::of_scope(&config, &Scope::SystemWide, &cancel)?
+            tenants::of_scope(config, &Scope::SystemWide, cancel)?
         }
-        Whose::Tenants(_) | Whose::AllTenants => tenants::all(&config, &cancel)?,
+        Whose::Tenants(_) | Whose::AllTenants => tenants::all(config, cancel)?,
     };
     settings.tell(&known);
     let (scope, many) = match asked.whose {
@@ -88,31 +111,32 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         safety_for: None,
         accept_shrink: args.accept_shrink,
         effort: Effort::new(many.is_none().then_some(jobs).flatten(), args.rate_limit.or(config.rate_limit)),
-        wait: settings.wait(&cancel),
+        wait: settings.wait(cancel),
         now: time::now,
         created_by: process::user_at_host(),
         events: settings.events.clone(),
-        cancel,
+        cancel: cancel.clone(),
     };
     match many {
-        Some(ids) if args.dry_run => create_many::plan(&options, &ids),
-        Some(ids) => create_many::run(&options, &ids, jobs.unwrap_or(TENANTS), settings),
+        Some(ids) if args.dry_run => Ok(Told::plain(create_many::plan(&options, &ids)?, message)),
+        Some(ids) => create_many::run(&options, &ids, jobs.unwrap_or(TENANTS), settings, message),
         None if args.dry_run => {
             let plan = create::plan(&options)?;
-            Report::new(plan::render(&plan, output::width()), &plan)
+            Ok(Told::plain(Report::new(plan::render(&plan, output::width()), &plan)?, message))
         }
-        None => one(&options, settings),
+        None => one(&options, settings, message),
     }
 }
 
-fn one(options: &Options<'_>, settings: &Settings) -> Result<Report> {
+fn one(options: &Options<'_>, settings: &Settings, message: Message) -> Result<Told> {
     let created = create::run(options)?;
     if is_worth_a_word(&created) {
         // Under `--quiet` too: the run went well, but whoever reads cron's mail must hear of it.
         settings.log.release();
     }
     let exit = exit_of(created.manifest.status);
-    Ok(Report::new(render(&created, output::width()), &created.manifest)?.exit(exit))
+    let report = Report::new(render(&created, output::width()), &created.manifest)?.exit(exit);
+    Ok(Told::plain(report, message.made(&created.manifest, options.config)))
 }
 
 impl Args {

@@ -1,6 +1,7 @@
 //! `backup create` for many tenants: whose, and how the outcome reads.
 
 use super::create::is_worth_a_word;
+use crate::cli::around::Told;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, Report};
 use crate::cli::settings::Settings;
@@ -9,6 +10,7 @@ use crate::create::{self, Created, Options, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::Status;
 use crate::names::TenantId;
+use crate::notify::{Message, RunStatus, TenantLine};
 use crate::tenants::{self, Known};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -80,7 +82,13 @@ pub fn plan(options: &Options<'_>, ids: &[TenantId]) -> Result<Report> {
 ///
 /// # Errors
 /// When nothing could be begun, or a signal came.
-pub fn run(options: &Options<'_>, ids: &[TenantId], jobs: usize, settings: &Settings) -> Result<Report> {
+pub fn run(
+    options: &Options<'_>,
+    ids: &[TenantId],
+    jobs: usize,
+    settings: &Settings,
+    message: Message,
+) -> Result<Told> {
     let outcomes = create::many(options, ids, jobs)?;
     if outcomes.iter().any(|outcome| outcome.result.as_ref().is_ok_and(is_worth_a_word)) {
         settings.log.release();
@@ -99,7 +107,40 @@ pub fn run(options: &Options<'_>, ids: &[TenantId], jobs: usize, settings: &Sett
     let document = json!({ "tenants": tenants, "succeeded": succeeded, "partial": partial, "failed": failed });
     let mut shown = table(&outcomes);
     shown.push_str(&format!("\n{succeeded} succeeded, {partial} partial, {failed} failed\n"));
-    Ok(Report::new(shown, &document)?.exit(exit))
+    let report = Report::new(shown, &document)?.exit(exit);
+    let each: Vec<_> = outcomes.iter().map(|outcome| told(outcome, options, &message)).collect();
+    let status = match exit {
+        Exit::Success => RunStatus::Success,
+        Exit::Partial => RunStatus::Partial,
+        _ => RunStatus::Failed,
+    };
+    Ok(Told { report, message: summary(message, status, &each), each })
+}
+
+/// What is told of one tenant.
+fn told(Outcome { tenant, result }: &Outcome, options: &Options<'_>, message: &Message) -> Message {
+    let of = Message { tenant_id: Some(tenant.to_string()), ..message.clone() };
+    match result {
+        Ok(created) => of.made(&created.manifest, options.config),
+        Err(error) => of.failed(error),
+    }
+}
+
+/// What is told of the run: the sum of all, and a line for each.
+fn summary(mut message: Message, status: RunStatus, each: &[Message]) -> Message {
+    message.status = status;
+    message.size = each.iter().map(|one| one.size).sum();
+    let modules: BTreeSet<_> = each.iter().flat_map(|one| &one.enabled_modules).cloned().collect();
+    message.enabled_modules = modules.into_iter().collect();
+    message.backup_type = each.iter().find_map(|one| one.backup_type);
+    let line = |one: &Message| TenantLine {
+        tenant_id: one.tenant_id.clone().unwrap_or_default(),
+        status: one.status,
+        backup_id: one.backup_id.clone(),
+        error: one.errors.first().cloned(),
+    };
+    message.tenants = each.iter().map(line).collect();
+    message
 }
 
 /// The manifest, or the error.

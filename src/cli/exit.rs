@@ -95,6 +95,7 @@ impl From<Kind> for Exit {
             | Kind::Io
             | Kind::DiskFull
             | Kind::Repository
+            | Kind::Command
             | Kind::Internal => Exit::Failed,
         }
     }
@@ -149,6 +150,7 @@ mod tests {
             (Kind::Io, 1),
             (Kind::DiskFull, 1),
             (Kind::Repository, 1),
+            (Kind::Command, 1),
             (Kind::Internal, 1),
         ];
         for (kind, number) in documented {

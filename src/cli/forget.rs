@@ -1,5 +1,6 @@
 //! `backup forget`: removes backups by hand.
 
+use crate::cli::around::{Around, Told};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::Settings;
@@ -7,6 +8,7 @@ use crate::cli::{text, time};
 use crate::error::{Error, Kind, Result};
 use crate::forget::{self, Options, What};
 use crate::names::{BackupId, TenantId};
+use crate::notify::{Operation, RunStatus};
 use std::io::IsTerminal;
 
 /// Remove backups by hand: some by their ids, or all of a tenant
@@ -36,16 +38,24 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         None => What::Ids(args.ids.iter().map(|id| BackupId::parse(id)).collect::<Result<_>>()?),
     };
     let consent = |report: &forget::Report| if args.yes { Ok(true) } else { ask(report) };
-    let report = forget::run(&Options {
+    let around = Around::new(settings, &config, &cancel, Operation::Forget, None)?;
+    let options = Options {
         config: &config,
         what,
         consent: &consent,
         wait: settings.wait(&cancel),
         now: time::now,
         events: settings.events.clone(),
-        cancel,
-    })?;
-    Report::new(render(&report), &report)
+        cancel: cancel.clone(),
+    };
+    around.run(|mut message| {
+        let report = forget::run(&options)?;
+        message.status = RunStatus::Success;
+        message.tenant_id.clone_from(&args.tenant);
+        message.size = report.freed;
+        message.removed = report.removed.iter().map(|line| line.id.to_string()).collect();
+        Ok(Told::plain(Report::new(render(&report), &report)?, message))
+    })
 }
 
 /// Asks on the terminal, where there is one.

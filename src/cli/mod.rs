@@ -2,6 +2,7 @@
 //! its arguments, the call of its use case, and how the result reads.
 
 mod args;
+mod around;
 mod check;
 mod completions;
 mod config;
@@ -19,6 +20,7 @@ mod list_modules;
 mod log;
 mod man;
 mod metrics;
+mod notify;
 mod output;
 mod plan;
 mod process;
@@ -119,6 +121,7 @@ fn dispatch(command: &Command, settings: &Settings) -> Result<Report> {
         Command::Schedule(args) => schedule::run(args, settings),
         Command::Stats(args) => stats::run(args, settings),
         Command::Check(args) => check::run(args, settings),
+        Command::Notify(args) => notify::run(args, settings),
         Command::Key(args) => key::run(args, settings),
         Command::Config(args) => config::run(args, settings),
         Command::Completions(args) => completions::run(args),

@@ -52,6 +52,11 @@ impl Report {
         self.exit
     }
 
+    /// Ends it with `exit`, where that is worse than how it ends already.
+    pub fn worsen(&mut self, exit: Exit) {
+        self.exit = self.exit.or(exit);
+    }
+
     /// The same report, ending with `exit`.
     #[must_use]
     pub fn exit(mut self, exit: Exit) -> Self {

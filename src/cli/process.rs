@@ -66,6 +66,10 @@ pub fn user_at_host() -> String {
         (fields.nth(1)? == id).then(|| name.to_owned())
     };
     let user = users.lines().find_map(of_id).unwrap_or_else(|| format!("uid-{id}"));
-    let host = rustix::system::uname();
-    format!("{user}@{}", host.nodename().to_string_lossy())
+    format!("{user}@{}", host())
+}
+
+/// The name of this machine.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

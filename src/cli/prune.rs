@@ -1,10 +1,12 @@
 //! `backup prune`: removes what retention no longer wants.
 
+use crate::cli::around::{Around, Told};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::Report;
 use crate::cli::settings::Settings;
 use crate::cli::{text, time};
 use crate::error::Result;
+use crate::notify::{Operation, RunStatus};
 use crate::prune::{self, Options};
 
 /// Remove the backups that retention no longer wants
@@ -26,6 +28,16 @@ pub struct Args {
     /// Consent to removing more than half of the backups of a scope, or of all
     #[arg(long)]
     yes: bool,
+    /// The job of the configuration that this is
+    #[arg(skip)]
+    job: Option<String>,
+}
+
+impl Args {
+    /// Those of a job.
+    pub fn job(name: &str) -> Self {
+        Self { job: Some(name.to_owned()), ..Self::default() }
+    }
 }
 
 impl Args {
@@ -38,7 +50,7 @@ impl Args {
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let cancel = settings.cancel()?;
-    let report = prune::run(&Options {
+    let options = Options {
         config: &config,
         dry_run: args.dry_run,
         policy: args.policy.clone(),
@@ -46,9 +58,19 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         wait: settings.wait(&cancel),
         now: time::now,
         events: settings.events.clone(),
-        cancel,
-    })?;
-    Report::one_of(settings.json, || render(&report, settings.verbose), &report)
+        cancel: cancel.clone(),
+    };
+    let shown = |report: &prune::Report| Report::one_of(settings.json, || render(report, settings.verbose), report);
+    if args.dry_run {
+        return shown(&prune::run(&options)?);
+    }
+    Around::new(settings, &config, &cancel, Operation::Prune, args.job.as_deref())?.run(|mut message| {
+        let report = prune::run(&options)?;
+        message.status = RunStatus::Success;
+        message.size = report.freed;
+        message.removed = report.removed.iter().map(|line| line.id.to_string()).collect();
+        Ok(Told::plain(shown(&report)?, message))
+    })
 }
 
 fn render(report: &prune::Report, verbose: bool) -> String {

@@ -1,11 +1,13 @@
 //! `backup restore`: puts stored data back.
 
 use crate::cli::args::{self, Half, Which};
+use crate::cli::around::{Around, Told};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
 use crate::cli::{process, text, time};
 use crate::error::{Error, Kind, Result};
+use crate::notify::{Message, Operation, RunStatus};
 use crate::restore::{self, Options};
 use clap::ValueEnum;
 use std::io::IsTerminal;
@@ -117,7 +119,8 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         restore::Which::Id(id) if scope.tenant().is_none() => settings::for_scope(config, &id.scope())?,
         _ => settings::for_scope(config, &scope)?,
     };
-    let report = restore::run(&Options {
+    let around = Around::new(settings, &config, &cancel, Operation::Restore, None)?.of(&scope);
+    let options = Options {
         which,
         config: &config,
         tenant: scope.tenant().cloned(),
@@ -140,11 +143,25 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         now: time::now,
         created_by: process::user_at_host(),
         events: settings.events.clone(),
-        cancel,
-    })?;
-    let differs = !report.dry_run && report.collections.iter().any(|collection| !collection.verified);
-    let exit = if differs { Exit::Damaged } else { Exit::Success };
-    Ok(Report::new(render(&report, output::width()), &report)?.exit(exit))
+        cancel: cancel.clone(),
+    };
+    if args.dry_run {
+        let report = restore::run(&options)?;
+        return Report::new(render(&report, output::width()), &report);
+    }
+    around.run(|message| work(&options, message))
+}
+
+fn work(options: &Options<'_>, mut message: Message) -> Result<Told> {
+    let report = restore::run(options)?;
+    message.backup_id = Some(report.id.clone());
+    message.tenant_id.clone_from(&report.tenant_id);
+    message.duration = report.duration_seconds;
+    message.warnings.clone_from(&report.warnings);
+    let differs = report.collections.iter().any(|collection| !collection.verified);
+    let (exit, status) = if differs { (Exit::Damaged, RunStatus::Failed) } else { (Exit::Success, RunStatus::Success) };
+    message.status = status;
+    Ok(Told::plain(Report::new(render(&report, output::width()), &report)?.exit(exit), message))
 }
 
 /// Consent to a plan that overwrites or deletes: by flags, or typed on the terminal where there is one. To replace

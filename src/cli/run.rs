@@ -35,9 +35,9 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     match &create::job(&args.name, &config)?.action {
         JobAction::Create(_) => create::run(&create::Args::job(&args.name), settings),
-        JobAction::VerifyCollections => verify_collections::run(&verify_collections::Args::default(), settings),
+        JobAction::VerifyCollections => verify_collections::run(&verify_collections::Args::job(&args.name), settings),
         JobAction::Verify(job) => verify::run(&verify::Args::job(*job), settings),
         JobAction::KeyRotation => key::rotate(settings),
-        JobAction::Prune => prune::run(&prune::Args::default(), settings),
+        JobAction::Prune => prune::run(&prune::Args::job(&args.name), settings),
     }
 }

@@ -94,7 +94,15 @@ impl Settings {
     /// # Errors
     /// [`Kind::NotFound`] when there is no such tenant; as [`Settings::load`].
     pub fn load_for(&self, scope: &Scope, cancel: &Cancel) -> Result<Config> {
-        let known = tenants::of_scope(&self.load()?, scope, cancel)?;
+        self.known_to(&self.load()?, scope, cancel)
+    }
+
+    /// The same of a configuration that is loaded already.
+    ///
+    /// # Errors
+    /// As [`Settings::load_for`].
+    pub fn known_to(&self, config: &Config, scope: &Scope, cancel: &Cancel) -> Result<Config> {
+        let known = tenants::of_scope(config, scope, cancel)?;
         self.tell(&known);
         for_scope(known.config, scope)
     }

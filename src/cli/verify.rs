@@ -1,11 +1,15 @@
 //! `backup verify`: proves that stored backups are what their manifests say.
 
+use crate::cli::around::{Around, Told};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::Report;
 use crate::cli::settings::{self, Settings};
 use crate::cli::{args, text, time};
-use crate::config::{JobLevel, VerifyJob};
+use crate::config::{Config, JobLevel, VerifyJob};
 use crate::error::{Error, Result};
+use crate::names::Scope;
+use crate::notify::{Message, Operation, RunStatus};
+use crate::pipeline::Cancel;
 use crate::repository::VerifyLevel;
 use crate::verify::{self, Options, Which};
 use clap::ValueEnum;
@@ -79,20 +83,32 @@ enum Level {
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
+    let config = settings.load()?;
+    let cancel = settings.cancel()?;
+    let scope = settings::scope(args.tenant.as_deref())?;
+    let around = Around::new(settings, &config, &cancel, Operation::Verify, None)?.of(&scope);
+    around.run(|message| work(args, settings, &config, &scope, &cancel, message))
+}
+
+fn work(
+    args: &Args,
+    settings: &Settings,
+    config: &Config,
+    scope: &Scope,
+    cancel: &Cancel,
+    mut message: Message,
+) -> Result<Told> {
     let level = match args.level {
         None => None,
         Some(Level::Stored) => Some(VerifyLevel::Stored),
         Some(Level::Decoded) => Some(VerifyLevel::Decoded),
         Some(Level::Restored) => Some(VerifyLevel::Restored),
     };
-    let config = settings.load()?;
-    let cancel = settings.cancel()?;
-    let scope = settings::scope(args.tenant.as_deref())?;
     let id = match &args.id {
         Some(id) => {
-            let which = settings::which(&args::Which { id: id.clone(), before: None }, &config)?;
-            let catalog = settings::catalog(&config)?;
-            Some(settings::entry(&catalog, &which, &scope)?.id.clone())
+            let which = settings::which(&args::Which { id: id.clone(), before: None }, config)?;
+            let catalog = settings::catalog(config)?;
+            Some(settings::entry(&catalog, &which, scope)?.id.clone())
         }
         None => None,
     };
@@ -102,20 +118,33 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         (None, None) => Which::All,
     };
     let reports = verify::run(&Options {
-        config: &config,
+        config,
         which,
         level,
-        identities: settings::identities(&config, &args.identity)?,
+        identities: settings::identities(config, &args.identity)?,
         scratch: args.scratch.as_deref(),
         servers: args::by_source("--scratch-server", &args.scratch_server)?,
         jobs: args.jobs.map(usize::from),
-        wait: settings.wait(&cancel),
+        wait: settings.wait(cancel),
         now: time::now,
         events: settings.events.clone(),
-        cancel,
+        cancel: cancel.clone(),
     })?;
     let exit = reports.iter().map(|report| ending(report, level)).fold(Exit::Success, Exit::or);
-    Ok(Report::new(render(&reports), &reports)?.exit(exit))
+    message.status = if exit == Exit::Success { RunStatus::Success } else { RunStatus::Failed };
+    message.backup_id = id.map(|id| id.to_string());
+    message.errors = reports.iter().flat_map(wrong).collect();
+    Ok(Told::plain(Report::new(render(&reports), &reports)?.exit(exit), message))
+}
+
+/// What is wrong with a backup, one line each.
+fn wrong(report: &verify::Report) -> Vec<String> {
+    let lines = report.components.iter().flat_map(|component| {
+        let error = component.error.iter().map(ToString::to_string);
+        let found = component.damage.iter().cloned().chain(error).chain(component.no_key.clone());
+        found.map(|what| format!("{} {}: {what}", report.id, component.archive))
+    });
+    lines.collect()
 }
 
 /// The worst of what was found, what could not be looked at, and what no key opened.

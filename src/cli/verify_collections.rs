@@ -1,11 +1,16 @@
 //! `backup verify-collections`: what the configuration expects against what the sources hold.
 
+use crate::cli::around::{Around, Told};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, Report};
 use crate::cli::settings::{self, Settings};
 use crate::cli::{text, time};
+use crate::config::Config;
 use crate::error::Result;
 use crate::license;
+use crate::names::Scope;
+use crate::notify::{Message, Operation, RunStatus};
+use crate::pipeline::Cancel;
 use crate::verify_collections::{self, VerificationStatus};
 
 /// Compare expected with existing collections, and check their relationships
@@ -23,23 +28,52 @@ pub struct Args {
     /// End with code 3 where there are warnings
     #[arg(long)]
     strict: bool,
+    /// The job of the configuration that this is
+    #[arg(skip)]
+    job: Option<String>,
+}
+
+impl Args {
+    /// Those of a job.
+    pub fn job(name: &str) -> Self {
+        Self { job: Some(name.to_owned()), ..Self::default() }
+    }
 }
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let scope = settings::scope(args.tenant.as_deref())?;
     let cancel = settings.cancel()?;
-    let config = settings.load_for(&scope, &cancel)?;
-    let grants = license::required(&config, &scope, time::now())?;
+    let written = settings.load()?;
+    let around = Around::new(settings, &written, &cancel, Operation::VerifyCollections, args.job.as_deref())?;
+    around.of(&scope).run(|message| work(args, settings, &written, &scope, &cancel, message))
+}
+
+fn work(
+    args: &Args,
+    settings: &Settings,
+    written: &Config,
+    scope: &Scope,
+    cancel: &Cancel,
+    mut message: Message,
+) -> Result<Told> {
+    let config = settings.known_to(written, scope, cancel)?;
+    let grants = license::required(&config, scope, time::now())?;
     for warning in grants.warnings() {
         settings.events.warn(warning);
     }
-    let report = verify_collections::run(&config, &grants, scope.tenant(), &args.module, &cancel)?;
+    let report = verify_collections::run(&config, &grants, scope.tenant(), &args.module, cancel)?;
+    (message.status, message.errors, message.warnings) = match report.verification_status {
+        VerificationStatus::Failed => (RunStatus::Failed, report.findings.clone(), Vec::new()),
+        VerificationStatus::Passed | VerificationStatus::Warning => {
+            (RunStatus::Success, Vec::new(), report.findings.clone())
+        }
+    };
     let exit = match report.verification_status {
         VerificationStatus::Failed => Exit::Damaged,
         VerificationStatus::Warning if args.strict => Exit::Partial,
         VerificationStatus::Passed | VerificationStatus::Warning => Exit::Success,
     };
-    Ok(Report::new(render(&report, output::width()), &report)?.exit(exit))
+    Ok(Told::plain(Report::new(render(&report, output::width()), &report)?.exit(exit), message))
 }
 
 fn render(report: &verify_collections::Report, width: Option<u16>) -> String {

@@ -5,12 +5,9 @@ use super::node::{Entry, Node, Value, join};
 use super::problems::{Problems, suggestion};
 use serde_json::Value as Json;
 
-/// Keys and words that the design names and this version does not do. `*` stands for any name.
-const NOT_YET: &[&str] = &["notifications"];
-
 /// Checks `root` against `schema`.
 pub(super) fn check(root: &mut Node, schema: &Json, problems: &mut Problems) {
-    Walker { schema, problems }.node(root, schema, "", "");
+    Walker { schema, problems }.node(root, schema, "");
 }
 
 struct Walker<'a> {
@@ -19,8 +16,8 @@ struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    /// Whether `node` may stay. `path` is for people, `pattern` for the tables above.
-    fn node(&mut self, node: &mut Node, schema: &'a Json, path: &str, pattern: &str) -> bool {
+    /// Whether `node` may stay. `path` is for people.
+    fn node(&mut self, node: &mut Node, schema: &'a Json, path: &str) -> bool {
         let branches = self.branches(schema);
         let from_text = branches.iter().find_map(|branch| retyped(node, branch));
         if let Some(value) = from_text {
@@ -69,9 +66,7 @@ impl<'a> Walker<'a> {
                 !(low || high || wide)
             }
             Value::List(items) => {
-                items.retain_mut(|(index, item)| {
-                    self.node(item, &branch["items"], &format!("{path}[{index}]"), &format!("{pattern}[]"))
-                });
+                items.retain_mut(|(index, item)| self.node(item, &branch["items"], &format!("{path}[{index}]")));
                 true
             }
             Value::Map(entries) => {
@@ -80,25 +75,20 @@ impl<'a> Walker<'a> {
                         self.problems.add(at, path, format!("the key `{required}` is missing"));
                     }
                 }
-                entries.retain_mut(|entry| self.entry(entry, branch, path, pattern));
+                entries.retain_mut(|entry| self.entry(entry, branch, path));
                 true
             }
             _ => true,
         }
     }
 
-    fn entry(&mut self, entry: &mut Entry, schema: &'a Json, path: &str, pattern: &str) -> bool {
+    fn entry(&mut self, entry: &mut Entry, schema: &'a Json, path: &str) -> bool {
         let here = join(path, &entry.key);
-        let known = join(pattern, &entry.key);
         if let Some(property) = schema["properties"].get(&entry.key) {
-            return self.node(&mut entry.node, property, &here, &known);
-        }
-        if NOT_YET.contains(&known.as_str()) {
-            self.problems.add(entry.key_at, "", format!("`{here}` is not supported yet by this version"));
-            return false;
+            return self.node(&mut entry.node, property, &here);
         }
         if schema["additionalProperties"].is_object() {
-            return self.node(&mut entry.node, &schema["additionalProperties"], &here, &join(pattern, "*"));
+            return self.node(&mut entry.node, &schema["additionalProperties"], &here);
         }
         let keys = schema["properties"].as_object();
         let near = suggestion(&entry.key, keys.into_iter().flat_map(|keys| keys.keys().map(String::as_str)));

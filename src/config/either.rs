@@ -69,6 +69,43 @@ impl JsonSchema for Patterns {
     }
 }
 
+/// A text, or a list of texts.
+pub(super) enum Texts {
+    One(String),
+    List(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Texts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts::One(text.to_owned()))
+            }
+            fn visit_seq<S: SeqAccess<'de>>(self, list: S) -> Result<Texts, S::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Texts::List)
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+impl JsonSchema for Texts {
+    fn schema_name() -> Cow<'static, str> {
+        "Texts".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+    }
+}
+
 /// A map, or a list of such.
 pub(super) struct Several<T>(pub Vec<T>);
 

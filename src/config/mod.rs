@@ -4,6 +4,7 @@
 //! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `module_files`
 //! (the same steps for each, then all in one tree) → `resolve` (meaning).
 
+mod around;
 mod check;
 mod conninfo;
 mod duration;
@@ -27,6 +28,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use around::{Alerts, Channel, CommandLine, Commands, Email, FreeSpace, Notifier, Occasion, Smtp, SmtpTls};
 pub use conninfo::key_values;
 pub use duration::{parse_duration, show_duration};
 pub use environment::{Environment, find};
@@ -95,9 +97,18 @@ fn failure(files: &[PathBuf], problems: problems::Problems) -> Error {
         .hint("`backup config schema` prints the schema for editors; `backup config init` writes an annotated sample")
 }
 
-/// Whether a source's URI has its password in the file itself.
+/// Whether a source's URI has its password in the file itself, or a notification its URL or password.
 fn holds_literal_secret(root: &node::Node) -> bool {
     let json = root.to_json();
+    let notifiers = json["notifications"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of = |notifier: &serde_json::Value| {
+        let secrets = ["/webhook", "/slack", "/healthcheck", "/secret", "/email/smtp/password"];
+        let mut texts = secrets.iter().filter_map(|place| notifier.pointer(place)?.as_str());
+        texts.any(|text| !text.contains("${"))
+    };
+    if notifiers.iter().any(of) {
+        return true;
+    }
     let sources = json["sources"].as_object();
     let mut uris = sources.into_iter().flat_map(|sources| sources.values()).filter_map(|source| source["uri"].as_str());
     uris.any(|uri| !uri.contains("${") && secret::holds_secret(uri))

@@ -1,6 +1,7 @@
 //! The resolved configuration: what every other part of the program works with. Values here are checked, defaults are
 //! filled in, paths are absolute, secrets are wrapped. `config::load` is the only maker.
 
+use super::around::{Alerts, Commands, Notifier};
 use super::license::License;
 use super::monitoring::{Checks, Metrics};
 use crate::keys::{Recipients, VerifyingKey};
@@ -73,6 +74,12 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// When `check` warns.
     pub checks: Checks,
+    /// Who is told of runs.
+    pub notifications: Vec<Notifier>,
+    /// What is worth a warning after `create`.
+    pub alerts: Alerts,
+    /// Programs that are run around every `create`.
+    pub commands: Commands,
     /// Findings that are no errors (a world-readable file with a secret in it, say).
     pub warnings: Vec<String>,
 }
@@ -650,6 +657,8 @@ pub struct Job {
     pub schedule: Option<String>,
     /// What it does.
     pub action: JobAction,
+    /// Programs that are run around it, those of the file included where it makes a backup.
+    pub commands: Commands,
 }
 
 /// What a job does.

@@ -3,6 +3,7 @@
 
 use super::either::{Either, Patterns, RawPlain, RawRetention, Several, Size};
 use super::monitoring::{RawChecks, RawMetrics};
+use around::{RawAlerts, RawCommands, RawNotifier};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -12,9 +13,11 @@ macro_rules! section {
         $(#[$meta])*
         #[derive(Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        pub(super) struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+        pub(in crate::config) struct $name { $($(#[$field_meta])* pub $field: $type,)* }
     };
 }
+
+pub(super) mod around;
 
 section! {
 /// The configuration of `backup` for one installation.
@@ -65,6 +68,13 @@ RawConfig {
     metrics: Option<RawMetrics>,
     /// When `check` warns; default: of copies older than 26h and 50h.
     checks: Option<RawChecks>,
+    /// Who is told of runs.
+    #[serde(default)]
+    notifications: Vec<RawNotifier>,
+    /// What is worth a warning after `create`.
+    alerts: Option<RawAlerts>,
+    /// Programs that are run around every `create`.
+    commands: Option<RawCommands>,
 }}
 
 section! {
@@ -575,6 +585,8 @@ RawJob {
     prune: Option<RawNothing>,
     /// `backup key rotate`.
     key_rotation: Option<RawNothing>,
+    /// Programs that are run around this job, each instead of that of the file.
+    commands: Option<RawCommands>,
 }}
 
 section! {

@@ -1,6 +1,7 @@
 //! From the file as written to the configuration the program works with: defaults, absolute paths, secrets, and every
 //! check of meaning. Findings are collected, never returned one by one.
 
+mod around;
 mod keys;
 mod license;
 mod modules;
@@ -10,6 +11,7 @@ mod schedule;
 mod sources;
 mod tenancy;
 
+use super::around::Commands;
 use super::either::Either;
 use super::environment::Environment;
 use super::license::License;
@@ -132,9 +134,12 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
     let verification = resolver.verification(raw.verification, &modules);
     let anomaly = resolver.anomaly(raw.anomaly);
     let retention = resolver.retention(raw.retention, &modules);
-    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy, &repository.encryption);
+    let commands = resolver.commands(&At::root("commands"), raw.commands, &Commands::default());
+    let jobs = resolver.jobs(raw.jobs, &modules, &tenancy, &repository.encryption, &commands);
     let metrics = resolver.metrics(raw.metrics);
     let checks = resolver.checks(raw.checks, &modules, &tenancy);
+    let notifications = resolver.notifications(raw.notifications, &jobs);
+    let alerts = resolver.alerts(raw.alerts);
     Config {
         file: file.to_owned(),
         module_files: Vec::new(),
@@ -155,6 +160,9 @@ pub(super) fn resolve(raw: RawConfig, file: &Path, resolver: &mut Resolver<'_>) 
         jobs,
         metrics,
         checks,
+        notifications,
+        alerts,
+        commands,
         warnings: std::mem::take(&mut resolver.warnings),
     }
 }

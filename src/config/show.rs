@@ -1,5 +1,6 @@
 //! The resolved configuration for people and programs, without secrets.
 
+use super::around::{Channel, CommandLine, Commands, Email, Notifier};
 use super::duration::show_duration;
 use super::model::{
     AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, FileReferences, IdType, JobAction, JobLevel,
@@ -113,12 +114,20 @@ pub fn show(config: &Config) -> Value {
         "retention": retention(&config.retention),
         "jobs": named(&config.jobs, |job| {
             let (key, options) = action(&job.action);
-            json!({ "schedule": job.schedule, key: options })
+            json!({ "schedule": job.schedule, key: options, "commands": commands(&job.commands) })
         }),
         "metrics": config.metrics.as_ref().map(|Metrics { textfile, max_tenants }| {
             json!({ "textfile": textfile, "maxTenants": max_tenants })
         }),
         "checks": checks(&config.checks),
+        "notifications": config.notifications.iter().map(notifier).collect::<Vec<_>>(),
+        "alerts": {
+            "consecutiveFailures": config.alerts.consecutive_failures,
+            "unusualSize": config.alerts.unusual_size, "unusualDuration": config.alerts.unusual_duration,
+            "freeSpace": config.alerts.free_space.map(|space| space.to_string()),
+            "maxAge": config.alerts.max_age.map(show_duration),
+        },
+        "commands": commands(&config.commands),
     });
     without_null(&mut shown);
     shown
@@ -186,13 +195,9 @@ fn repository(repository: &Repository) -> Value {
 
 fn license(license: &License) -> Value {
     // What it grants is shown by `backup license`; here is what was written, and of a secret only that it is there.
-    let source = |source: &SecretSource| match source {
-        SecretSource::File(path) => json!({ "file": path }),
-        SecretSource::Text(_) | SecretSource::Command { .. } => "***".into(),
-    };
     let (key, value) = match &license.origin {
         LicenseOrigin::Features(features) => return json!({ "features": features }),
-        LicenseOrigin::Token(token) => ("token", source(token)),
+        LicenseOrigin::Token(token) => ("token", kept(token)),
         LicenseOrigin::File(path) => ("file", json!(path)),
     };
     let public_key = license.public_key.as_ref().map(|key| match key {
@@ -281,6 +286,59 @@ fn action(action: &JobAction) -> (&'static str, Value) {
             ("create", options)
         }
     }
+}
+
+fn notifier(notifier: &Notifier) -> Value {
+    let (mut email, mut url, mut key) = (Value::Null, Value::Null, Value::Null);
+    match &notifier.channel {
+        Channel::Webhook { url: place, secret } => {
+            (url, key) = (kept_url(place), secret.as_ref().map_or(Value::Null, kept));
+        }
+        Channel::Slack(place) | Channel::Healthcheck(place) => url = kept_url(place),
+        Channel::Email(Email { to, from, smtp }) => {
+            let (user, password) = smtp.login.as_ref().map(|(user, password)| (user, kept(password))).unzip();
+            email = json!({ "to": to, "from": from, "smtp": {
+                "host": smtp.host, "port": smtp.port, "user": user, "password": password, "tls": smtp.tls.word(),
+            } });
+        }
+    }
+    let is_ping = matches!(notifier.channel, Channel::Healthcheck(_));
+    let on = (!is_ping).then(|| notifier.on.iter().map(|on| on.word()).collect::<Vec<_>>());
+    json!({
+        "name": notifier.name, notifier.channel.word(): if email.is_null() { url } else { email }, "secret": key,
+        "on": on, "jobs": notifier.jobs, "perTenant": notifier.per_tenant, "timeout": show_duration(notifier.limit),
+    })
+}
+
+fn kept(secret: &SecretSource) -> Value {
+    match secret {
+        SecretSource::File(path) => json!({ "file": path }),
+        SecretSource::Text(_) | SecretSource::Command { .. } => "***".into(),
+    }
+}
+
+/// Of a URL the host alone: its path is what lets one in.
+fn kept_url(secret: &SecretSource) -> Value {
+    let SecretSource::Text(text) = secret else { return kept(secret) };
+    let Some((scheme, rest)) = text.reveal().split_once("://") else { return "***".into() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}/***").into()
+}
+
+fn commands(commands: &Commands) -> Value {
+    if commands.is_empty() {
+        return Value::Null;
+    }
+    let line = |line: &Option<CommandLine>| match line {
+        None => Value::Null,
+        Some(CommandLine::Shell(text)) => json!(text),
+        Some(CommandLine::Program(words)) => json!(words),
+    };
+    json!({
+        "before": line(&commands.before), "after": line(&commands.after), "onFailure": line(&commands.on_failure),
+        "finally": line(&commands.finally), "timeout": show_duration(commands.limit),
+    })
 }
 
 /// Leaves out what is not set, so that the output is a configuration again.

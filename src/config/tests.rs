@@ -148,13 +148,6 @@ fn variables_are_filled_in_after_parsing_and_unset_ones_are_all_told() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_refused_by_name() {
-    let (text, name) = ("notifications: [{webhook: a}]", "`notifications`");
-    let found = mistakes(&with(text)).join("\n");
-    assert!(found.contains(name) && found.contains("not supported yet by this version"), "{name}: {found}");
-}
-
-#[test]
 fn mistakes_in_metrics_and_checks_are_named() {
     for (text, at, message) in [
         ("metrics: {}", "metrics", "`textfile` is missing"),

@@ -31,6 +31,9 @@ fn config(modules: BTreeMap<String, Module>, features: Vec<String>) -> Config {
         jobs: BTreeMap::new(),
         metrics: None,
         checks: Checks::default(),
+        notifications: Vec::new(),
+        alerts: Alerts::default(),
+        commands: Commands::default(),
         warnings: Vec::new(),
     }
 }

@@ -7,6 +7,8 @@ use crate::error::{Error, Kind, Result};
 use crate::keys::SigningKey;
 use crate::manifest::Manifest;
 use crate::names::BackupId;
+use sha2::{Digest, Sha256};
+
 impl Repository {
     /// The key that signs manifests, where signing is set up.
     pub(super) fn signing_key(&self) -> Result<Option<SigningKey>> {
@@ -51,6 +53,16 @@ impl Repository {
         }
         self.check_signature(&manifest, &body)?;
         Ok(manifest)
+    }
+
+    /// SHA-256 of the file of a backup's manifest, hexadecimal.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn manifest_hash(&self, id: &BackupId) -> Result<String> {
+        let path = self.manifest_path(id);
+        let body = input::read(&path).map_err(|e| Error::io("read", &path, &e))?;
+        Ok(Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn check_signature(&self, manifest: &Manifest, body: &[u8]) -> Result<()> {

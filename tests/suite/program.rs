@@ -3,6 +3,7 @@
 mod anomaly;
 mod clinic;
 mod clone;
+mod commands;
 mod commits;
 mod completing;
 mod compression;
@@ -18,6 +19,7 @@ mod license;
 mod mistakes;
 mod module_files;
 mod monitor;
+mod notifications;
 mod politeness;
 mod postgres;
 mod prune;

@@ -2,6 +2,7 @@
 
 use super::Resolver;
 use crate::config::Only;
+use crate::config::around::Commands;
 use crate::config::either::{Either, RawRetention};
 use crate::config::model::{
     Anomaly, AnomalyAction, BackupType, CreateJob, Encryption, Job, JobAction, JobLevel, Module, Retention,
@@ -113,6 +114,7 @@ impl Resolver<'_> {
         modules: &Modules,
         tenancy: &Tenancy,
         encryption: &Encryption,
+        commands: &Commands,
     ) -> BTreeMap<String, Job> {
         let mut made = BTreeMap::new();
         for (name, job) in raw {
@@ -146,7 +148,9 @@ impl Resolver<'_> {
                 self.problem(&at, format!("needs exactly one of {kinds}"));
                 continue;
             };
-            made.insert(name, Job { schedule: job.schedule, action });
+            let common = if matches!(action, JobAction::Create(_)) { commands.clone() } else { Commands::default() };
+            let commands = self.commands(&at.key("commands"), job.commands, &common);
+            made.insert(name, Job { schedule: job.schedule, action, commands });
         }
         made
     }

@@ -56,7 +56,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn limit(&mut self, at: &At, written: Option<String>) -> Option<Duration> {
+    pub(super) fn limit(&mut self, at: &At, written: Option<String>) -> Option<Duration> {
         match parse_duration(&written?) {
             Ok(limit) if limit.is_zero() => {
                 self.problem(at, "must be longer than nothing; leave it out for the default")
@@ -68,7 +68,7 @@ impl Resolver<'_> {
     }
 
     /// Whether a value is what it is because a variable has none, which has been said already.
-    fn is_unset(&self, at: &At, value: &str) -> bool {
+    pub(super) fn is_unset(&self, at: &At, value: &str) -> bool {
         value.contains("${") && self.root.locate(at).0.substituted
     }
 

@@ -1,6 +1,7 @@
 //! What several themes need: real servers, and the program as a user runs it.
 
 pub mod app;
+pub mod listeners;
 pub mod mongod;
 pub mod postgres;
 pub mod proxy;
