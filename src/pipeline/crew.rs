@@ -43,8 +43,7 @@ pub fn in_parallel<T: Send, R: Send>(
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
             // All are waited for, also behind one that died.
-            let joined: Vec<_> = threads.into_iter().map(|thread| thread.join().is_ok()).collect();
-            joined.into_iter().all(|ended| ended)
+            threads.into_iter().map(|thread| thread.join()).filter(Result::is_err).count() == 0
         })
     };
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {

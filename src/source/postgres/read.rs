@@ -18,7 +18,7 @@ use crate::source::{
     View, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A transaction that sees one moment and changes nothing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -37,6 +37,10 @@ pub struct PgView<'a> {
     locked_out: BTreeMap<String, Error>,
     /// Sessions at rest.
     readers: Mutex<Vec<Reader>>,
+    /// Definitions by the relations that they are of: many tenants' archives hold the same.
+    schemas: Mutex<BTreeMap<BTreeSet<u32>, Arc<Schema>>>,
+    /// Of tables, what is the same for every tenant, by the question.
+    coverages: Mutex<BTreeMap<String, Coverage>>,
 }
 
 /// Opens a view of `wanted`.
@@ -72,7 +76,9 @@ pub fn open_view<'a>(
     let stamp = ConsistencyStamp { level: Level::Collection, at: chrono::Utc::now(), reason: None };
     let relations = relations.into_iter().map(|relation| (relation.name.clone(), relation)).collect();
     let (readers, wanted) = (Mutex::default(), wanted.iter().map(|wanted| wanted.name.clone()).collect());
-    let mut view = PgView { source, keeper, snapshot: None, stamp, relations, wanted, locked_out, readers };
+    let (schemas, coverages) = (Mutex::default(), Mutex::default());
+    let mut view =
+        PgView { source, keeper, snapshot: None, stamp, relations, wanted, locked_out, readers, schemas, coverages };
     if at_most == Level::Collection {
         view.stamp.reason = Some("its snapshot was lost".into());
         return Ok(Box::new(view));
@@ -123,14 +129,14 @@ impl View for PgView<'_> {
 
     fn describe(&self, wanted: &[Wanted], output: &dyn Output) -> Result<Vec<String>> {
         let schema = self.schema(wanted)?;
-        let json = serde_json::to_vec(&schema)
+        let json = serde_json::to_vec(&*schema)
             .map_err(|e| Error::new(Kind::Internal, "the definitions cannot be written").cause(e))?;
         let database = &self.source.server.database;
         for (stem, script) in schema.scripts(&|table| output.path(&self.source.rows_of(table))) {
             output.document(&EntryName::new(database, stem, ".sql"), script.as_bytes())?;
         }
         output.document(&EntryName::new(database, schema::STEM, ".json"), &json)?;
-        Ok(schema.warnings)
+        Ok(schema.warnings.clone())
     }
 
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
@@ -153,11 +159,22 @@ impl View for PgView<'_> {
 }
 
 impl PgView<'_> {
-    /// What is stored of these beside their rows.
-    fn schema(&self, wanted: &[Wanted]) -> Result<Schema> {
-        let source = self.source;
+    /// What is stored of these beside their rows, asked for once.
+    fn schema(&self, wanted: &[Wanted]) -> Result<Arc<Schema>> {
         let relations: Vec<_> = wanted.iter().filter_map(|wanted| self.relations.get(&wanted.name)).collect();
         let oids: BTreeSet<u32> = relations.iter().map(|relation| relation.oid).collect();
+        // Whoever asks for the same meanwhile waits for it: pg_dump takes long.
+        let mut known = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(schema) = known.get(&oids) {
+            return Ok(Arc::clone(schema));
+        }
+        let schema = Arc::new(self.define(&relations, &oids)?);
+        known.insert(oids, Arc::clone(&schema));
+        Ok(schema)
+    }
+
+    fn define(&self, relations: &[&Relation], oids: &BTreeSet<u32>) -> Result<Schema> {
+        let source = self.source;
         let is_whole = self.relations.values().filter(|r| r.is_item()).all(|relation| oids.contains(&relation.oid));
         let mut schema = match source.ddl() {
             Ddl::Dump | Ddl::WithGrants => {
@@ -165,10 +182,10 @@ impl PgView<'_> {
                     Error::new(Kind::Source, "the definitions cannot be had at one moment with the rows")
                         .hint("read the primary, or store the rows alone with `ddl: none`")
                 };
-                source.definitions(&self.keeper, self.snapshot.as_deref().ok_or_else(none)?, &oids, is_whole)?
+                source.definitions(&self.keeper, self.snapshot.as_deref().ok_or_else(none)?, oids, is_whole)?
             }
             Ddl::None => Schema {
-                sequences: source.block(needs::sequences(&self.keeper, &[], &oids))?,
+                sequences: source.block(needs::sequences(&self.keeper, &[], oids))?,
                 warnings: vec![
                     "no definitions are stored (`ddl: none`): a restore needs the tables to be there".into(),
                 ],
@@ -274,9 +291,13 @@ impl PgView<'_> {
         self.source.block(look).map(Some)
     }
 
-    /// Rows that lead to no owner, and the index that is missing.
+    /// Rows that lead to no owner, and the index that is missing: the same for every tenant, and so asked for once.
     fn coverage_of(&self, reader: &Reader, relation: &Relation, way: &Way) -> Result<Coverage> {
-        let nobodys = self.source.block(number(&reader.session, &way.without_owner(), &relation.name))?;
+        let question = way.without_owner();
+        if let Some(known) = self.coverages.lock().unwrap_or_else(PoisonError::into_inner).get(&question) {
+            return Ok(known.clone());
+        }
+        let nobodys = self.source.block(number(&reader.session, &question, &relation.name))?;
         let mut coverage = Coverage { without_owner: nobodys, ..Coverage::default() };
         if nobodys > 0 {
             let field = way.first();
@@ -288,6 +309,7 @@ impl PgView<'_> {
         if let Some(command) = &coverage.index {
             coverage.remarks.push(format!("`{}` has no index, so every row is read: {command}", way.first()));
         }
+        self.coverages.lock().unwrap_or_else(PoisonError::into_inner).insert(question, coverage.clone());
         Ok(coverage)
     }
 

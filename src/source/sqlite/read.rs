@@ -10,6 +10,7 @@ use crate::source::{
 };
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +20,11 @@ pub struct SqliteView<'a> {
     source: &'a Sqlite,
     snapshot: Mutex<Connection>,
     stamp: ConsistencyStamp,
+    known: Known,
 }
+
+/// Of tables, what is the same for every tenant, by the question.
+type Known = Mutex<BTreeMap<String, Coverage>>;
 
 impl<'a> SqliteView<'a> {
     pub fn open(source: &'a Sqlite) -> Result<Self> {
@@ -31,7 +36,7 @@ impl<'a> SqliteView<'a> {
             .and_then(|()| snapshot.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())));
         begun.map_err(|e| source.failed("read", &e))?;
         let stamp = ConsistencyStamp { level: Level::Snapshot, at: chrono::Utc::now(), reason: None };
-        Ok(Self { source, snapshot: Mutex::new(snapshot), stamp })
+        Ok(Self { source, snapshot: Mutex::new(snapshot), stamp, known: Known::default() })
     }
 }
 
@@ -48,7 +53,7 @@ impl View for SqliteView<'_> {
         let sealed = output.is_sealed();
         let file = scratch::file(sealed)?;
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let builder = Builder::new(self.source, &snapshot, file.path(), sealed)?;
+        let builder = Builder::new(self.source, &snapshot, file.path(), sealed)?.with_coverage(&self.known);
         let done = builder.build(unit)?;
         drop(snapshot);
         let failed = |e: &std::io::Error| Error::io("read", file.path(), e);
@@ -79,6 +84,8 @@ pub struct Builder<'a> {
     connection: Connection,
     /// The schema of the snapshot that a table's parent is in.
     place: &'a dyn Fn(&str) -> String,
+    /// Where it is remembered how well rows say whose they are; none where nobody asks.
+    known: Option<&'a Known>,
 }
 
 impl<'a> Builder<'a> {
@@ -95,7 +102,13 @@ impl<'a> Builder<'a> {
         );
         connection.execute_batch(&setup).map_err(|e| source.failed("copy", &e))?;
         scratch::confine(&connection, sealed).map_err(|e| source.failed("copy", &e))?;
-        Ok(Self { source, snapshot, connection, place: &|_| String::from("main") })
+        Ok(Self { source, snapshot, connection, place: &|_| String::from("main"), known: None })
+    }
+
+    /// Also says how well the rows of the snapshot say whose they are.
+    #[must_use]
+    fn with_coverage(self, known: &'a Known) -> Self {
+        Self { known: Some(known), ..self }
     }
 
     /// Finds parents elsewhere than beside their children.
@@ -162,8 +175,15 @@ impl<'a> Builder<'a> {
         };
         let way = Way::look(self.snapshot, self.place, &wanted.name, ownership)?;
         self.copy_rows(&wanted.name, is_virtual, Some(&way))?;
-        let coverage = way.coverage(self.snapshot).map_err(failed)?;
-        (done.without_owner, done.warnings) = (coverage.without_owner, coverage.remarks);
+        let Some(known) = self.known else { return Ok(done) };
+        let question = way.without_owner();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let coverage = match known.get(&question) {
+            Some(coverage) => coverage.clone(),
+            None => way.coverage(self.snapshot).map_err(failed)?,
+        };
+        (done.without_owner, done.warnings) = (coverage.without_owner, coverage.remarks.clone());
+        known.insert(question, coverage);
         Ok(done)
     }
 

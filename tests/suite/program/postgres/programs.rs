@@ -83,3 +83,32 @@ fn pg_dump_asks_for_the_same_certificate_and_gets_the_password_of_a_file_in_no_a
     shop.restore_into(&back, &[]).expect(0);
     shop.assert_same(&back);
 }
+
+#[test]
+fn many_tenants_out_of_one_snapshot_take_one_run_of_pg_dump() {
+    let table = |name: &str| {
+        format!(
+            "CREATE TABLE {name} (id int PRIMARY KEY, tenant text); INSERT INTO {name} SELECT i, 't' || i % 6 FROM generate_series(1, 60) i;"
+        )
+    };
+    let shop = Shop::new(Version::V15, &[table("a"), table("b")].concat(), "a, b");
+    let tenants: String = (0..6).map(|n| format!("t{n}: {{}}, ")).collect();
+    shop.app.reconfigure("modules:\n", &format!("tenancy: {{field: tenant, tenants: {{{tenants}}}}}\nmodules:\n"));
+    shop.database.run("INSERT INTO a VALUES (99, NULL)");
+    recording(shop.app.path(".").as_path());
+    let mut command = shop.app.command(&["--json", "create", "--all-tenants"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", shop.app.path(".").display()));
+    let made = ended(command.output().unwrap()).expect(0);
+    let seen = fs::read_to_string(shop.app.path("seen")).unwrap();
+    assert_eq!(seen.lines().filter(|line| *line == "--schema-only").count(), 1, "{}", made.stdout);
+    // Each has the definitions, and the remarks on what is the same for all.
+    for id in shop.app.ids() {
+        let shown = shop.app.run(&["--json", "show", &id]).expect(0).stdout;
+        for remark in ["1 rows have no `tenant`", "`tenant` has no index"] {
+            assert!(shown.contains(remark), "{remark}: {shown}");
+        }
+    }
+    let back = shop.beside();
+    shop.run(&["restore", "latest", "--tenant", "t3", "--into", &super::laboratory::into(&back)]).expect(0);
+    assert_eq!(back.run("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), "10|10");
+}
