@@ -9,7 +9,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -41,7 +40,6 @@ pub struct OutputThread {
     queue: Option<Sender<Message>>,
     thread: Option<JoinHandle<Option<Written>>>,
     failure: Arc<Mutex<Option<Error>>>,
-    written: Arc<AtomicU64>,
 }
 
 /// Members that may wait for the disk: enough to keep it busy, few enough to bound memory.
@@ -52,11 +50,10 @@ impl OutputThread {
     pub fn start(file: File, recipients: &Recipients) -> Result<Self> {
         let (queue, messages) = bounded(QUEUE);
         let failure = Arc::new(Mutex::new(None));
-        let written = Arc::new(AtomicU64::new(0));
-        let (seen, count, recipients) = (failure.clone(), written.clone(), recipients.clone());
+        let (seen, recipients) = (failure.clone(), recipients.clone());
         let thread = std::thread::Builder::new()
             .name("archive-output".into())
-            .spawn(move || match write_all(file, &recipients, &messages, &count) {
+            .spawn(move || match write_all(file, &recipients, &messages) {
                 Ok(written) => Some(written),
                 Err(error) => {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -67,7 +64,7 @@ impl OutputThread {
                 }
             })
             .map_err(|e| Error::new(Kind::Internal, "cannot start the output thread").cause(e))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), failure, written })
+        Ok(Self { queue: Some(queue), thread: Some(thread), failure })
     }
 
     /// Queues a message; fails with what stopped the thread, once it has stopped.
@@ -77,11 +74,6 @@ impl OutputThread {
         }
         let sent = self.queue.as_ref().map(|queue| queue.send(message));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(self.why()) }
-    }
-
-    /// Bytes written so far.
-    pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was sent is written; returns where each member begins.
@@ -115,7 +107,7 @@ impl Drop for OutputThread {
     }
 }
 
-fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>, count: &AtomicU64) -> Result<Written> {
+fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>) -> Result<Written> {
     let failed = |doing: &str, e: &std::io::Error| Error::io(doing, std::path::Path::new("the archive"), e);
     let file = Hashed { file, hash: Sha256::new(), size: 0 };
     let mut sink = Sink::new(file, recipients).map_err(|e| failed("write", &e))?;
@@ -128,7 +120,6 @@ fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>, 
                 offsets.push(length);
                 sink.write_all(&block.stored).map_err(|e| failed("write", &e))?;
                 length += block.stored.len() as u64;
-                count.store(length, Ordering::Relaxed);
             }
             // Whoever asked may be gone.
             Message::Offsets(reply) => drop(reply.send(offsets.clone())),

@@ -109,11 +109,6 @@ impl<'p> ArchiveWriter<'p> {
         UnitOutput::new(self)
     }
 
-    /// Bytes written to the file so far.
-    pub fn written(&self) -> u64 {
-        self.output.written()
-    }
-
     /// Ends the archive: index, end-of-archive blocks, fsync.
     ///
     /// # Errors
