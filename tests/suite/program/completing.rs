@@ -87,10 +87,6 @@ fn bash_completes_names_that_only_the_program_knows() {
 
 #[test]
 fn fish_completes_names_that_only_the_program_knows() {
-    if !Path::new("/usr/bin/fish").exists() {
-        eprintln!("fish is not installed: its completion is not tried");
-        return;
-    }
     let app = app();
     for (line, wanted) in expected() {
         let script = "source backup.fish; complete -C $argv[1]";
@@ -134,10 +130,6 @@ zpty -d typed
 
 #[test]
 fn zsh_completes_names_that_only_the_program_knows() {
-    if !Path::new("/usr/bin/zsh").exists() {
-        eprintln!("zsh is not installed: its completion is not tried");
-        return;
-    }
     for (line, wanted) in expected() {
         let app = app();
         app.write(".zshrc", ZSHRC.as_bytes());
