@@ -41,6 +41,12 @@ impl<'a> Access<'a> {
         }
     }
 
+    /// Whether what is read is what was listed, whatever happens to its name meanwhile: by UUID, of one moment. The server
+    /// refuses to read of a snapshot what was dropped since.
+    pub fn is_pinned(&self) -> bool {
+        self.snapshot.is_some() && self.by_uuid
+    }
+
     /// Asks for the documents of a collection that `filter` covers. A server that looks for a few among many may take long
     /// before it has one: such a reading is `patient`.
     pub async fn find(

@@ -181,7 +181,7 @@ impl<'a> MongoView<'a> {
         if wanted.identity.is_some() && identity != wanted.identity.as_ref() {
             return Err(missing("was dropped and made anew since the plan was made"));
         }
-        let (mut indexes, mut is_proven) = (Vec::new(), false);
+        let mut indexes = Vec::new();
         let mut done = ReadCollection {
             name: wanted.name.clone(),
             records: 0,
@@ -210,7 +210,6 @@ impl<'a> MongoView<'a> {
             indexes.clone_from(&facts.indexes);
             let mut stream = output.stream(&EntryName::new(database, &data.name, ".bson"))?;
             let ahead = wanted.records.ownership().and_then(|ownership| self.ahead.take(&wanted.name, ownership));
-            is_proven = ahead.is_some();
             let totals = match ahead {
                 Some(share) => {
                     share.blocks.into_iter().try_for_each(|block| stream.write(block))?;
@@ -220,7 +219,7 @@ impl<'a> MongoView<'a> {
             };
             (done.records, done.bytes, done.digest) = (totals.records, totals.bytes, totals.digest);
         }
-        if !is_proven {
+        if !self.access.is_pinned() {
             self.require_same(wanted).await?;
         }
         let body = metadata::encode(listed, &indexes)?;
@@ -257,7 +256,7 @@ impl<'a> MongoView<'a> {
                 }
             }
         }
-        self.require_same(wanted).await
+        if self.access.is_pinned() { Ok(()) } else { self.require_same(wanted).await }
     }
 
     /// Whose a document is must be told by collections that are there, each with `_id`s of its own.
@@ -314,7 +313,12 @@ impl<'a> MongoView<'a> {
         names.extend(data_name(&wanted.name, wanted.kind).filter(|data| *data != wanted.name));
         let parents = OwnerCheck::of(&wanted.records)?;
         names.extend(parents.iter().flat_map(OwnerCheck::parents).map(ToOwned::to_owned));
-        match self.changed(names).await?.first() {
+        let now = metadata::list(self.access.server, doc! {"name": {"$in": &names}}).await?;
+        let changed = names.iter().find(|name| {
+            let (was, is) = (self.access.listed.get(*name), now.iter().find(|now| now.name == **name));
+            !was.zip(is).is_some_and(|(was, is)| was.uuid == is.uuid && was.kind == is.kind)
+        });
+        match changed {
             None => Ok(()),
             Some(name) => {
                 let what = format!("{name} was dropped, renamed or made anew while {} was read", wanted.name);
@@ -323,23 +327,12 @@ impl<'a> MongoView<'a> {
         }
     }
 
-    /// Those of these collections that are no longer what was listed.
-    async fn changed(&self, mut names: Vec<String>) -> Result<Vec<String>> {
-        let now = metadata::list(self.access.server, doc! {"name": {"$in": &names}}).await?;
-        names.retain(|name| {
-            let (was, is) = (self.access.listed.get(name), now.iter().find(|now| now.name == *name));
-            !was.zip(is).is_some_and(|(was, is)| was.uuid == is.uuid && was.kind == is.kind)
-        });
-        Ok(names)
-    }
-
     /// Reads ahead what several tenants will be asked for, collection by collection.
     async fn gather(&self, wanted: &[Wanted]) -> Result<()> {
-        // Without a snapshot it would be of another moment than what is read of the tenant beside it.
-        if self.access.snapshot.is_none() {
+        // Else it would be of another moment than what is read of the tenant beside it, or of a namesake.
+        if !self.access.is_pinned() {
             return Ok(());
         }
-        let mut read = Vec::new();
         let names: BTreeSet<_> = wanted.iter().map(|wanted| &wanted.name).collect();
         for name in names.into_iter().filter(|name| self.ahead.is_useful(name)) {
             let of: Vec<_> = wanted.iter().filter(|wanted| wanted.name == *name).collect();
@@ -359,14 +352,10 @@ impl<'a> MongoView<'a> {
             let Some(one) = asked.first() else { continue };
             let facts = self.facts(first, data, Some(&one.check)).await?;
             match self.ahead.read(&self.access, &data.name, asked, facts.batch()).await {
-                Ok(Some(shares)) => read.push((name.clone(), shares)),
+                Ok(Some(shares)) => self.ahead.keep(name, shares),
                 // It would be so the next time too.
                 Ok(None) | Err(_) => self.ahead.leave(name),
             }
-        }
-        let changed = self.changed(read.iter().map(|(name, _)| name.clone()).collect()).await?;
-        for (name, shares) in read.into_iter().filter(|(name, _)| !changed.contains(name)) {
-            self.ahead.keep(&name, shares);
         }
         Ok(())
     }
@@ -378,6 +367,10 @@ impl<'a> MongoView<'a> {
         }
         let server = self.access.server;
         let indexes = metadata::indexes(server, &wanted.name).await?;
+        // The names of what a snapshot is read of by UUID are looked at here, once, and not again for each tenant.
+        if self.access.is_pinned() {
+            self.require_same(wanted).await?;
+        }
         let without_owner = match owner {
             Some(owner) => count_where(server, &data.name, owner.without_owner()).await?,
             None => 0,
