@@ -1,15 +1,11 @@
 //! The index: one JSON object a line, the last entry of every archive. It maps what is stored to where it is.
 
 use super::tar_header::{from_hex, to_hex};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::pipeline::RecordDigest;
 use crate::source::{EntryName, FileRecord};
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::io::{BufRead, BufReader, Write};
 
 /// An index never reads longer than this for `stored` bytes of it. Lines of files differ in path and digest, and compress
 /// to a tenth; what compresses to nothing is no list of files, but made to fill the memory of whoever reads it.
@@ -86,50 +82,4 @@ impl IndexEntry {
     pub fn raw_path(&self) -> Result<Vec<u8>> {
         self.path_bytes.as_deref().map_or_else(|| Ok(self.path.clone().into_bytes()), from_hex)
     }
-}
-
-/// Index lines on their way to the end of the archive, compressed, so that half a million files stay small. Until the
-/// end an entry's `offset` is the number of a member.
-#[derive(Debug)]
-pub(super) struct IndexSpool(DeflateEncoder<Vec<u8>>);
-
-impl IndexSpool {
-    pub(super) fn new() -> Self {
-        Self(DeflateEncoder::new(Vec::new(), Compression::fast()))
-    }
-
-    pub(super) fn push(&mut self, entry: &IndexEntry) -> Result<()> {
-        let mut line = serde_json::to_vec(entry).map_err(|e| broken(&e))?;
-        line.push(b'\n');
-        self.0.write_all(&line).map_err(|e| broken(&e))
-    }
-
-    /// Ends the spool, so that it can be read.
-    pub(super) fn close(self) -> Result<ClosedSpool> {
-        self.0.finish().map(ClosedSpool).map_err(|e| broken(&e))
-    }
-}
-
-/// All index lines, ready to be read as often as needed.
-#[derive(Debug)]
-pub(super) struct ClosedSpool(Vec<u8>);
-
-impl ClosedSpool {
-    /// Calls `each` with every line, in order, member numbers replaced by `offsets`.
-    pub(super) fn for_each_line(&self, offsets: &[u64], mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        for line in BufReader::new(DeflateDecoder::new(&self.0[..])).lines() {
-            let line = line.map_err(|e| broken(&e))?;
-            let mut entry: IndexEntry = serde_json::from_str(&line).map_err(|e| broken(&e))?;
-            let member = usize::try_from(entry.offset).ok().and_then(|member| offsets.get(member));
-            entry.offset = *member.ok_or_else(|| broken(&"a member was never written"))?;
-            let mut line = serde_json::to_vec(&entry).map_err(|e| broken(&e))?;
-            line.push(b'\n');
-            each(&line)?;
-        }
-        Ok(())
-    }
-}
-
-fn broken(error: &dyn std::fmt::Display) -> Error {
-    Error::new(Kind::Internal, "the index cannot be kept").cause(error)
 }

@@ -9,6 +9,7 @@ mod output;
 mod proof;
 mod reader;
 mod sound;
+mod spool;
 mod storage;
 mod tar_header;
 #[cfg(test)]

@@ -9,8 +9,9 @@
 //! of its own, so its blocks can be compressed while it still grows. A tar header needs the size first, so a part is
 //! held, compressed, until it is whole: at most [`super::unit::PART_SIZE`] per reader, which bounds memory.
 
-use super::index::{IndexEntry, IndexSpool, longest};
+use super::index::{IndexEntry, longest};
 use super::output::{Message, OutputThread, Written};
+use super::spool::IndexSpool;
 use super::tar_header::{data_header, padding, to_hex};
 use super::unit::UnitOutput;
 use crate::error::{Error, Kind, Result};
@@ -93,7 +94,7 @@ impl<'p> ArchiveWriter<'p> {
     /// When the output thread cannot be started.
     pub fn begin(file: File, pool: &'p Pool, cancel: Cancel, beginning: Beginning<'_>) -> Result<Self> {
         let Beginning { mtime, restore_text, recipients, throttle } = beginning;
-        let state = Assembler { tail: Vec::new(), members: 0, index: IndexSpool::new() };
+        let state = Assembler { tail: Vec::new(), members: 0, index: IndexSpool::default() };
         let output = OutputThread::start(file, recipients)?;
         let is_sealed = !recipients.is_empty();
         let throttle = throttle.cloned();
@@ -116,7 +117,7 @@ impl<'p> ArchiveWriter<'p> {
     pub fn finish(self) -> Result<Finished> {
         let Self { pool, mtime, state, output, .. } = self;
         let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let index = std::mem::replace(&mut state.index, IndexSpool::new()).close()?;
+        let index = std::mem::take(&mut state.index);
         // The index needs every member's offset, and its header needs its length: flush, ask, then count before writing.
         state.flush(pool, &output)?;
         let offsets = output.offsets()?;
