@@ -2,19 +2,17 @@
 //!
 //! A file passes through these steps, each of which collects mistakes instead of stopping at the first:
 //! `node` (YAML with places) → `interpolate` (variables) → `check` (against the schema of `raw`) → `module_files`
-//! (the same steps for each, then all in one tree) → `resolve` (meaning).
+//! (the same steps for each, then all in one tree) → `resolve` (meaning). `raw` is what a file may hold, `model` what the
+//! rest of the program works with, `resolve` the way from one to the other; each has a file for a part of the configuration.
 
-mod around;
 mod check;
 mod conninfo;
 mod duration;
 mod either;
 mod environment;
 mod interpolate;
-mod license;
 mod model;
 mod module_files;
-mod monitoring;
 mod node;
 mod outline;
 mod problems;
@@ -28,16 +26,13 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use around::{Alerts, Channel, CommandLine, Commands, Email, FreeSpace, Notifier, Occasion, Smtp, SmtpTls};
 pub use conninfo::key_values;
 pub use duration::{parse_duration, show_duration};
 pub use environment::{Environment, find};
-pub use license::{License, LicenseOrigin, OnInvalid};
 pub use model::*;
-pub use monitoring::{Checks, Limits, Metrics, Space, SpaceLimits, TenantCheck};
 pub use outline::{Outline, outline};
 pub use schema::{module_file_schema, schema};
-pub use secret::{SecretSource, mask_uri};
+pub use secret::{Secret, SecretSource, mask_uri};
 pub use show::{show, show_yaml};
 pub use size::{parse_rate, parse_size};
 

@@ -1,14 +1,36 @@
-//! Secrets that are kept elsewhere, and the masking of those inside URIs.
+//! Secrets: what no output shows, where it is kept, and the masking of those inside URIs.
 
 use super::conninfo;
 use super::duration::{parse_duration, show_duration};
-use super::model::Secret;
 use super::raw::RawSecret;
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+/// A value that must not appear in any output. Debug and Display show `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for handing to a driver and nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
 
 /// Reads a secret at once. The message of a failure holds nothing the file or the command's output holds.
 pub(super) fn read(secret: &RawSecret, base: &Path) -> Result<String, String> {

@@ -1,12 +1,12 @@
 //! The resolved configuration for people and programs, without secrets.
 
-use super::around::{Channel, CommandLine, Commands, Email, Notifier};
 use super::duration::show_duration;
 use super::model::{
     AnomalyAction, BeforeBackup, Config, Discovery, Encryption, Engine, FileReferences, IdType, JobAction, JobLevel,
     Owner, Plain, Postgres, ReadPreference, Repository, Retention, Sealing, Timeouts,
 };
-use super::monitoring::{Checks, Limits, Metrics, Space, TenantCheck};
+use super::model::{Channel, CommandLine, Commands, Email, Notifier};
+use super::model::{Checks, Limits, Metrics, Space, TenantCheck};
 use super::secret::mask_uri;
 use crate::config::{License, LicenseOrigin, OnInvalid, Only, SecretSource};
 use crate::error::{Error, Kind, Result};

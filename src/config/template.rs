@@ -1,6 +1,7 @@
 //! Databases, schemas and files of each tenant's own: `{tenant}` in their names, filled in for one tenant.
 
-use super::model::{Config, Engine, Postgres, Secret, Source};
+use super::model::{Config, Engine, Postgres, Source};
+use super::secret::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::names::TenantId;
 use std::path::PathBuf;

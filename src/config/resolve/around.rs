@@ -1,14 +1,15 @@
 //! Notifications, alerts and commands.
 
 use super::Resolver;
-use crate::config::around::{
+use crate::config::either::{Either, Texts};
+use crate::config::model::Job;
+use crate::config::model::{
     Alerts, Channel, CommandLine, Commands, Email, FreeSpace, Notifier, Occasion, Smtp, SmtpTls,
 };
-use crate::config::either::{Either, Texts};
-use crate::config::model::{Job, Secret};
 use crate::config::node::At;
 use crate::config::raw::RawSecret;
-use crate::config::raw::around::{RawAlerts, RawCommands, RawEmail, RawNotifier, RawOccasion, RawSmtp, RawSmtpTls};
+use crate::config::raw::{RawAlerts, RawCommands, RawEmail, RawNotifier, RawOccasion, RawSmtp, RawSmtpTls};
+use crate::config::secret::Secret;
 use crate::config::secret::SecretSource;
 use crate::config::size::parse_size;
 use std::collections::BTreeMap;

@@ -2,10 +2,11 @@
 
 use super::Resolver;
 use crate::config::either::Either;
-use crate::config::model::{Encryption, Repository, Sealing, Secret, Signing};
+use crate::config::model::{Encryption, Repository, Sealing, Signing};
 use crate::config::node::At;
 use crate::config::raw::{RawEncrypt, RawEncryption, RawRepository, RawSigning};
 use crate::config::secret;
+use crate::config::secret::Secret;
 use crate::keys::{PublicKey, Recipients, VerifyingKey, is_private};
 
 impl Resolver<'_> {

@@ -2,9 +2,9 @@
 
 use super::Resolver;
 use crate::config::either::Either;
-use crate::config::model::Secret;
 use crate::config::node::At;
 use crate::config::raw::{RawLicense, RawOnInvalid, RawSecret, RawTokenAlgorithm};
+use crate::config::secret::Secret;
 use crate::config::{License, LicenseOrigin, OnInvalid, SecretSource};
 use crate::keys::TokenAlgorithm;
 

@@ -3,12 +3,9 @@
 use super::Resolver;
 use crate::config::duration::parse_duration;
 use crate::config::either::Size;
-use crate::config::model::{BackupType, Module, Tenancy};
-use crate::config::monitoring::{
-    Checks, Limits, Metrics, RawChecks, RawLimits, RawMetrics, RawSpaceLimits, RawTenantCheck, Space, SpaceLimits,
-    TenantCheck,
-};
+use crate::config::model::{BackupType, Checks, Limits, Metrics, Module, Space, SpaceLimits, Tenancy, TenantCheck};
 use crate::config::node::At;
+use crate::config::raw::{RawChecks, RawLimits, RawMetrics, RawSpaceLimits, RawTenantCheck};
 use crate::config::size::parse_size;
 use crate::names::TenantId;
 use std::collections::BTreeMap;

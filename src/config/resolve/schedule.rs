@@ -2,8 +2,8 @@
 
 use super::Resolver;
 use crate::config::Only;
-use crate::config::around::Commands;
 use crate::config::either::{Either, RawRetention};
+use crate::config::model::Commands;
 use crate::config::model::{
     Anomaly, AnomalyAction, BackupType, CreateJob, Encryption, Job, JobAction, JobLevel, Module, Retention,
     RetentionClass, RetentionPolicy, Tenancy, VerifyJob,

@@ -4,12 +4,13 @@ use super::Resolver;
 use crate::config::duration::parse_duration;
 use crate::config::either::Either;
 use crate::config::model::{
-    Consistency, Ddl, Engine, ExtraFiles, Module, Postgres, ReadPreference, Secret, Source, Timeouts, UploadRoot,
+    Consistency, Ddl, Engine, ExtraFiles, Module, Postgres, ReadPreference, Source, Timeouts, UploadRoot,
 };
 use crate::config::node::At;
 use crate::config::raw::{
     RawConsistency, RawDdl, RawEngine, RawExtraFiles, RawReadPreference, RawSecret, RawSource, RawTimeouts, RawUpload,
 };
+use crate::config::secret::Secret;
 use crate::config::{conninfo, secret, template};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -11,10 +11,10 @@ mod schedule;
 mod sources;
 mod tenancy;
 
-use super::around::Commands;
 use super::either::Either;
 use super::environment::Environment;
-use super::license::License;
+use super::model::Commands;
+use super::model::License;
 use super::model::{Algorithm, Compression, Config, Timeouts};
 use super::node::{At, Node};
 use super::problems::{Problems, suggestion};

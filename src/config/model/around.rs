@@ -1,6 +1,6 @@
 //! What is done around a run, resolved: who is told of it, what is worth a warning, which programs are run.
 
-use super::secret::SecretSource;
+use crate::config::SecretSource;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Licences, resolved: where each is written, how it is checked, and what one that is not valid leads to.
 
-use super::SecretSource;
+use crate::config::SecretSource;
 use crate::keys::TokenAlgorithm;
 use std::path::PathBuf;
 
