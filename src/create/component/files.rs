@@ -10,8 +10,8 @@ use crate::create::references::Named;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::manifest::{self, ComponentStatus};
-use crate::source::files::{self, Trees};
 use crate::source;
+use crate::source::files::{self, Trees};
 use std::sync::PoisonError;
 
 impl Component<'_, '_> {
