@@ -3,9 +3,9 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::keys::Recipients;
-use crate::pipeline::Pending;
+use crate::pipeline::{Pending, Seat};
 use age::stream::StreamWriter;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Write;
@@ -15,8 +15,8 @@ use std::thread::JoinHandle;
 /// What the output thread is told.
 #[derive(Debug)]
 pub enum Message {
-    /// Write this next.
-    Member(Pending),
+    /// Write this next; it has its seat until it is written.
+    Member(Pending, Seat),
     /// Say at which offset every member so far begins.
     Offsets(Sender<Vec<u64>>),
 }
@@ -42,13 +42,11 @@ pub struct OutputThread {
     failure: Arc<Mutex<Option<Error>>>,
 }
 
-/// Members that may wait for the disk: enough to keep it busy, few enough to bound memory.
-pub const QUEUE: usize = 16;
-
 impl OutputThread {
     /// Starts writing to `file`, encrypted to `recipients` where there are any.
     pub fn start(file: File, recipients: &Recipients) -> Result<Self> {
-        let (queue, messages) = bounded(QUEUE);
+        // Members have seats, which are few.
+        let (queue, messages) = unbounded();
         let failure = Arc::new(Mutex::new(None));
         let (seen, recipients) = (failure.clone(), recipients.clone());
         let thread = std::thread::Builder::new()
@@ -57,7 +55,7 @@ impl OutputThread {
                 Ok(written) => Some(written),
                 Err(error) => {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    // A bounded channel keeps what is queued until its senders are gone, and with it the way to answer:
+                    // A channel keeps what is queued until its senders are gone, and with it seats and the way to answer:
                     // whoever waits for an answer must learn that none comes.
                     messages.iter().for_each(drop);
                     None
@@ -115,7 +113,7 @@ fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>) 
     let mut length = 0;
     for message in messages {
         match message {
-            Message::Member(pending) => {
+            Message::Member(pending, _seat) => {
                 let block = pending.wait()?;
                 offsets.push(length);
                 sink.write_all(&block.stored).map_err(|e| failed("write", &e))?;

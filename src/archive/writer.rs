@@ -187,7 +187,7 @@ impl<'p> ArchiveWriter<'p> {
         state.flush(self.pool, &self.output)?;
         let place = state.place();
         for block in blocks {
-            state.send(block, &self.output)?;
+            state.send(block, self.pool, &self.output)?;
         }
         state.end_entry(size, self.pool, &self.output)?;
         Ok(place)
@@ -243,8 +243,8 @@ impl Assembler {
         Place { member: self.members, skip: self.tail.len() as u64 }
     }
 
-    fn send(&mut self, block: Pending, output: &OutputThread) -> Result<()> {
-        output.send(Message::Member(block))?;
+    fn send(&mut self, block: Pending, pool: &Pool, output: &OutputThread) -> Result<()> {
+        output.send(Message::Member(block, pool.seat()))?;
         self.members += 1;
         Ok(())
     }
@@ -258,7 +258,7 @@ impl Assembler {
         let raw = std::mem::replace(&mut self.tail, Vec::with_capacity(next));
         for piece in split(raw) {
             let pending = pool.submit(piece)?;
-            self.send(pending, output)?;
+            self.send(pending, pool, output)?;
         }
         Ok(())
     }

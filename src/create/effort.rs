@@ -4,16 +4,16 @@ use crate::archive;
 use crate::config::{Algorithm, Compression};
 use crate::error::Result;
 use crate::event::{Event, Events, bytes};
-use crate::pipeline::{BLOCK_SIZE, Pool, Throttle, processors};
+use crate::pipeline::{BLOCK_SIZE, Pool, ROOM, Throttle, processors};
 use std::sync::Arc;
 
-/// Collections of an archive that are read at once where nobody says: two saturate a server's answer to one client.
+/// Collections that are read at once where nobody says: two saturate a server's answer to one client.
 const READERS: usize = 2;
 
 /// How hard a run works.
 #[derive(Debug, Clone)]
 pub struct Effort {
-    /// Collections of one archive that are read at once.
+    /// Collections that are read at once, of whichever archives.
     pub readers: usize,
     /// Threads that compress.
     pub workers: usize,
@@ -50,17 +50,23 @@ impl Effort {
         Pool::start(self.workers, || archive::codec(method))
     }
 
-    /// The most bytes of memory that one archive takes; a record larger than a block adds its own size.
+    /// Archives in the making at once: as many are finished and proven, which waits for the disk, as are read.
+    pub fn archives(&self) -> usize {
+        2 * self.readers
+    }
+
+    /// The most bytes of memory that a run takes; a record larger than a block adds its own size.
     ///
     /// A reader holds a part that does not compress, the block before and the one it fills, and a reply of the server. A
-    /// worker has two blocks waiting, and one in work with room for what comes of it. The rest waits for the disk. What the
+    /// worker has two blocks waiting, and one in work with room for what comes of it. An archive has the block that it fills,
+    /// or by which it is read again. The rest waits for the disk, of all archives together. What the
     /// allocator keeps between blocks that one thread takes and another gives back is half as much again (measured, from 1
     /// to 6 jobs, with data that does not compress); the program with a driver takes 20 MiB.
     pub fn most_memory(&self) -> u64 {
         let reader = archive::PART_SIZE + 4 * BLOCK_SIZE as u64;
         let worker = 5 * BLOCK_SIZE as u64;
-        let waiting = (archive::QUEUE * BLOCK_SIZE) as u64;
-        let blocks = self.readers as u64 * reader + self.workers as u64 * worker + waiting;
+        let waiting = (ROOM + self.archives()) * BLOCK_SIZE;
+        let blocks = self.readers as u64 * reader + self.workers as u64 * worker + waiting as u64;
         blocks + blocks / 2 + (20 << 20)
     }
 
@@ -100,6 +106,6 @@ mod tests {
     #[test]
     fn memory_grows_by_the_jobs_alone() {
         let of = |jobs| Effort::new(Some(jobs), None).most_memory() >> 20;
-        assert_eq!([of(1), of(2), of(4)], [81, 119, 194]);
+        assert_eq!([of(1), of(2), of(4)], [84, 125, 206]);
     }
 }

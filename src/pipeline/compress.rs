@@ -1,5 +1,6 @@
 //! The pool of compress workers, shared by every archive of a run.
 
+use super::room::{ROOM, Room, Seat};
 use crate::error::{Error, Kind, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,10 +38,11 @@ impl Pending {
 }
 
 /// Worker threads behind one bounded queue. Submitting blocks while the queue is full, which is what bounds memory:
-/// two blocks wait for each worker.
+/// two blocks wait for each worker. What they made waits for the disk in one room.
 #[derive(Debug)]
 pub struct Pool {
     jobs: Option<Sender<Job>>,
+    room: Room,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -51,7 +53,7 @@ impl Pool {
     /// When a codec cannot be made, or a thread not be started.
     pub fn start(workers: usize, codec: impl Fn() -> Result<Codec>) -> Result<Self> {
         let (jobs, queue) = bounded::<Job>(workers * 2);
-        let mut pool = Self { jobs: Some(jobs), workers: Vec::new() };
+        let mut pool = Self { jobs: Some(jobs), room: Room::new(ROOM), workers: Vec::new() };
         for number in 0..workers {
             let (queue, codec) = (queue.clone(), codec()?);
             let handle = std::thread::Builder::new()
@@ -72,6 +74,11 @@ impl Pool {
         let gone = || Error::new(Kind::Internal, "the compress workers are gone");
         self.jobs.as_ref().ok_or_else(gone)?.send(Job { raw, reply }).map_err(|_| gone())?;
         Ok(Pending(pending))
+    }
+
+    /// Waits for a seat among the blocks that wait to be written.
+    pub fn seat(&self) -> Seat {
+        self.room.take()
     }
 }
 

@@ -89,7 +89,7 @@ pub trait Source: Send + Sync {
 }
 
 /// A view of a source, open for reading. `read` may be called from several threads at once.
-pub trait View: Sync {
+pub trait View: Send + Sync {
     /// At which level and moment this view reads.
     fn consistency(&self) -> ConsistencyStamp;
 

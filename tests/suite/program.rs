@@ -27,6 +27,7 @@ mod rearranged;
 mod round_trip;
 mod schedule;
 mod secrets;
+mod side_by_side;
 mod signals;
 mod signing;
 mod sqlite;

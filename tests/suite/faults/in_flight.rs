@@ -11,18 +11,26 @@ fn a_bit_that_flips_on_its_way_to_the_disk_is_found_and_nothing_is_published() {
     let clinic = Clinic::backed_up(1);
     let old = clinic.digests();
     let clean = clinic.copy().traced(&["create"]);
-    let writes = clean.calls.iter().filter(|call| call.name == "write" && call.is_on(".tar.gz"));
-    let numbers: Vec<_> = writes.filter_map(|call| call.number).collect();
-    assert!(numbers.len() > ARCHIVES.len(), "{numbers:?}");
-    for number in numbers {
-        let copy = clinic.copy();
-        let run = copy.with_fault(&["create"], Fault::Flip, number);
-        let ended = run.ended.expect(4);
-        assert!(ended.stderr.contains("was written but reads back different"), "{}", ended.stderr);
-        assert!(ARCHIVES.iter().any(|archive| ended.stderr.contains(archive)), "{}", ended.stderr);
-        assert_eq!(copy.app.ids().len(), 1);
-        copy.assert_holds(&old);
-        copy.assert_next_run_is_clean();
+    // Which of two archives is written first is not said: the writes of each are counted.
+    for archive in ARCHIVES {
+        let is_write = |call: &Call| call.name == "write" && call.is_on(archive);
+        let writes = clean.calls.iter().filter(|call| is_write(call)).count();
+        assert!(writes > 1, "{archive}: {writes}");
+        for number in 1..=writes {
+            let (copy, mut seen) = (clinic.copy(), 0);
+            let flip = |call: &Call| {
+                seen += usize::from(is_write(call));
+                (is_write(call) && seen == number).then_some(Fault::Flip)
+            };
+            let run = trace(&copy.app.command(&["create"]), &copy.disk(), flip);
+            assert_eq!(run.hit.len(), 1, "{:?}", run.ended);
+            let ended = run.ended.expect(4);
+            let what = format!("{archive} was written but reads back different");
+            assert!(ended.stderr.contains(&what), "{}", ended.stderr);
+            assert_eq!(copy.app.ids().len(), 1);
+            copy.assert_holds(&old);
+            copy.assert_next_run_is_clean();
+        }
     }
 }
 
