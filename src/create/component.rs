@@ -9,11 +9,12 @@ use crate::config::{Algorithm, Consistency};
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Amount, Event};
 use crate::manifest::{self, Collection, Component, ComponentStatus, Files, IndexPosition};
-use crate::pipeline::{Cancel, Pool};
+use crate::pipeline::{Cancel, Idle, Pool};
 use crate::plan::{Plan, PlannedComponent, PlannedItem, Sources};
 use crate::repository::Staging;
 use crate::source::{self, Level, ReadCollection, View, Wanted, files};
 use chrono::{DateTime, Utc};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -179,7 +180,14 @@ impl<'a> Run<'a> {
         let text = source::recovery_text(&planned.engine, &server.database, self.algorithm());
         let writer = self.begin(planned, &relative, &cancel, &text)?;
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(PlannedItem::wanted).collect();
-        let mut results = self.read_units(planned, view, &writer, &cancel, view.units(&wanted));
+        let mut units = view.units(&wanted);
+        // The largest first: what is left at the end is small.
+        units.sort_by_key(|unit| {
+            Reverse(
+                planned.items.iter().filter(|i| unit.iter().any(|w| w.name == i.name)).map(|i| i.bytes).sum::<u64>(),
+            )
+        });
+        let mut results = self.read_units(planned, view, &writer, &cancel, units);
         self.options.cancel.check()?;
         if let Some(lost) = results.iter().find_map(|(_, r)| r.as_ref().err().filter(|e| e.kind == Kind::SnapshotLost))
         {
@@ -219,18 +227,21 @@ impl<'a> Run<'a> {
         units: Vec<Vec<Wanted>>,
     ) -> Vec<(String, Result<ReadCollection>)> {
         // Where several runs are at work, they are the readers.
-        let threads = if self.turns.is_some() { 1 } else { self.options.effort.readers.min(units.len()) };
+        let readers = if self.turns.is_some() { 1 } else { self.options.effort.readers };
+        let threads = readers.min(units.len());
+        let idle = Idle::new(readers - threads);
         let queue = Mutex::new(units.into_iter());
         let results = Mutex::new(Vec::new());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work = || {
             while let Some(unit) = next() {
-                let read = self.read_unit(planned, view, writer, cancel, &unit);
+                let read = self.read_unit(planned, view, (writer, &idle), cancel, &unit);
                 if read.iter().any(|(_, r)| r.as_ref().is_err_and(|e| e.kind == Kind::SnapshotLost)) {
                     cancel.stop();
                 }
                 results.lock().unwrap_or_else(PoisonError::into_inner).extend(read);
             }
+            idle.add();
         };
         if threads == 1 {
             work();
@@ -248,7 +259,7 @@ impl<'a> Run<'a> {
         &self,
         planned: &PlannedComponent,
         view: &dyn View,
-        writer: &ArchiveWriter<'_>,
+        (writer, idle): (&ArchiveWriter<'_>, &Idle),
         cancel: &Cancel,
         unit: &[Wanted],
     ) -> Vec<(String, Result<ReadCollection>)> {
@@ -259,7 +270,7 @@ impl<'a> Run<'a> {
         events.emit(Event::Started { item: item.clone(), total });
         let output = writer.unit();
         let observed = Observed { inner: &output, events, item: item.clone() };
-        let read = cancel.check().and_then(|()| view.read(unit, &observed));
+        let read = cancel.check().and_then(|()| view.read_helped(unit, &observed, idle));
         let read = read.and_then(|read| output.commit().map(|()| read));
         let (records, bytes) = read.iter().flatten().fold((0, 0), |(n, bytes), r| (n + r.records, bytes + r.bytes));
         let done = Amount { records: Some(records), files: None, bytes: Some(bytes) };

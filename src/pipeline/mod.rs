@@ -5,6 +5,7 @@ mod cancel;
 mod compress;
 mod crew;
 mod digest;
+mod idle;
 mod throttle;
 
 pub use block::{BLOCK_SIZE, BlockBuilder, RecordBlock};
@@ -12,4 +13,5 @@ pub use cancel::Cancel;
 pub use compress::{Codec, CompressedBlock, Pending, Pool};
 pub use crew::{in_parallel, processors};
 pub use digest::RecordDigest;
+pub use idle::Idle;
 pub use throttle::{Passed, Throttle};

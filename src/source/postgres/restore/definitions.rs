@@ -93,6 +93,12 @@ impl Made {
         self.made.contains(&key(entry))
     }
 
+    /// What was told already is not told again.
+    pub fn told(&mut self) {
+        self.found.clear();
+        self.left_out.clear();
+    }
+
     /// What the operator should know: what was there already, and what could not be made.
     pub fn warnings(&self) -> Vec<String> {
         let found: Vec<&str> = self.found.iter().map(String::as_str).collect();

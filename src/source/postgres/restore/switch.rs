@@ -160,6 +160,7 @@ fn complete(
     batch: &[Restoring<'_>],
 ) -> Result<Vec<String>> {
     let mut made = prepared.made.clone();
+    made.told();
     target.restore.ahead().entries.iter().for_each(|entry| made.note_ahead(entry));
     let mut left_out = Vec::new();
     let (mut parts, mut views) = (Vec::new(), Vec::new());
@@ -196,6 +197,7 @@ fn complete(
             left_out.extend(outside(worker, definition, &mut made)?);
         }
     }
+    left_out.extend(made.warnings());
     // Of what was made, and of what was asked for: they show rows that were restored just now.
     for (whole, asked) in &views {
         let shown = |d: &&Definition| whole.is_populated(d) && (asked.contains(&d.entry.oid) || made.has(&d.entry));
