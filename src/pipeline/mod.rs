@@ -5,6 +5,7 @@ mod cancel;
 mod compress;
 mod crew;
 mod digest;
+mod idle;
 mod room;
 mod throttle;
 
@@ -13,5 +14,6 @@ pub use cancel::Cancel;
 pub use compress::{Codec, CompressedBlock, Pending, Pool};
 pub use crew::{in_parallel, processors};
 pub use digest::RecordDigest;
+pub use idle::{Idle, Nobody};
 pub use room::{ROOM, Seat};
 pub use throttle::{Passed, Throttle};

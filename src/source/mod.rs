@@ -30,7 +30,7 @@ pub use renaming::Renaming;
 use crate::config;
 use crate::error::Result;
 use crate::modules::Records;
-use crate::pipeline::RecordDigest;
+use crate::pipeline::{Idle, RecordDigest};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
@@ -119,6 +119,14 @@ pub trait View: Send + Sync {
     /// [`crate::error::Kind::Missing`] when a collection is not there or vanished while it was read,
     /// [`crate::error::Kind::SnapshotLost`] when the view can no longer be served, anything else when reading fails.
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>>;
+
+    /// As [`View::read`]. What is large may be read with the help of `idle` readers, where the engine can.
+    ///
+    /// # Errors
+    /// As [`View::read`].
+    fn read_helped(&self, unit: &[Wanted], output: &dyn Output, _idle: &dyn Idle) -> Result<Vec<ReadCollection>> {
+        self.read(unit, output)
+    }
 
     /// Calls `each` with every text that `field` holds in the records of `wanted`, in lists too. Dots lead into
     /// sub-documents, lists and JSON. No more of a record is asked for than that and whose it is.

@@ -11,6 +11,7 @@ use crate::event::{Amount, Event};
 use crate::manifest::{self, Server};
 use crate::pipeline::Cancel;
 use crate::source::{self, ReadCollection, View, Wanted};
+use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 /// What came of collections, by name.
@@ -76,7 +77,12 @@ impl<'a> Component<'_, 'a> {
         self.run.readers.go_on();
         let text = source::recovery_text(&planned.engine, &server.database, run.algorithm());
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(|item| item.wanted()).collect();
-        let units = view.units(&wanted);
+        let mut units = view.units(&wanted);
+        // The largest first: what is left at the end is small.
+        units.sort_by_key(|unit| {
+            let items = planned.items.iter().filter(|item| unit.iter().any(|wanted| wanted.name == item.name));
+            Reverse(items.map(|item| item.bytes).sum::<u64>())
+        });
         let writer = self.begin(&relative, &cancel, &text)?;
         let mut results = self.read_units(&**view, &writer, &cancel, units);
         self.cancel.check()?;
@@ -132,7 +138,7 @@ impl<'a> Component<'_, 'a> {
         events.emit(Event::Started { item: item.clone(), total });
         let output = writer.unit();
         let observed = Observed { inner: &output, events, item: item.clone() };
-        let read = cancel.check().and_then(|()| view.read(unit, &observed));
+        let read = cancel.check().and_then(|()| view.read_helped(unit, &observed, &self.place));
         let read = read.and_then(|read| output.commit().map(|()| read));
         let (records, bytes) = read.iter().flatten().fold((0, 0), |(n, bytes), r| (n + r.records, bytes + r.bytes));
         let done = Amount { records: Some(records), files: None, bytes: Some(bytes) };

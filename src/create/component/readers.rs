@@ -3,6 +3,7 @@
 //! runs are at work, they are the readers, and each reads when it has its turn.
 
 use crate::create::turns::{Turn, Turns};
+use crate::pipeline::Idle;
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -152,6 +153,23 @@ impl<'r, 'a> Place<'r, 'a> {
     }
 }
 
+impl Idle for Place<'_, '_> {
+    fn take(&self) -> bool {
+        if self.readers.turns.is_some() {
+            return false;
+        }
+        let mut line = self.readers.lock();
+        // Files wait until every database is read.
+        let is_idle = line.free > 0 && line.waiting.intersection(&line.databases).next().is_none();
+        line.free -= usize::from(is_idle);
+        is_idle
+    }
+
+    fn give_back(&self) {
+        self.readers.change(|line| line.free += 1);
+    }
+}
+
 impl Drop for Place<'_, '_> {
     fn drop(&mut self) {
         self.leave();
@@ -229,6 +247,20 @@ mod tests {
             waits_for(&files);
             drop(given_up);
         });
+    }
+
+    #[test]
+    fn a_reader_is_idle_once_every_database_is_begun_and_until_it_is_given_back() {
+        let readers = Readers::new(2, [true, true, false].into_iter());
+        let [first, second] = [0, 1].map(|at| readers.place(at));
+        let reading = first.reader(true);
+        assert!(!first.take(), "the second is not begun");
+        drop(second.reader(true));
+        assert!(first.take() && !first.take());
+        first.give_back();
+        assert!(second.take());
+        drop(reading);
+        assert!(first.take());
     }
 
     #[test]

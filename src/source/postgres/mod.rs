@@ -6,6 +6,8 @@ pub mod catalog;
 mod connect;
 mod conninfo;
 mod copy;
+mod count;
+mod define;
 mod discover;
 pub mod dump;
 mod errors;
@@ -13,6 +15,7 @@ mod health;
 mod inventory;
 mod needs;
 mod passfile;
+mod pieces;
 mod read;
 mod reader;
 mod rename;
@@ -28,6 +31,7 @@ mod tls;
 pub mod toc;
 mod tools;
 mod uri;
+mod view;
 mod way;
 
 pub use copy::digest_rows;
@@ -244,7 +248,7 @@ impl Postgres {
     /// The definitions of all that is in the schema now.
     fn all_definitions(&self) -> Result<Schema> {
         let session = self.session()?;
-        let snapshot = self.block(read::begin_and_export(&session, self))?;
+        let snapshot = self.block(view::begin_and_export(&session, self))?;
         let relations = self.block(inventory::relations(&session, &self.schema))?;
         let mut schema = self.definitions(&session, &snapshot, &relations.iter().map(|r| r.oid).collect(), true)?;
         let stored =
@@ -306,15 +310,15 @@ impl Source for Postgres {
         consistency: config::Consistency,
         at_most: Level,
     ) -> Result<Box<dyn View + 'a>> {
-        read::open_view(self, collections, consistency, at_most)
+        view::open_view(self, collections, consistency, at_most)
     }
 
     fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {
-        read::count(self, wanted)
+        count::count(self, wanted)
     }
 
     fn orphans(&self, relationship: &config::Relationship, children: &Records) -> Result<Orphans> {
-        read::orphans(self, relationship, children)
+        count::orphans(self, relationship, children)
     }
 
     fn diagnose(&self, needs: &Needs<'_>) -> Result<Vec<Finding>> {

@@ -242,12 +242,12 @@ impl Definition {
     /// The statement that fills a materialised view; none for what is no such.
     pub fn refresh(&self) -> Option<String> {
         let (_, rest) = self.sql.split_once("CREATE MATERIALIZED VIEW ")?;
-        Some(format!("REFRESH MATERIALIZED VIEW {};\n", name(rest)?))
+        Some(format!("REFRESH MATERIALIZED VIEW {};\n", leading_name(rest)?))
     }
 }
 
-/// The name at the beginning of `sql`, `schema.relation`, either in quotes or not.
-fn name(sql: &str) -> Option<&str> {
+/// The name at the beginning of `sql`, alone or after that of its schema, either in quotes or not.
+pub fn leading_name(sql: &str) -> Option<&str> {
     let mut quoted = false;
     let end = sql.find(|c: char| {
         quoted ^= c == '"';

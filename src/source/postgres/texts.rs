@@ -2,9 +2,10 @@
 
 use super::copy::{all_of_it, value};
 use super::inventory::Relation;
-use super::read::PgView;
+
 use super::reader::Reader;
 use super::session::quote;
+use super::view::PgView;
 use crate::error::{Error, Kind, Result};
 use crate::source::texts::{no_column, of_json};
 use crate::source::{EachText, Wanted};

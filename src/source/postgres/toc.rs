@@ -150,7 +150,7 @@ pub fn all(toc: Vec<TocEntry>) -> Selected {
 /// The entries of the relations `wanted` (oids): they, what belongs to them, and all that these need.
 pub fn select(toc: &[TocEntry], wanted: &BTreeSet<u32>) -> Selected {
     let by_id: BTreeMap<u32, &TocEntry> = toc.iter().map(|entry| (entry.id, entry)).collect();
-    let wanted = &with_partitions(toc, &by_id, wanted);
+    let wanted = &with_partitions(&by_id, wanted);
     let is_wanted = |(class, oid): ObjectId| class == PG_CLASS && wanted.contains(&oid);
     let mut taken: BTreeSet<u32> = toc.iter().filter(|entry| is_wanted(entry.object())).map(|entry| entry.id).collect();
     let mut outside = BTreeSet::new();
@@ -184,11 +184,11 @@ pub fn select(toc: &[TocEntry], wanted: &BTreeSet<u32>) -> Selected {
 }
 
 /// These relations, and the partitions of those that have some.
-fn with_partitions(toc: &[TocEntry], by_id: &BTreeMap<u32, &TocEntry>, wanted: &BTreeSet<u32>) -> BTreeSet<u32> {
+pub fn with_partitions(by_id: &BTreeMap<u32, &TocEntry>, wanted: &BTreeSet<u32>) -> BTreeSet<u32> {
     let mut all = wanted.clone();
     loop {
         let before = all.len();
-        for attached in toc.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
+        for attached in by_id.values().filter(|entry| entry.kind == "TABLE ATTACH") {
             let sides =
                 || attached.needs.iter().filter_map(|id| by_id.get(id).copied()).filter(|entry| entry.kind == "TABLE");
             // It has the partition's name.

@@ -1,5 +1,6 @@
 //! PostgreSQL through the whole program; judged by psql, pg_dump and tar.
 
+mod ahead;
 mod creating;
 mod erp;
 mod existing;

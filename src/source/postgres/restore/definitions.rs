@@ -4,7 +4,7 @@ use super::worker::Worker;
 use crate::error::Result;
 use crate::source::postgres::errors;
 use crate::source::postgres::schema::{Definition, Schema};
-use crate::source::postgres::toc::{ObjectId, TocEntry};
+use crate::source::postgres::toc::{self, ObjectId, TocEntry};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// SQLSTATEs of what is there already: a relation or type, another object, a function, a schema.
@@ -17,6 +17,8 @@ pub struct Made {
     made: BTreeSet<String>,
     found: BTreeSet<String>,
     left_out: Vec<String>,
+    /// Of these, what was made before its turn came.
+    ahead: BTreeSet<String>,
 }
 
 /// The definitions of one archive by their numbers.
@@ -34,6 +36,11 @@ impl<'s> Numbered<'s> {
             by_id: entries().map(|entry| (entry.id, entry)).collect(),
         }
     }
+
+    /// A relation and its partitions.
+    pub fn with_partitions(&self, oid: u32) -> BTreeSet<u32> {
+        toc::with_partitions(&self.by_id, &BTreeSet::from([oid]))
+    }
 }
 
 impl Made {
@@ -43,7 +50,7 @@ impl Made {
     /// When the server refuses.
     pub fn make(&mut self, worker: &Worker<'_>, definition: &Definition, of: &Numbered<'_>) -> Result<()> {
         let entry = &definition.entry;
-        if !self.is_of_made(entry, of) {
+        if !self.is_of_made(entry, of) || self.ahead.contains(&key(entry)) {
             return Ok(());
         }
         let (doing, name) = (format!("make {}", entry.kind.to_lowercase()), entry.name().to_owned());
@@ -75,9 +82,21 @@ impl Made {
         self.made.insert(key(entry));
     }
 
+    /// Notes that this was made, and is not to be made again when its turn comes.
+    pub fn note_ahead(&mut self, entry: &TocEntry) {
+        self.ahead.insert(key(entry));
+        self.note(entry);
+    }
+
     /// Whether this was made, by this restore.
     pub fn has(&self, entry: &TocEntry) -> bool {
         self.made.contains(&key(entry))
+    }
+
+    /// What was told already is not told again.
+    pub fn told(&mut self) {
+        self.found.clear();
+        self.left_out.clear();
     }
 
     /// What the operator should know: what was there already, and what could not be made.
@@ -88,7 +107,7 @@ impl Made {
     }
 
     /// Whether what an entry is a part of was made; true of what is no part.
-    fn is_of_made(&self, entry: &TocEntry, of: &Numbered<'_>) -> bool {
+    pub fn is_of_made(&self, entry: &TocEntry, of: &Numbered<'_>) -> bool {
         let is_made = |entry: &&TocEntry| self.has(entry);
         match (entry.kind.as_str(), entry.part) {
             (

@@ -3,12 +3,13 @@
 //! place: whoever looks sees all of it, or nothing.
 //!
 //! ```text
-//! prepare ─► definitions, staging schema, ledger          one transaction
-//! stage   ─► COPY into staging tables, read back          several tables at once
-//! switch  ─► rows, tables, indexes, keys, sequences       one transaction
+//! prepare ─► definitions, staging schema, ledger                                                one transaction
+//! stage   ─► COPY into staging tables, read back; keys, indexes and statistics of new tables    several at once
+//! switch  ─► rows, tables, foreign keys, sequences                                              one transaction
 //! ```
 
 mod aside;
+mod build;
 mod collide;
 mod definitions;
 mod differences;
@@ -35,7 +36,7 @@ use crate::source::{Document, EntryName, Existing, Input, ItemKind, Staged, Stor
 use definitions::Made;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use worker::Worker;
 
 /// Definitions are text; more is no schema of anybody's.
@@ -52,6 +53,8 @@ pub struct State {
     pub backends: Mutex<Vec<i32>>,
     /// Definitions that are in place, to be compared with those that are stored.
     live: Mutex<Option<Arc<Schema>>>,
+    /// What was built of staged tables.
+    ahead: Mutex<build::Ahead>,
 }
 
 /// What was made before the first row is loaded.
@@ -66,6 +69,10 @@ struct Prepared {
 }
 
 impl State {
+    fn ahead(&self) -> MutexGuard<'_, build::Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn prepared(&self) -> Result<Arc<Prepared>> {
         let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         prepared.ok_or_else(|| Error::new(Kind::Internal, "the restore was not prepared"))
@@ -139,6 +146,9 @@ pub fn stage(target: &Postgres, stored: &StoredCollection, input: &dyn Input, ex
     }
     let (_, is_partitioned) = looked_at(&worker, &place)?;
     worker.require_same(&read_back(&place, relation, is_partitioned), stored)?;
+    if prepared.is_new.get(&stored.name) == Some(&true) {
+        build::ahead(&worker, &prepared, &schema, (&stored.name, &place))?;
+    }
     Ok(Staged { staging_name: Some(place), ..staged })
 }
 

@@ -30,9 +30,12 @@ pub fn switch(target: &Postgres, batch: &[(&Staged, &dyn Input)]) -> Result<Vec<
     Ok(switched)
 }
 
-/// Tells the server what it now holds. Plans of queries are worse without; the data is as good.
+/// Tells the server what it now holds, where it was not told before. Plans of queries are worse without; the data is as good.
 fn analyse(target: &Postgres, batch: &[(&Staged, &dyn Input)], switched: &mut [Switched]) {
-    let loaded = |(_, (staged, _)): &(usize, &(&Staged, &dyn Input))| staged.staging_name.is_some();
+    let analysed = target.restore.ahead().analysed.clone();
+    let loaded = |(_, (staged, _)): &(usize, &(&Staged, &dyn Input))| {
+        staged.staging_name.is_some() && !analysed.contains(&staged.name)
+    };
     let tables: Vec<(usize, &str)> =
         batch.iter().enumerate().filter(loaded).map(|(at, (staged, _))| (at, staged.name.as_str())).collect();
     let lots: Vec<Vec<(usize, &str)>> =
@@ -157,6 +160,8 @@ fn complete(
     batch: &[Restoring<'_>],
 ) -> Result<Vec<String>> {
     let mut made = prepared.made.clone();
+    made.told();
+    target.restore.ahead().entries.iter().for_each(|entry| made.note_ahead(entry));
     let mut left_out = Vec::new();
     let (mut parts, mut views) = (Vec::new(), Vec::new());
     for (schema, of_archive) in archives(target, batch)? {
@@ -192,6 +197,7 @@ fn complete(
             left_out.extend(outside(worker, definition, &mut made)?);
         }
     }
+    left_out.extend(made.warnings());
     // Of what was made, and of what was asked for: they show rows that were restored just now.
     for (whole, asked) in &views {
         let shown = |d: &&Definition| whole.is_populated(d) && (asked.contains(&d.entry.oid) || made.has(&d.entry));

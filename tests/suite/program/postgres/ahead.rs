@@ -1,0 +1,98 @@
+//! Keys and indexes that are made before the transaction that puts everything in place.
+
+use super::laboratory::{Shop, assert_nothing_staged, into, over};
+use crate::support::postgres::{Database, Version};
+
+/// Plain keys and indexes, of odd names too, and one over a function that reads another table.
+const INDEXED: &str =
+    "CREATE TABLE rates (code text PRIMARY KEY, rate int NOT NULL); INSERT INTO rates VALUES ('a', 2), ('b', 3);
+  CREATE FUNCTION rated(c text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+    $$DECLARE r int; BEGIN SELECT rate INTO STRICT r FROM public.rates WHERE code = c; RETURN r; END$$;
+  CREATE TABLE sales (id int PRIMARY KEY, code text, \"a on b\" int, UNIQUE (code, id));
+  INSERT INTO sales SELECT i, CASE i % 2 WHEN 0 THEN 'a' ELSE 'b' END, i FROM generate_series(1, 900) i;
+  CREATE INDEX \"odd. on\" ON sales (\"a on b\");
+  CREATE INDEX sales_code ON sales (code) WHERE id > 10;
+  CREATE INDEX sales_rated ON sales (rated(code));
+  CREATE TABLE days (day date, n int, PRIMARY KEY (day, n)) PARTITION BY RANGE (day);
+  CREATE TABLE days_old PARTITION OF days FOR VALUES FROM ('2020-01-01') TO ('2024-01-01');
+  CREATE TABLE days_rest PARTITION OF days DEFAULT;
+  CREATE INDEX days_n ON days (n);
+  INSERT INTO days SELECT '2023-12-01'::date + i, i FROM generate_series(1, 60) i";
+
+/// Notes every index that is made: where, and by which transaction.
+const WATCH: &str = "CREATE SCHEMA watch; CREATE TABLE watch.made (what text, is_staged bool, at xid8);
+  CREATE FUNCTION watch.note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO watch.made
+    SELECT object_identity, schema_name LIKE 'backup-restore.%', pg_current_xact_id() FROM pg_event_trigger_ddl_commands(); END$$;
+  CREATE EVENT TRIGGER noted ON ddl_command_end WHEN TAG IN ('CREATE INDEX', 'ALTER TABLE') EXECUTE FUNCTION watch.note()";
+
+fn indexed() -> Shop {
+    let shop = Shop::new(Version::V15, INDEXED, "rates, sales, days");
+    shop.run(&["create"]).expect(0);
+    shop
+}
+
+fn indexes(database: &Database) -> String {
+    database.run("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1")
+}
+
+#[test]
+fn keys_and_indexes_are_made_where_a_table_is_staged_but_for_those_that_may_read_others() {
+    let shop = indexed();
+    let back = shop.beside();
+    back.run(WATCH);
+    shop.restore_into(&back, &[]).expect(0);
+    assert_eq!(indexes(&back), indexes(&shop.database));
+    let made = |condition: &str| {
+        let sql = "SELECT string_agg(regexp_replace(what, '^.*\\.(?=[a-z])|\"backup-restore[^\"]*\"\\.', ''), ' ' ORDER BY 1)";
+        back.run(&format!("{sql} FROM (SELECT DISTINCT what FROM watch.made WHERE what !~ '(sales|rates|days|days_old|days_rest)$' AND {condition}) m"))
+    };
+    assert_eq!(made("NOT is_staged"), "sales_rated");
+    for index in ["sales_code", "\"odd. on\"", "days_old_n_idx"] {
+        assert!(made("is_staged").contains(index), "{}", made("is_staged"));
+    }
+    // What is in place together is put there by one transaction, and statistics have come along.
+    let keys =
+        "SELECT count(*) FROM pg_constraint WHERE contype IN ('p', 'u') AND connamespace = 'public'::regnamespace";
+    assert_eq!(back.run(keys), shop.database.run(keys));
+    let together = "SELECT count(DISTINCT at), count(DISTINCT what) FROM watch.made WHERE NOT is_staged AND what ~ '(sales|sales_rated)$'";
+    assert_eq!(back.run(together), "1|2");
+    let known = "SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = 'public' ORDER BY 1";
+    assert_eq!(back.run(known), "days\ndays_old\ndays_rest\nrates\nsales\nsales_rated");
+    assert_nothing_staged(&back);
+}
+
+#[test]
+fn an_index_whose_name_is_taken_is_left_alone_and_told() {
+    let shop = indexed();
+    let back = shop.beside();
+    back.run("CREATE TABLE other (id int); CREATE INDEX sales_code ON other (id)");
+    let done = shop.restore_into(&back, &[]).expect(0);
+    assert!(done.stderr.contains("sales_code") || done.stdout.contains("sales_code"), "{}{}", done.stdout, done.stderr);
+    assert_eq!(back.run("SELECT tablename FROM pg_indexes WHERE indexname = 'sales_code'"), "other");
+    assert_eq!(back.run("SELECT count(*) FROM sales"), "900");
+}
+
+#[test]
+fn of_what_cannot_be_indexed_nothing_is_in_place_and_a_rerun_makes_all() {
+    let shop = indexed();
+    let back = shop.beside();
+    // Whoever makes that index is refused, as by a server that is short of space for it.
+    back.run(
+        "CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+           IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%sales_code') THEN
+             RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'no space for it'; END IF; END$$;
+         CREATE EVENT TRIGGER no ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION no()",
+    );
+    let failed = shop.restore_into(&back, &[]).expect(1);
+    for word in ["sales_code", "no space for it", "nothing in the target was changed"] {
+        assert!(failed.stderr.contains(word), "{word}: {}", failed.stderr);
+    }
+    assert_eq!(back.run("SELECT to_regclass('sales'), to_regclass('rates'), to_regclass('days')"), "||");
+    assert_nothing_staged(&back);
+    back.run("DROP EVENT TRIGGER no; DROP FUNCTION no()");
+    shop.restore_into(&back, &[]).expect(0);
+    shop.assert_same(&back);
+    let into = into(&back);
+    shop.run(&over(&back, "replace", &into)).expect(0);
+    shop.assert_same(&back);
+}
