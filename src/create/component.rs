@@ -6,7 +6,7 @@ use super::turns::{Turn, Turns};
 use super::{Options, Part};
 use crate::archive::{self, ArchiveWriter, Beginning, Finished};
 use crate::config::{Algorithm, Consistency};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, counted};
 use crate::event::{Amount, Event};
 use crate::manifest::{self, Collection, Component, ComponentStatus, Files, IndexPosition};
 use crate::pipeline::{Cancel, Pool};
@@ -318,8 +318,10 @@ impl<'a> Run<'a> {
             let named = trees.named_in(&record.name);
             if named > 0 {
                 record.status = ComponentStatus::Failed;
-                record.error =
-                    Some(format!("does not exist, and records name {named} files in it: is the disk mounted?"));
+                record.error = Some(format!(
+                    "does not exist, and records name {} in it: is the disk mounted?",
+                    counted(named as u64, "file", "files")
+                ));
             }
         }
         if !planned.items.iter().any(|item| item.exists) {
@@ -340,20 +342,25 @@ impl<'a> Run<'a> {
         self.turn = None;
         let finished = writer.finish()?;
         let done = Amount { records: None, files: Some(stored.files), bytes: Some(stored.bytes) };
-        let empty = (stored.files == 0 && stored.missing > 0 && trees.are_empty())
-            .then(|| format!("records name {} files, and there is none at all: is the disk mounted?", stored.missing));
+        let empty = (stored.files == 0 && stored.missing > 0 && trees.are_empty()).then(|| {
+            format!(
+                "records name {}, and there is none at all: is the disk mounted?",
+                counted(stored.missing, "file", "files")
+            )
+        });
         let error = (!stored.damaged.is_empty()).then(|| damaged_files(&stored)).or(empty);
         if let Some(error) = &error {
             component.error = Some(error.clone());
         }
         events.emit(Event::Finished { item: item.clone(), done, error });
         if stored.excluded > 0 {
-            self.warnings
-                .push(format!("{item}: {} files are left out by rule; the manifest lists them", stored.excluded));
+            let files = counted(stored.excluded, "file is", "files are");
+            self.warnings.push(format!("{item}: {files} left out by rule; the manifest lists what is"));
         }
         if stored.missing > 0 {
             let samples = stored.missing_samples.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-            self.warnings.push(format!("{item}: records name {} files that are not there: {samples}", stored.missing));
+            let files = counted(stored.missing, "file that is", "files that are");
+            self.warnings.push(format!("{item}: records name {files} not there: {samples}"));
         }
         component.files = Some(stored);
         judge(&mut component);
@@ -449,7 +456,8 @@ fn view_of<'v, 'a>(own: &'v Views<'a>, shared: Option<&'v Views<'a>>, name: &str
 }
 
 fn damaged_files(files: &Files) -> String {
-    format!("{} files could not be stored in full, the first: {}", files.damaged.len(), files.damaged[0])
+    let count = counted(files.damaged.len() as u64, "file", "files");
+    format!("{count} could not be stored in full, the first: {}", files.damaged[0])
 }
 
 /// A component of which nothing exists: absent when all of it is optional, else failed; never zero.

@@ -53,6 +53,9 @@ fn steady(text: &str, app: &App) -> String {
         {
             line = format!("{}N s", &rest[..rest.len() - seconds.len()]);
         }
+        if let Some((before, _)) = line.split_once("on the disk mounted at ") {
+            line = format!("{before}on the disk mounted at MOUNT");
+        }
         if line.starts_with("Made by: ") {
             line = "Made by:      USER@HOST, backup VERSION".into();
         }
