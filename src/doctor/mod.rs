@@ -48,7 +48,7 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct About {
-    /// `configuration`, `repository`, `keys`, `schedule`, `source NAME`, `uploads NAME` or `files NAME`.
+    /// `configuration`, `repository`, `keys`, `schedule`, `source NAME`, `uploads`, `uploads NAME` or `files NAME`.
     pub subject: String,
     /// How bad it is.
     pub outcome: Outcome,
@@ -96,6 +96,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     for root in &options.config.uploads {
         report.add(&format!("uploads {}", root.name), uploads::look(options, &stored, root));
     }
+    report.add("uploads", uploads::look_for_folders(options.config));
     for (name, files) in &options.config.extra_files {
         report.add(&format!("files {name}"), uploads::look_extra(options, name, files));
     }

@@ -9,7 +9,6 @@ use crate::source::files::{self, Trees};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::slice;
 
 /// Files and folders of a root that are tried. The backup itself tells of the others.
 const SAMPLE: usize = 10_000;
@@ -25,14 +24,8 @@ pub(super) fn look(options: &Options<'_>, stored: &Stored, root: &UploadRoot) ->
         }
         Err(finding) => return vec![finding],
     };
-    if !root.has_folders_of_tenants() {
-        for folder in folders(options.config, root) {
-            found.extend(is_folder(&path.join(folder)).err());
-        }
-    }
-    let directories: BTreeSet<_> = options.config.modules.values().flat_map(|module| &module.file_uploads).collect();
-    let directories: Vec<_> = directories.into_iter().cloned().collect();
-    found.push(may_be_read(options, &files::uploads(slice::from_ref(root), &directories, &Scope::SystemWide)));
+    let directories = directories(options.config);
+    found.push(may_be_read(options, &files::uploads(std::slice::from_ref(root), &directories, &Scope::SystemWide)));
     if is_empty(path) && held_files(stored) {
         found
             .push(Finding::warning(format!("{} is empty, and the newest backup holds uploads", path.display()), MOUNT));
@@ -54,12 +47,24 @@ pub(super) fn look_extra(options: &Options<'_>, name: &str, extra: &ExtraFiles) 
     found
 }
 
-/// The folders of modules below a root, each once.
-fn folders(config: &Config, root: &UploadRoot) -> Vec<String> {
-    let mut folders = root.folders(config);
-    folders.sort();
-    folders.dedup();
-    folders
+/// Looks for the folder of every module, which some root must have, as a backup does.
+pub(super) fn look_for_folders(config: &Config) -> Vec<Finding> {
+    if config.uploads.iter().all(UploadRoot::has_folders_of_tenants) {
+        // A folder of a tenant's own need not be there yet.
+        return Vec::new();
+    }
+    let lacks = |directory: &&String| {
+        let trees = files::uploads(&config.uploads, std::slice::from_ref(*directory), &Scope::SystemWide).trees;
+        trees.iter().all(|tree| tree.path.symlink_metadata().is_err())
+    };
+    let told = |directory: &String| Finding::failed(format!("no upload root has a folder for '{directory}'"), MOUNT);
+    directories(config).iter().filter(lacks).map(told).collect()
+}
+
+/// The upload directories of all modules, each once.
+fn directories(config: &Config) -> Vec<String> {
+    let all: BTreeSet<_> = config.modules.values().flat_map(|module| &module.file_uploads).collect();
+    all.into_iter().cloned().collect()
 }
 
 fn is_folder(path: &Path) -> Result<(), Finding> {
