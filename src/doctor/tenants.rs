@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn each_tenant_has_its_turn_within_days() {
-        for count in [1, 4, 5, 6, 12, 100] {
+        for count in [1_usize, 4, 5, 6, 12, 100] {
             let ids: Vec<_> = (0..count).map(|n| TenantId::parse(&format!("t{n}")).unwrap()).collect();
             let ids: Vec<_> = ids.iter().collect();
             let days = count.div_ceil(SAMPLE);

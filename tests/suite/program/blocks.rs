@@ -6,7 +6,7 @@ use super::told::{document, shell, stand_in};
 use crate::support::app::{App, ended};
 use crate::support::mongod::{Mongod, fresh_database};
 use crate::support::postgres::{Database, Postgres, Version};
-use mongodb::bson::doc;
+use mongodb::bson::{Bson, doc};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
@@ -183,7 +183,7 @@ fn insurance(server: &Mongod, name: &str) -> App {
 fn policies(server: &Mongod, name: &str) -> Vec<String> {
     let found = server.command(name, doc! {"find": "policies", "sort": {"_id": 1}});
     let all = found.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
-    let text = |policy: &mongodb::bson::Bson| {
+    let text = |policy: &Bson| {
         let policy = policy.as_document().unwrap();
         format!("{} {}", policy.get_str("_id").unwrap(), policy.get_str("holder").unwrap())
     };
