@@ -149,6 +149,7 @@ impl Error {
                 made.kind(Kind::DiskFull).hint("free space there, or point `repository.location` at a larger disk")
             }
             E::PermissionDenied => made.hint("check the owner and mode of that path, or run as the user who owns it"),
+            E::IsADirectory => made.hint("that is a folder: name a file in it"),
             E::ReadOnlyFilesystem => made.hint("the file system is mounted read-only"),
             _ => made,
         }
@@ -167,6 +168,11 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// How many, in the words for one or for several: `1 record`, `2 records`.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
 
 /// Adds context to the error of a result.
 pub trait Context<T> {

@@ -101,6 +101,7 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     });
     result.map_err(|error: Error| match done.removed.len() {
         0 => error,
+        1 => error.context("stopped after one backup was removed"),
         count => error.context(format!("stopped after {count} backups were removed")),
     })?;
     if let What::Tenant(tenant) = &options.what {

@@ -6,7 +6,8 @@ use crate::cli::failure::redact;
 use crate::cli::output::Report;
 use crate::cli::settings::Settings;
 use crate::cli::{create, process, time};
-use crate::config::{Channel, CommandLine, Commands, Config, Notifier, Occasion};
+use crate::config::{BackupType, Channel, CommandLine, Commands, Config, Notifier, Occasion};
+use crate::create::Unbegun;
 use crate::error::{Error, Kind, Result};
 use crate::hooks::{Ended, Hook};
 use crate::names::{BackupId, Scope};
@@ -23,6 +24,13 @@ pub struct Around<'a> {
     cancel: &'a Cancel,
     commands: Commands,
     message: Message,
+    backups: Option<Backups>,
+}
+
+/// The backups that a run is to make.
+struct Backups {
+    scopes: Vec<Scope>,
+    backup_type: BackupType,
 }
 
 /// What a run came to: how it reads, what is told of it, and, of one over many tenants, of each.
@@ -56,15 +64,22 @@ impl<'a> Around<'a> {
             None if operation == Operation::Create => config.commands.clone(),
             None => Commands::default(),
         };
-        let mut message = Message::new(config, operation, process::host(), time::now());
+        let mut message = Message::new(config, operation, settings.log.run(), process::host(), time::now());
         message.job = job.map(ToOwned::to_owned);
-        Ok(Self { settings, config, cancel, commands, message })
+        Ok(Self { settings, config, cancel, commands, message, backups: None })
     }
 
     /// The same, of one scope.
     #[must_use]
     pub fn of(mut self, scope: &Scope) -> Self {
         self.message.tenant_id = scope.tenant().map(ToString::to_string);
+        self
+    }
+
+    /// The same, of backups: when the run cannot even begin, each of `scopes` has a record of that.
+    #[must_use]
+    pub fn making(mut self, scopes: Vec<Scope>, backup_type: BackupType) -> Self {
+        self.backups = Some(Backups { scopes, backup_type });
         self
     }
 
@@ -75,8 +90,10 @@ impl<'a> Around<'a> {
     pub fn run(self, work: impl FnOnce(Message) -> Result<Told>) -> Result<Report> {
         let began = Instant::now();
         let before = self.hook("before", &self.commands.before, &self.message, Some(self.cancel));
-        if let Ok(Ended::Skip) = before {
-            return self.skipped();
+        match &before {
+            Ok(Ended::Skip) => return self.skipped(),
+            Ok(Ended::Done) => {}
+            Err(error) => self.not_begun(error),
         }
         let result = before.and_then(|_| {
             self.tell(&self.message, &[]);
@@ -105,6 +122,19 @@ impl<'a> Around<'a> {
             self.tell(&message, &each);
         }
         result
+    }
+
+    fn not_begun(&self, error: &Error) {
+        let Some(Backups { scopes, backup_type }) = &self.backups else { return };
+        let unbegun = Unbegun {
+            config: self.config,
+            scopes,
+            backup_type: *backup_type,
+            began: self.message.at,
+            ended: time::now(),
+            events: &self.settings.events,
+        };
+        unbegun.record(error);
     }
 
     /// What follows a run, whatever became of it.
@@ -155,6 +185,7 @@ impl<'a> Around<'a> {
         let variables = [
             ("BACKUP_CONFIG", Some(self.config.file.display().to_string())),
             ("BACKUP_INSTALLATION", Some(self.config.installation.clone())),
+            ("BACKUP_RUN", Some(message.run.clone())),
             ("BACKUP_OPERATION", Some(message.operation.word().to_owned())),
             ("BACKUP_STATUS", Some(message.status.word().to_owned())),
             ("BACKUP_JOB", message.job.clone()),

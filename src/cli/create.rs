@@ -67,7 +67,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let cancel = settings.cancel()?;
     let asked = Asked::of(args, &config)?;
     if args.dry_run {
-        let message = Message::new(&config, Operation::Create, process::host(), time::now());
+        let message = Message::new(&config, Operation::Create, settings.log.run(), process::host(), time::now());
         return work(args, settings, &config, &cancel, asked, message).map(|told| told.report);
     }
     let around = Around::new(settings, &config, &cancel, Operation::Create, args.job.as_deref())?;
@@ -75,7 +75,9 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
         Whose::Scope(scope) => around.of(scope),
         Whose::Tenants(_) | Whose::AllTenants => around,
     };
-    around.run(|message| work(args, settings, &config, &cancel, asked, message))
+    around
+        .making(asked.whose.scopes(&config), asked.backup_type)
+        .run(|message| work(args, settings, &config, &cancel, asked, message))
 }
 
 fn work(
@@ -181,6 +183,18 @@ enum Whose {
     Tenants(Vec<TenantId>),
     /// One for each there is.
     AllTenants,
+}
+
+impl Whose {
+    /// As far as the configuration alone knows them: tenants that a source lists are not looked up for this.
+    fn scopes(&self, config: &Config) -> Vec<Scope> {
+        let of_tenants = |ids: &mut dyn Iterator<Item = &TenantId>| ids.cloned().map(Scope::Tenant).collect();
+        match self {
+            Self::Scope(scope) => vec![scope.clone()],
+            Self::Tenants(ids) => of_tenants(&mut ids.iter()),
+            Self::AllTenants => of_tenants(&mut config.tenancy.tenants.keys()),
+        }
+    }
 }
 
 impl Asked {

@@ -4,6 +4,7 @@ use crate::cli::output;
 use crate::cli::text::printable;
 use crate::error::{Error, Kind};
 use clap::builder::styling::{AnsiColor, Style};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::fmt::Write;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -26,14 +27,28 @@ pub fn print_usage(error: &clap::Error, json: bool) {
         // Nothing more can be done when stdout is closed; the exit code still tells.
         let _ = output::write_json(&document("usage", &usage(error)));
     } else {
-        output::write_stderr(&redact(&error.render().ansi().to_string()));
+        let tip = missing_id(error).map(|tip| format!("\n{HINT}Hint:{HINT:#} {tip}\n")).unwrap_or_default();
+        output::write_stderr(&(redact(&error.render().ansi().to_string()) + &tip));
     }
+}
+
+/// Where the ids are that a command was not given: nobody knows them by heart.
+fn missing_id(error: &clap::Error) -> Option<&'static str> {
+    let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    if missing.iter().any(|argument| argument.contains("ID|latest")) {
+        return Some("`latest` is the newest backup; `backup list` shows the ids of all");
+    }
+    missing.iter().any(|argument| argument.contains("<ID>")).then_some("`backup list` shows the ids")
 }
 
 /// A mistake on the command line as an error: the first line says what, the rest are its details.
 pub fn usage(error: &clap::Error) -> Error {
-    let hint = "`backup --help` shows the commands, `backup COMMAND --help` their options";
-    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let hint = missing_id(error).unwrap_or("`backup --help` shows the commands, `backup COMMAND --help` their options");
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Error::new(Kind::Config, "no command was given").hint(hint);
     }
     let text = error.render().to_string();

@@ -2,6 +2,7 @@
 
 use crate::cli::args::LogFormat;
 use crate::cli::{failure, output, text, time};
+use crate::error::Error;
 use crate::event::{Amount, Event, Observer};
 use std::fmt;
 use std::io::Write;
@@ -28,6 +29,7 @@ pub enum Level {
 pub struct Log {
     dispatch: Dispatch,
     level: Level,
+    format: LogFormat,
     /// The same in every line of a run, for collectors that get the lines of several.
     run: String,
     /// Under `--quiet`: warnings, kept until it is known whether all went well.
@@ -54,7 +56,26 @@ impl Log {
             LogFormat::Text => Dispatch::new(builder.event_format(Lines).finish()),
         };
         let run = format!("{}-{}", time::now().format("%Y%m%dT%H%M%SZ"), std::process::id());
-        Self { dispatch, level, run, held_back: quiet.then(Mutex::default) }
+        Self { dispatch, level, format, run, held_back: quiet.then(Mutex::default) }
+    }
+
+    /// The name of this run.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Prints the error that a run ends with, in the form of the log: a collector gets no line that it cannot read.
+    pub fn fail(&self, error: &Error) {
+        if self.format == LogFormat::Text {
+            return failure::print(error, false);
+        }
+        let run = self.run.as_str();
+        let code = error.kind.code();
+        let joined = |lines: &[String]| (!lines.is_empty()).then(|| safe(&lines.join("; ")));
+        let (causes, details, hint) = (joined(&error.causes), joined(&error.details), error.hint.as_deref().map(safe));
+        dispatcher::with_default(&self.dispatch, || {
+            tracing::error!(run, code, causes, details, hint, "{}", safe(&error.message));
+        });
     }
 
     /// Writes what `--quiet` held back: the run did not go well.

@@ -97,7 +97,11 @@ fn start(args: Vec<OsString>, json: bool, is_probe: bool) -> Exit {
     match result {
         Ok(report) => output::print(&report, json, quiet),
         Err(error) => {
-            failure::print(&error, json);
+            if json {
+                failure::print(&error, json);
+            } else {
+                log.fail(&error);
+            }
             exit
         }
     }

@@ -32,19 +32,20 @@ enum Command {
 
 pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let Command::Test { name } = &args.command;
-    test(&settings.load()?, name.as_deref())
+    test(settings, &settings.load()?, name.as_deref())
 }
 
-fn test(config: &Config, name: Option<&str>) -> Result<Report> {
+fn test(settings: &Settings, config: &Config, name: Option<&str>) -> Result<Report> {
     let known: Vec<_> = config.notifications.iter().map(|notifier| notifier.name.as_str()).collect();
     if known.is_empty() {
-        return Err(Error::new(Kind::Config, "the configuration has no `notifications`"));
+        return Err(Error::new(Kind::Config, "the configuration has no `notifications`")
+            .hint("for example: notifications: [{email: {to: ops@example.com, …}}]; `backup config init` has more"));
     }
     if let Some(name) = name.filter(|name| !known.contains(name)) {
         let what = format!("there is no notification '{}'", text::printable(name));
         return Err(Error::new(Kind::NotFound, what).hint(format!("there are: {}", known.join(", "))));
     }
-    let mut message = Message::new(config, Operation::Notify, process::host(), time::now());
+    let mut message = Message::new(config, Operation::Notify, settings.log.run(), process::host(), time::now());
     (message.event, message.status) = (Occasion::Test, RunStatus::Success);
     let chosen = config.notifications.iter().filter(|notifier| name.is_none_or(|name| notifier.name == name));
     let told = notify::deliver(chosen.map(|notifier| (notifier.clone(), vec![message.clone()])).collect());

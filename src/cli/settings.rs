@@ -13,6 +13,7 @@ use crate::pipeline::Cancel;
 use crate::repository::{Catalog, Entry, Meanwhile, Repository, Wait};
 use crate::restore;
 use crate::tenants::{self, Known};
+use crate::verify_collections;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub log: Arc<Log>,
     /// The configuration, once it was loaded: how a run ended is told to where that says.
     pub loaded: OnceLock<Config>,
+    /// What a verification of all collections of a scope found: metrics tell it.
+    pub found: OnceLock<verify_collections::Report>,
 }
 
 impl Settings {
@@ -71,6 +74,7 @@ impl Settings {
             events,
             log,
             loaded: OnceLock::new(),
+            found: OnceLock::new(),
         }
     }
 

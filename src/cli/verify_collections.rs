@@ -73,7 +73,12 @@ fn work(
         VerificationStatus::Warning if args.strict => Exit::Partial,
         VerificationStatus::Passed | VerificationStatus::Warning => Exit::Success,
     };
-    Ok(Told::plain(Report::new(render(&report, output::width()), &report)?.exit(exit), message))
+    let shown = Report::new(render(&report, output::width()), &report)?.exit(exit);
+    // Of some modules alone the figures would not be those of the scope.
+    if args.module.is_empty() {
+        let _ = settings.found.set(report);
+    }
+    Ok(Told::plain(shown, message))
 }
 
 fn render(report: &verify_collections::Report, width: Option<u16>) -> String {

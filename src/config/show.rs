@@ -330,10 +330,14 @@ fn commands(commands: &Commands) -> Value {
     if commands.is_empty() {
         return Value::Null;
     }
+    // A text for the shell, and any argument, may hold what lets one in: the program is what is shown.
     let line = |line: &Option<CommandLine>| match line {
         None => Value::Null,
-        Some(CommandLine::Shell(text)) => json!(text),
-        Some(CommandLine::Program(words)) => json!(words),
+        Some(CommandLine::Shell(_)) => json!("***"),
+        Some(CommandLine::Program(words)) => {
+            let masked = (words.len() > 1).then_some("***");
+            json!(words.first().map(String::as_str).into_iter().chain(masked).collect::<Vec<_>>())
+        }
     };
     json!({
         "before": line(&commands.before), "after": line(&commands.after), "onFailure": line(&commands.on_failure),

@@ -7,6 +7,7 @@
 
 use super::{Options, record};
 use crate::config::{Anomaly, AnomalyAction};
+use crate::error::counted;
 use crate::manifest::{Collection, Component, ComponentStatus};
 use crate::names::BackupId;
 use crate::plan::{Plan, PlannedComponent};
@@ -115,7 +116,12 @@ impl Comparison<'_> {
         if let (Some(was), Some(is)) = (&before.files, &now.files) {
             found.extend(self.fewer(was.files, is.files).map(|lost| match is.files {
                 0 => format!("no file is left; {} holds {}", self.id, was.files),
-                left => format!("{left} files are left, {lost} % fewer than the {} in {}", was.files, self.id),
+                left => format!(
+                    "{} left, {lost} % fewer than the {} in {}",
+                    counted(left, "file is", "files are"),
+                    was.files,
+                    self.id
+                ),
             }));
         }
         found
@@ -123,7 +129,8 @@ impl Comparison<'_> {
 
     fn collection(&self, now: &Component, was: &Collection) -> Option<String> {
         let (name, held, id) = (&was.name, was.documents, self.id);
-        let gone = || (held > 0).then(|| format!("{name} is gone; it held {held} records in {id}"));
+        let records = |count| counted(count, "record", "records");
+        let gone = || (held > 0).then(|| format!("{name} is gone; it held {} in {id}", records(held)));
         let Some(is) = now.collections.iter().find(|is| is.name == *name) else {
             // Taken out of the configuration. A whole database's collections are in none.
             return if now.module.is_none() && now.shared_by.is_empty() { gone() } else { None };
@@ -135,8 +142,8 @@ impl Comparison<'_> {
             ComponentStatus::Absent => gone(),
             ComponentStatus::Complete if is.kind != was.kind => None,
             ComponentStatus::Complete => self.fewer(held, is.documents).map(|lost| match is.documents {
-                0 => format!("{name} is empty; it held {held} records in {id}"),
-                left => format!("{name} holds {left} records, {lost} % fewer than the {held} in {id}"),
+                0 => format!("{name} is empty; it held {} in {id}", records(held)),
+                left => format!("{name} holds {}, {lost} % fewer than the {held} in {id}", records(left)),
             }),
         }
     }

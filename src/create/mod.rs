@@ -3,6 +3,7 @@
 mod anomaly;
 mod component;
 mod effort;
+mod failure;
 mod many;
 mod progress;
 mod record;
@@ -10,6 +11,7 @@ mod references;
 mod turns;
 
 pub use effort::Effort;
+pub use failure::Unbegun;
 pub use many::{Outcome, plan as plan_of, run as many};
 
 use crate::config::{BeforeBackup, Config};
@@ -21,7 +23,7 @@ use crate::modules::{self, Grants, Only, Request, Selection};
 use crate::names::{BackupId, Scope, TenantId};
 use crate::pipeline::{Cancel, Pool};
 use crate::plan::{self, Inventories, Plan, Sources};
-use crate::repository::{Catalog, FailedRun, Lock, Repository, Wait};
+use crate::repository::{Catalog, Lock, Repository, Wait};
 use crate::verify_collections::{self, VerificationStatus};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,7 +167,7 @@ fn within(options: &Options<'_>, selection: &Selection, mut part: Option<Part<'_
     });
     let (sources, plan) = match (prepared, &run) {
         (Ok(prepared), _) => prepared,
-        (Err(error), Some(run)) => return Err(failed(options, run, error)),
+        (Err(error), Some(run)) => return Err(failure::left(options, run, error)),
         (Err(error), None) => return Err(error),
     };
     let run = match run {
@@ -179,10 +181,10 @@ fn within(options: &Options<'_>, selection: &Selection, mut part: Option<Part<'_
     match make(options, &run, &plan, &sources, part) {
         Ok((manifest, shrank)) => {
             let result = if manifest.status == Status::Success { "success" } else { "partial" };
-            audit(options, &run, result);
+            run.audit(&options.events, result);
             Ok(Created { folder: run.repository.folder(&run.id, manifest.backup_type), manifest, shrank })
         }
-        Err(error) => Err(failed(options, &run, error)),
+        Err(error) => Err(failure::left(options, &run, error)),
     }
 }
 
@@ -197,10 +199,18 @@ struct Run {
 
 impl Run {
     fn new(options: &Options<'_>, repository: Repository, scope: &Scope) -> Result<Self> {
-        let lock = repository.lock_scope(scope, &format!("create, {scope}"), options.wait.clone())?;
-        let id = repository.free_id(scope, (options.now)());
+        Self::at(repository, scope, (options.now)(), options.wait.clone())
+    }
+
+    fn at(repository: Repository, scope: &Scope, began: DateTime<Utc>, wait: Wait) -> Result<Self> {
+        let lock = repository.lock_scope(scope, &format!("create, {scope}"), wait)?;
+        let id = repository.free_id(scope, began);
         let began = id.at();
         Ok(Self { repository, _lock: lock, id, began })
+    }
+
+    fn audit(&self, events: &Events, result: &str) {
+        self.repository.audit(events, "create", self.id.as_str(), result);
     }
 }
 
@@ -280,25 +290,4 @@ fn explain_space(error: Error, repository: &Repository, plan: &Plan) -> Error {
         )),
         Err(_) => error,
     }
-}
-
-/// Leaves a record of the failed run and hands the error on.
-fn failed(options: &Options<'_>, run: &Run, error: Error) -> Error {
-    let record = FailedRun {
-        id: run.id.to_string(),
-        backup_type: options.request.backup_type,
-        tenant_id: options.request.scope.tenant().map(ToString::to_string),
-        timestamp: run.began,
-        duration_seconds: record::seconds(run.began, (options.now)()),
-        errors: std::iter::once(error.to_string()).chain(error.details.iter().cloned()).collect(),
-    };
-    if let Err(unrecorded) = run.repository.record_failure(&record) {
-        options.events.warn(format!("the failure could not be recorded: {unrecorded}"));
-    }
-    audit(options, run, "failed");
-    error
-}
-
-fn audit(options: &Options<'_>, run: &Run, result: &str) {
-    run.repository.audit(&options.events, "create", run.id.as_str(), result);
 }

@@ -66,7 +66,7 @@ impl Named {
         let silent = self.silent.iter().map(|(collection, field)| (collection, field, count(collection)));
         self.warnings.extend(silent.filter(|(.., records)| *records > 0).map(|(collection, field, records)| {
             format!(
-                "none of {records} records of {collection} has a `{field}`, which names files (uploads.fileReferences)"
+                "no record of {collection} ({records} in all) has a `{field}`, which names files (uploads.fileReferences)"
             )
         }));
     }

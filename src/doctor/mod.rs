@@ -3,6 +3,8 @@
 mod keys;
 mod repository;
 mod sources;
+mod tenants;
+mod uploads;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -46,7 +48,7 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct About {
-    /// `configuration`, `repository`, `keys`, `schedule`, or `source NAME`.
+    /// `configuration`, `repository`, `keys`, `schedule`, `source NAME`, `uploads`, `uploads NAME` or `files NAME`.
     pub subject: String,
     /// How bad it is.
     pub outcome: Outcome,
@@ -81,11 +83,22 @@ pub fn run(options: &Options<'_>) -> Result<Report> {
     report.add("repository", repository::look(options, &stored));
     report.add("keys", keys::look(options));
     report.add("schedule", options.schedule.iter().cloned());
-    for name in options.config.sources.keys() {
+    let of_tenants = options.config.has_templates().then(|| tenants::Tenants::look_up(options));
+    for (name, source) in &options.config.sources {
         options.cancel.check()?;
-        let findings = sources::look(options, &stored, name);
+        let findings = match of_tenants.as_ref().filter(|_| source.per_tenant) {
+            Some(tenants) => tenants.look(options, &stored, name),
+            None => sources::look(options, &stored, name),
+        };
         options.cancel.check()?;
         report.add(&format!("source {name}"), findings);
+    }
+    for root in &options.config.uploads {
+        report.add(&format!("uploads {}", root.name), uploads::look(options, &stored, root));
+    }
+    report.add("uploads", uploads::look_for_folders(options.config));
+    for (name, files) in &options.config.extra_files {
+        report.add(&format!("files {name}"), uploads::look_extra(options, name, files));
     }
     Ok(report)
 }

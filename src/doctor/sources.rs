@@ -5,20 +5,29 @@ use crate::config::{Config, Consistency, Engine};
 use crate::license;
 use crate::modules::{self, Content, Only, Records, Request};
 use crate::names::Scope;
+use crate::plan;
 use crate::source::health::Needs;
-use crate::source::{self, Inventory, Wanted};
+use crate::source::{Inventory, Wanted};
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-/// Looks at one source.
+/// Looks at a source that is everybody's.
 pub(super) fn look(options: &Options<'_>, stored: &Stored, name: &str) -> Vec<Finding> {
-    let config = options.config;
-    let Some(configured) = config.sources.get(name) else { return Vec::new() };
-    if configured.per_tenant {
-        return vec![Finding::ok("each tenant has one of its own; none of them was looked at")];
-    }
-    let source = match source::open(name, configured, &options.cancel) {
-        Ok(source) => source,
-        Err(error) => return vec![Finding::from(&error)],
+    look_for(options, options.config, &Scope::SystemWide, stored, name).unwrap_or_default()
+}
+
+/// Looks at one source as a backup of `scope` reads it. None where it is a tenant's own and not there yet.
+pub(super) fn look_for(
+    options: &Options<'_>,
+    config: &Config,
+    scope: &Scope,
+    stored: &Stored,
+    name: &str,
+) -> Option<Vec<Finding>> {
+    let configured = config.sources.get(name)?;
+    let source = match plan::open_one(config, name, &options.cancel) {
+        Ok(source) => source?,
+        Err(error) => return Some(vec![Finding::from(&error)]),
     };
     let server = source.server();
     let mut found = vec![Finding::ok(format!(
@@ -32,10 +41,13 @@ pub(super) fn look(options: &Options<'_>, stored: &Stored, name: &str) -> Vec<Fi
         Ok(inventory) => inventory,
         Err(error) => {
             found.push(Finding::from(&error));
-            return found;
+            return Some(found);
         }
     };
-    let (wanted, missing) = expected(options, name, &inventory);
+    if configured.per_tenant && inventory.items.is_empty() {
+        return None;
+    }
+    let (wanted, missing) = expected(config, scope, (options.now)(), name, &inventory);
     if !missing.is_empty() {
         found.push(Finding::failed(
             format!("there is no {}", missing.join(", no ")),
@@ -47,25 +59,30 @@ pub(super) fn look(options: &Options<'_>, stored: &Stored, name: &str) -> Vec<Fi
         Engine::MongoDb { consistency, .. } => *consistency,
         _ => Consistency::Preferred,
     };
-    let needs = Needs { wanted: &wanted, owned: &owned, consistency, last_run: last_run(stored), now: options.now };
+    let last_run = last_run(stored, scope);
+    let needs = Needs { wanted: &wanted, owned: &owned, consistency, last_run, now: options.now };
     match source.diagnose(&needs) {
         Ok(more) => found.extend(more),
         Err(error) => found.push(Finding::from(&error)),
     }
-    found
+    Some(found)
 }
 
-/// What a system-wide backup reads of a source, and the names that are not there.
-fn expected(options: &Options<'_>, name: &str, inventory: &Inventory) -> (Vec<Wanted>, Vec<String>) {
-    let config = options.config;
+/// What a backup of `scope` reads of a source, and the names that are not there.
+fn expected(
+    config: &Config,
+    scope: &Scope,
+    now: DateTime<Utc>,
+    name: &str,
+    inventory: &Inventory,
+) -> (Vec<Wanted>, Vec<String>) {
     let request = Request {
-        scope: Scope::SystemWide,
+        scope: scope.clone(),
         modules: Vec::new(),
         only: Some(Only::Database),
         backup_type: crate::config::BackupType::default(),
     };
-    let selection = license::required(config, &Scope::SystemWide, (options.now)())
-        .and_then(|grants| modules::select(config, &grants, &request));
+    let selection = license::required(config, scope, now).and_then(|grants| modules::select(config, &grants, &request));
     // Why nothing is selected is a finding about the configuration.
     let Ok(selection) = selection else { return (Vec::new(), Vec::new()) };
     let (mut wanted, mut missing) = (Vec::new(), Vec::new());
@@ -105,9 +122,9 @@ fn as_a_tenants(config: &Config, source: &str, wanted: &Wanted) -> Option<Wanted
     Some(Wanted { records, ..wanted.clone() })
 }
 
-/// How long the newest system-wide backup took.
-fn last_run(stored: &Stored) -> Option<Duration> {
+/// How long the scope's newest backup took.
+fn last_run(stored: &Stored, scope: &Scope) -> Option<Duration> {
     let catalog = stored.catalog.as_ref().ok()?;
-    let newest = catalog.candidates(&Scope::SystemWide, None).into_iter().next()?;
+    let newest = catalog.candidates(scope, None).into_iter().next()?;
     Duration::try_from_secs_f64(newest.summary.duration_seconds).ok()
 }

@@ -1,126 +1,71 @@
 //! Metrics in the text format of Prometheus (version 0.0.4), for the textfile collector of the node exporter.
 //!
-//! What is stored comes from the catalog; how runs ended is known to each alone, so that the file itself carries it on.
+//! What is stored comes from the catalog; how runs ended, and what they found in the sources, is carried on by the file.
 //! Moments rather than ages are written: an age would be wrong a second later.
 
+use super::collections::{self, Collections};
 use super::copies::{Copies, OfScope, Thing, parts};
-use super::textfile::{self, Values};
+use super::exposition::{Text, seconds};
+use super::runs::{self, RunEnd};
+use super::textfile;
 use crate::config::{BackupType, Config, Metrics};
 use crate::error::Result;
 use crate::manifest::Status;
 use crate::names::Scope;
 use crate::repository::{Catalog, Entry, Repository};
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A collector that runs as another user must be able to read it.
 const MODE: u32 = 0o644;
 
-/// A kind of run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// `create`.
-    Create,
-    /// `verify`.
-    Verify,
-    /// `prune`.
-    Prune,
-    /// `restore`.
-    Restore,
+/// What the metrics are written after.
+#[derive(Debug, Default)]
+pub struct After {
+    /// How a run ended, where it is one that is counted.
+    pub run: Option<RunEnd>,
+    /// What it found in the sources.
+    pub collections: Option<Collections>,
 }
 
-impl Operation {
-    const ALL: [Self; 4] = [Self::Create, Self::Verify, Self::Prune, Self::Restore];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Verify => "verify",
-            Self::Prune => "prune",
-            Self::Restore => "restore",
-        }
-    }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy)]
-pub struct RunEnd {
-    /// What it was.
-    pub operation: Operation,
-    /// When it ended.
-    pub at: DateTime<Utc>,
-    /// How long it took, in seconds.
-    pub seconds: f64,
-    /// The program's exit code.
-    pub exit_code: u8,
-}
-
-/// Writes the metrics after a run.
+/// Writes the metrics, at this moment.
 ///
 /// # Errors
 /// When the file cannot be written. A catalog that cannot be read is no error: that is in the metrics.
-pub fn write(config: &Config, metrics: &Metrics, run: &RunEnd) -> Result<()> {
+pub fn write(config: &Config, metrics: &Metrics, after: &After, now: DateTime<Utc>) -> Result<()> {
     let repository = Repository::open(&config.repository);
     let stored = repository
         .and_then(|repository| Ok((repository.catalog()?, [repository.free_space()?, repository.total_space()?])));
     let stored = stored.as_ref().ok();
+    let copies = stored.map(|(catalog, _)| Copies::of(catalog, now));
     textfile::update(&metrics.textfile, MODE, |before| {
         let mut text = Text::default();
         let label = [("installation", config.installation.as_str()), ("version", env!("CARGO_PKG_VERSION"))];
         text.metric("backup_info", "gauge", "The installation and the program's version; always 1.");
         text.sample(&label, 1.0);
-        runs(&mut text, before, run);
+        runs::write(&mut text, before, after.run.as_ref());
+        let tenants = tenants(config, copies.as_ref(), metrics.max_tenants);
+        collections::write(&mut text, before, after.collections.as_ref(), &tenants);
         text.metric(
             "backup_catalog_readable",
             "gauge",
             "1 when the repository could be read at the end of the last run.",
         );
         text.sample(&[], f64::from(u8::from(stored.is_some())));
-        if let Some((catalog, space)) = stored {
+        if let (Some((catalog, space)), Some(copies)) = (stored, &copies) {
             of_repository(&mut text, catalog, *space);
-            let copies = Copies::of(catalog, run.at);
-            of_scopes(&mut text, &copies, metrics.max_tenants);
+            of_scopes(&mut text, copies, metrics.max_tenants);
         }
         text.written
     })
 }
 
-/// What is carried on: how the last run of each operation ended, and counts since the file was made.
-fn runs(text: &mut Text, before: &Values, run: &RunEnd) {
-    let (ok, at) = (run.exit_code == 0, seconds(run.at));
-    type Next = fn(Option<f64>, &RunEnd, bool, f64) -> Option<f64>;
-    let metrics: [(&str, &str, &str, Next); 6] = [
-        ("backup_last_run_timestamp_seconds", "gauge", "When the last run ended.", |_, _, _, at| Some(at)),
-        ("backup_last_run_duration_seconds", "gauge", "How long the last run took.", |_, run, _, _| Some(run.seconds)),
-        (
-            "backup_last_run_exit_code",
-            "gauge",
-            "Exit code of the last run: 0 success, 3 partial, 4 damage found.",
-            |_, run, _, _| Some(f64::from(run.exit_code)),
-        ),
-        ("backup_last_success_timestamp_seconds", "gauge", "When a run last ended with 0.", |before, _, ok, at| {
-            if ok { Some(at) } else { before }
-        }),
-        ("backup_runs_total", "counter", "Runs since the file was first written.", |before, _, _, _| {
-            Some(before.unwrap_or(0.0) + 1.0)
-        }),
-        (
-            "backup_run_failures_total",
-            "counter",
-            "Runs that did not end with 0, partial ones too.",
-            |before, _, ok, _| Some(before.unwrap_or(0.0) + if ok { 0.0 } else { 1.0 }),
-        ),
-    ];
-    for (name, kind, help, next) in metrics {
-        text.metric(name, kind, help);
-        for operation in Operation::ALL {
-            let labels = [("operation", operation.word())];
-            let before = before.get(&series(name, &labels));
-            let value = if operation == run.operation { next(before, run, ok, at) } else { before };
-            value.into_iter().for_each(|value| text.sample(&labels, value));
-        }
-    }
+/// The tenants that may have series without a backup: none where they are too many.
+fn tenants(config: &Config, copies: Option<&Copies<'_>>, most: usize) -> BTreeSet<String> {
+    let configured = config.tenancy.tenants.keys().map(ToString::to_string);
+    let stored = copies.into_iter().flat_map(Copies::scopes).filter_map(|(scope, _)| scope.tenant());
+    let all: BTreeSet<_> = configured.chain(stored.map(ToString::to_string)).collect();
+    if all.len() > most { BTreeSet::new() } else { all }
 }
 
 fn of_repository(text: &mut Text, catalog: &Catalog, [free, total]: [u64; 2]) {
@@ -138,9 +83,11 @@ fn of_repository(text: &mut Text, catalog: &Catalog, [free, total]: [u64; 2]) {
         }
     }
     let stored = catalog.backups.iter().map(|entry| entry.summary.totals.stored_bytes).fold(0, u64::saturating_add);
+    let held = catalog.backups.iter().filter(|entry| entry.held.is_some()).count();
     let counts = [
         ("backup_stored_bytes", "Bytes of all listed backups.", stored as f64),
         ("backup_failed_runs", "Records of runs that left no backup.", catalog.failed.len() as f64),
+        ("backup_held_backups", "Backups that are held from pruning.", held as f64),
         ("backup_unreadable_files", "Manifests and facts that cannot be read.", catalog.unreadable.len() as f64),
         (
             "backup_damaged_backups",
@@ -268,38 +215,4 @@ fn sum(entry: &Entry, thing: Thing<'_>, of: fn(&crate::repository::SummaryCompon
 /// Empty for the installation, which to Prometheus is no label at all.
 fn tenant(scope: &Scope) -> &str {
     scope.tenant().map_or("", |id| id.as_str())
-}
-
-fn seconds(at: DateTime<Utc>) -> f64 {
-    at.timestamp_millis() as f64 / 1000.0
-}
-
-/// The text, metric by metric.
-#[derive(Debug, Default)]
-struct Text {
-    written: String,
-    name: String,
-    /// What stands above the first series: a metric without one is left out.
-    header: String,
-}
-
-impl Text {
-    /// Begins a metric.
-    fn metric(&mut self, name: &str, kind: &str, help: &str) {
-        self.header = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        name.clone_into(&mut self.name);
-    }
-
-    /// One series of it.
-    fn sample(&mut self, labels: &[(&str, &str)], value: f64) {
-        self.written.push_str(&std::mem::take(&mut self.header));
-        // Writing to a text cannot fail.
-        let _ = writeln!(self.written, "{} {value}", series(&self.name, labels));
-    }
-}
-
-fn series(name: &str, labels: &[(&str, &str)]) -> String {
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
-    if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) }
 }

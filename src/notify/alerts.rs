@@ -87,7 +87,8 @@ impl<'a> History<'a> {
         let last = good.map_or_else(|| "there has been none".to_owned(), |good| format!("the last was {}", good.id));
         let count = partial + failed;
         (count >= least as usize)
-            .then(|| format!("the last {count} runs of {} did not make a whole backup; {last}", self.scope))
+            .then(|| if count == 1 { "run".to_owned() } else { format!("{count} runs") })
+            .map(|runs| format!("the last {runs} of {} did not make a whole backup; {last}", self.scope))
     }
 
     fn unusual(&self, alerts: &Alerts, made: &Entry) -> Vec<String> {

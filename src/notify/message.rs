@@ -27,6 +27,8 @@ pub struct Message {
     pub operation: Operation,
     /// The job of the configuration, where it was one.
     pub job: Option<String>,
+    /// The name of the run, as in each line of its log.
+    pub run: String,
     /// The machine.
     pub host: String,
     /// When this is said.
@@ -146,13 +148,14 @@ impl Operation {
 
 impl Message {
     /// That `operation` is at work at `at`, and nothing else yet.
-    pub fn new(config: &Config, operation: Operation, host: String, at: DateTime<Utc>) -> Self {
+    pub fn new(config: &Config, operation: Operation, run: &str, host: String, at: DateTime<Utc>) -> Self {
         Self {
             event: Occasion::Started,
             status: RunStatus::Running,
             installation: config.installation.clone(),
             operation,
             job: None,
+            run: run.to_owned(),
             host,
             at,
             module_aware: true,

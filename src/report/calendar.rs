@@ -21,7 +21,7 @@ const SIDE: u32 = 8;
 
 /// Room for the names of months above, and of weekdays before the squares.
 const TOP: u32 = 12;
-const LEFT: u32 = 20;
+const LEFT: u32 = 24;
 
 /// The backups of one day.
 #[derive(Default)]

@@ -105,7 +105,9 @@ fn tiles(page: &Page<'_>) -> String {
         (
             "Mean duration",
             stats.average_duration_seconds.map_or_else(none, duration),
-            stats.oldest_restorable.map_or_else(none, |at| format!("restorable since {}", at.format("%Y-%m-%d"))),
+            stats
+                .oldest_restorable
+                .map_or_else(none, |at| format!("restorable since {}", at.format("%Y\u{2011}%m\u{2011}%d"))),
         ),
     ];
     let tile = |(name, value, more): (&str, String, String)| {

@@ -197,6 +197,15 @@ fn keep_parents<'a>(backups: &[Backup<'a>], verdicts: &mut HashMap<&'a BackupId,
     }
 }
 
+/// `1 day`, `2 days`.
+fn days(count: i64) -> String {
+    if count == 1 { "1 day".to_owned() } else { format!("{count} days") }
+}
+
+fn age(days_old: i64) -> String {
+    format!("{} old", days(days_old))
+}
+
 fn days_old(backup: &Backup<'_>, today: NaiveDate) -> i64 {
     (today - backup.day).num_days()
 }
@@ -220,19 +229,19 @@ fn by_policy<'a>(
             // Nor must what a restore put aside, or what is known to be damaged.
             let word = if backup.entry.is_damaged() { "damaged" } else { "safety backup" };
             let old = days_old(backup, today);
-            let words = format!("{word}, {old} days old; {name} keeps {max_age_days} days");
+            let words = format!("{word}, {}; {name} keeps {}", age(old), days(i64::from(*max_age_days)));
             (old <= i64::from(*max_age_days), words)
         } else {
             let place = counts.entry(&backup.scope).or_default();
             *place += 1;
             let old = days_old(backup, today);
-            let words = format!("number {place} of {}, {old} days old", backup.scope);
+            let words = format!("number {place} of {}, {}", backup.scope, age(old));
             if *place <= *keep_minimum {
                 (true, format!("{words}; {name} keeps at least {keep_minimum}"))
             } else if *place > *max_backups {
                 (false, format!("{words}; {name} keeps at most {max_backups}"))
             } else {
-                (old <= i64::from(*max_age_days), format!("{words}; {name} keeps {max_age_days} days"))
+                (old <= i64::from(*max_age_days), format!("{words}; {name} keeps {}", days(i64::from(*max_age_days))))
             }
         };
         verdicts.insert(&backup.entry.id, verdict);
@@ -274,7 +283,7 @@ impl<'a> Classes<'a> {
     fn judge(&self, backup: &Backup<'_>, today: NaiveDate) -> (bool, String) {
         let Some((until, words)) = self.until(backup) else { return (false, "holds nothing complete".into()) };
         let backup_type = backup.entry.summary.backup_type.as_str();
-        (today <= until, format!("{backup_type}, {} days old; {words}", days_old(backup, today)))
+        (today <= until, format!("{backup_type}, {}; {words}", age(days_old(backup, today))))
     }
 }
 

@@ -4,7 +4,7 @@ use super::choose::Piece;
 use super::tenant::Held;
 use super::{Existing, Options, Report, RestoredCollection, proof, safety};
 use crate::config::Config;
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, counted};
 use crate::event::{Amount, Event};
 use crate::modules::Records;
 use crate::pipeline::in_parallel;
@@ -207,12 +207,18 @@ impl Live {
                     (Existing::Refuse, _) if work.stored.scope.ownership().is_some() => {
                         match work.beside_others(target, archive) {
                             Ok(0) => {}
-                            Ok(n) => refused.push(format!("{} holds {n} records of the tenant", work.title())),
+                            Ok(n) => refused.push(format!(
+                                "{} holds {} of the tenant",
+                                work.title(),
+                                counted(n, "record", "records")
+                            )),
                             Err(error) => taken.push(work.is_taken(error)?),
                         }
                     }
                     (Existing::Refuse, ItemKind::View) => refused.push(format!("{} exists as a view", work.title())),
-                    (Existing::Refuse, _) => refused.push(format!("{} holds {} records", work.title(), item.records)),
+                    (Existing::Refuse, _) => {
+                        refused.push(format!("{} holds {}", work.title(), counted(item.records, "record", "records")));
+                    }
                     (existing, _) => {
                         let changes = target
                             .compare(&work.stored, archive, existing)

@@ -86,6 +86,16 @@ pub fn clock(server: DateTime<Utc>, here: DateTime<Utc>) -> Finding {
     )
 }
 
+/// That all may be read of what is there.
+pub fn readable(collections: usize, one: &str, several: &str) -> Finding {
+    let all = match collections {
+        0 => format!("no {one} of the configuration is there yet"),
+        1 => format!("the one {one} of the configuration that is there may be read"),
+        _ => format!("all {collections} {several} of the configuration that are there may be read"),
+    };
+    Finding::ok(all)
+}
+
 /// Says of a collection that the records of a tenant cannot be found quickly.
 pub fn missing_index(collection: &str, command: &str) -> Finding {
     Finding::warning(format!("'{collection}' has no index on its owner: a tenant's backup reads all of it"), command)

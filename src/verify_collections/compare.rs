@@ -2,6 +2,7 @@
 
 use super::{RelationshipReport, Report, VerificationStatus};
 use crate::config::{Config, Relationship};
+use crate::error::counted;
 use crate::names::TenantId;
 use crate::source::Orphans;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,7 +115,10 @@ pub(super) fn compare(expectation: &Expectation, observed: &Observed) -> Report 
                 if critical && *records == 0 {
                     find(VerificationStatus::Failed, format!("critical collection '{label}' is empty"));
                 } else if *records < least {
-                    let finding = format!("collection '{label}' holds {records} records, fewer than {least}");
+                    let finding = format!(
+                        "collection '{label}' holds {}, fewer than {least}",
+                        counted(*records, "record", "records")
+                    );
                     find(VerificationStatus::Failed, finding);
                 }
                 existing.push(label);
@@ -144,11 +148,9 @@ pub(super) fn compare(expectation: &Expectation, observed: &Observed) -> Report 
             continue;
         };
         if orphans.count > 0 {
-            let finding = format!(
-                "{} records of '{child}' name no '{parent}' in '{foreign_key}' (such as {})",
-                orphans.count,
-                orphans.samples.join(", ")
-            );
+            let [one, several] = [format!("record of '{child}' names"), format!("records of '{child}' name")];
+            let (records, samples) = (counted(orphans.count, &one, &several), orphans.samples.join(", "));
+            let finding = format!("{records} no '{parent}' in '{foreign_key}' (such as {samples})");
             find(VerificationStatus::Warning, finding);
         }
         relationships.push(RelationshipReport {

@@ -4,7 +4,7 @@
 use super::compare::Expectation;
 use super::{Look, Report, VerificationStatus, wanted};
 use crate::config::{Config, Consistency, UploadRoot};
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, counted};
 use crate::modules::{self, Reference};
 use crate::names::Scope;
 use crate::pipeline::Cancel;
@@ -110,10 +110,10 @@ pub(super) fn check(
             tell(root, references, look.tenant.is_none() && *records > 0, report);
         }
         if let Some(unnamed) = found.unnamed_files.as_ref().filter(|unnamed| unnamed.count > 0) {
-            let (count, size) = (unnamed.count, crate::event::bytes(unnamed.bytes));
-            let samples = unnamed.samples.join(", ");
-            let finding =
-                format!("{count} files of '{}' ({size}) are named by no record (such as {samples})", root.name);
+            let (name, size) = (&root.name, crate::event::bytes(unnamed.bytes));
+            let [one, several] = [format!("file of '{name}' ({size}) is"), format!("files of '{name}' ({size}) are")];
+            let (files, samples) = (counted(unnamed.count, &one, &several), unnamed.samples.join(", "));
+            let finding = format!("{files} named by no record (such as {samples})");
             report.find(VerificationStatus::Warning, finding);
         }
         report.file_references.push(found);
@@ -124,20 +124,17 @@ pub(super) fn check(
 /// Says what is wrong with the names that one collection's records hold.
 fn tell(root: &UploadRoot, found: &ReferenceReport, should_name: bool, report: &mut Report) {
     let ReferenceReport { collection, field, names, absent, refused } = found;
+    let place = format!("`{field}` of '{collection}'");
     let mut find = |finding| report.find(VerificationStatus::Warning, finding);
     if absent.count > 0 {
-        let (count, samples) = (absent.count, absent.samples.join(", "));
-        find(format!(
-            "{count} names in `{field}` of '{collection}' lead to no file of '{}' (such as {samples})",
-            root.name
-        ));
+        let [one, several] = [format!("name in {place} leads"), format!("names in {place} lead")];
+        let (names, samples) = (counted(absent.count, &one, &several), absent.samples.join(", "));
+        find(format!("{names} to no file of '{}' (such as {samples})", root.name));
     }
     if refused.count > 0 {
-        let (count, samples) = (refused.count, refused.samples.join(", "));
-        find(format!(
-            "{count} values in `{field}` of '{collection}' are no paths in '{}' (such as {samples})",
-            root.name
-        ));
+        let [one, several] = [format!("value in {place} is no path"), format!("values in {place} are no paths")];
+        let (values, samples) = (counted(refused.count, &one, &several), refused.samples.join(", "));
+        find(format!("{values} in '{}' (such as {samples})", root.name));
     }
     if should_name && *names == 0 && refused.count == 0 {
         find(format!("no record of '{collection}' names a file in `{field}`: is that the right field?"));

@@ -3,7 +3,7 @@
 use super::compare::Expectation;
 use super::{Look, Report, VerificationStatus, wanted};
 use crate::config::{Config, Consistency, Owner};
-use crate::error::{Kind, Result};
+use crate::error::{Kind, Result, counted};
 use crate::modules;
 use crate::source::Level;
 
@@ -53,9 +53,10 @@ pub(super) fn check(look: &mut Look<'_>, expectation: &Expectation, report: &mut
                 Ok(None) => {}
                 Ok(Some(coverage)) => {
                     if coverage.without_owner > 0 {
-                        let count = coverage.without_owner;
-                        let finding =
-                            format!("{count} records of '{collection}' name no owner and are in no tenant's backup");
+                        let one = format!("record of '{collection}' names no owner and is");
+                        let several = format!("records of '{collection}' name no owner and are");
+                        let records = counted(coverage.without_owner, &one, &several);
+                        let finding = format!("{records} in no tenant's backup");
                         report.find(VerificationStatus::Warning, finding);
                     }
                     let (without_owner, missing_index) = (coverage.without_owner, coverage.index);

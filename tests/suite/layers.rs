@@ -34,6 +34,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("prune", USE_CASES),
     ("stats", USE_CASES),
     ("monitor", USE_CASES),
+    // What was found of collections is told as metrics.
+    ("monitor", &["verify_collections"]),
     // A page over the same figures.
     ("report", &["config", "event::bytes", "manifest", "monitor", "names", "repository", "stats"]),
     ("hold", USE_CASES),
@@ -42,6 +44,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("doctor", USE_CASES),
     // It looks at the keys as `key check` does.
     ("doctor", &["keyring"]),
+    // Of what tenants have of their own it looks at some.
+    ("doctor", &["tenants"]),
     ("plan", USE_CASES),
     ("hooks", &["config", "error", "event", "pipeline"]),
     ("notify", &["config", "error", "event", "keys", "manifest", "modules", "names", "repository"]),

@@ -1,6 +1,7 @@
 //! The whole program: the real binary, a real server, and judges that are not ours.
 
 mod anomaly;
+mod blocks;
 mod clinic;
 mod clone;
 mod commands;
@@ -16,6 +17,7 @@ mod file_restores;
 mod guards;
 mod jobs;
 mod license;
+mod logs;
 mod mistakes;
 mod module_files;
 mod monitor;

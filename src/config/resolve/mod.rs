@@ -60,9 +60,9 @@ impl Resolver<'_> {
             && name.len() <= 128;
         if !fine {
             let rule = "letters, digits, '.', '_', '-' and '@', beginning with a letter or digit, not ending in a dot";
-            self.problem(at, format!("'{}' cannot name a {what}: {rule}", name.escape_debug()));
+            self.problem(at, format!("'{}' cannot name {what}: {rule}", name.escape_debug()));
         } else if name.eq_ignore_ascii_case("shared") {
-            self.problem(at, format!("'{name}' cannot name a {what}: the folder `shared` has a meaning in backups"));
+            self.problem(at, format!("'{name}' cannot name {what}: the folder `shared` has a meaning in backups"));
         }
     }
 

@@ -20,7 +20,7 @@ impl Resolver<'_> {
         let mut relationships = Vec::new();
         for (name, module) in raw {
             let at = At::root("modules").key(&name);
-            self.name(&at, "module", &name);
+            self.name(&at, "a module", &name);
             relationships.push((name.clone(), module.relationships));
             if let Some(source) = &module.source {
                 self.source(&at.key("source"), source, sources);

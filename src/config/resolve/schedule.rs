@@ -119,7 +119,7 @@ impl Resolver<'_> {
         let mut made = BTreeMap::new();
         for (name, job) in raw {
             let at = At::root("jobs").key(&name);
-            self.name(&at, "job", &name);
+            self.name(&at, "a job", &name);
             if let Some(schedule) = &job.schedule {
                 let five = schedule.split_whitespace().count() == 5;
                 if !five || schedule.parse::<croner::Cron>().is_err() {

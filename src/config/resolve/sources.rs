@@ -20,7 +20,7 @@ impl Resolver<'_> {
         let mut made = BTreeMap::new();
         for (name, mut source) in raw {
             let at = At::root("sources").key(&name);
-            self.name(&at, "source", &name);
+            self.name(&at, "a source", &name);
             let whole_database = source.whole_database.unwrap_or(false);
             let sealing = self.sealing(&at, source.encrypt, &source.recipients);
             if !whole_database && (sealing.required || !sealing.recipients.is_empty()) {
@@ -184,7 +184,7 @@ impl Resolver<'_> {
             let Some(root) = upload.root.map(|root| self.path(&root)) else { continue };
             let base = || root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let name = upload.name.clone().unwrap_or_else(base);
-            self.name(&at, "upload root", &name);
+            self.name(&at, "an upload root", &name);
             if !seen.insert(name.clone()) {
                 self.problem(&at, format!("another upload root is named '{name}' too; give each its own `name`"));
             }
@@ -228,7 +228,7 @@ impl Resolver<'_> {
         let mut made = BTreeMap::new();
         for (name, extra) in raw {
             let at = At::root("extraFiles").key(&name);
-            self.name(&at, "extraFiles entry", &name);
+            self.name(&at, "an extraFiles entry", &name);
             self.globs(&at.key("exclude"), &extra.exclude);
             let written = extra.paths.unwrap_or_default();
             if written.is_empty() && !matches!(self.root.locate(&at.key("paths")).1.as_str(), "") {

@@ -7,7 +7,7 @@ use super::Component;
 use super::stored::{self, Stored};
 use crate::config::Consistency;
 use crate::create::references::Named;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, counted};
 use crate::event::{Amount, Event};
 use crate::manifest::{self, ComponentStatus};
 use crate::source;
@@ -84,8 +84,10 @@ impl Component<'_, '_> {
             let named = trees.named_in(&record.name);
             if named > 0 {
                 record.status = ComponentStatus::Failed;
-                record.error =
-                    Some(format!("does not exist, and records name {named} files in it: is the disk mounted?"));
+                record.error = Some(format!(
+                    "does not exist, and records name {} in it: is the disk mounted?",
+                    counted(named as u64, "file", "files")
+                ));
             }
         }
         if !planned.items.iter().any(|item| item.exists) {
@@ -112,20 +114,22 @@ impl Component<'_, '_> {
         self.run.readers.rest();
         let finished = writer.finish()?;
         let done = Amount { records: None, files: Some(stored.files), bytes: Some(stored.bytes) };
+        let named = counted(stored.missing, "file", "files");
         let empty = (stored.files == 0 && stored.missing > 0 && trees.are_empty())
-            .then(|| format!("records name {} files, and there is none at all: is the disk mounted?", stored.missing));
+            .then(|| format!("records name {named}, and there is none at all: is the disk mounted?"));
         let error = (!stored.damaged.is_empty()).then(|| stored::damaged_files(&stored)).or(empty);
         if let Some(error) = &error {
             component.error = Some(error.clone());
         }
         events.emit(Event::Finished { item: item.clone(), done, error });
         if stored.excluded > 0 {
-            self.warnings
-                .push(format!("{item}: {} files are left out by rule; the manifest lists them", stored.excluded));
+            let files = counted(stored.excluded, "file is", "files are");
+            self.warnings.push(format!("{item}: {files} left out by rule; the manifest lists what is"));
         }
         if stored.missing > 0 {
             let samples = stored.missing_samples.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-            self.warnings.push(format!("{item}: records name {} files that are not there: {samples}", stored.missing));
+            let files = counted(stored.missing, "file that is", "files that are");
+            self.warnings.push(format!("{item}: records name {files} not there: {samples}"));
         }
         component.files = Some(stored);
         stored::judge(component);

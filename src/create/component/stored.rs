@@ -1,6 +1,6 @@
 //! What came of a component: its record in the manifest, and the verdict.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::manifest::{Collection, Component, ComponentStatus, Files};
 use crate::plan::{PlannedComponent, PlannedItem};
 use crate::source::ReadCollection;
@@ -43,7 +43,8 @@ pub fn nothing_yet(planned: &PlannedComponent, now: DateTime<Utc>) -> Component 
 
 /// Which files are not stored in full.
 pub fn damaged_files(files: &Files) -> String {
-    format!("{} files could not be stored in full, the first: {}", files.damaged.len(), files.damaged[0])
+    let count = counted(files.damaged.len() as u64, "file", "files");
+    format!("{count} could not be stored in full, the first: {}", files.damaged[0])
 }
 
 /// A component of which nothing exists: absent when all of it is optional, else failed; never zero.

@@ -6,6 +6,7 @@ mod beneath;
 mod compare;
 mod named;
 mod read;
+mod readable;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod walk;
 
 pub use named::{Look, Names, Paths, Tally, path_of};
 pub use read::{each_file, list, read, survey};
+pub use readable::readable;
 pub use target::{FilesTarget, There};
 pub use trees::{below, extra, uploads};
 

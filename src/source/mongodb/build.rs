@@ -4,7 +4,7 @@ use super::inventory::data_name;
 use super::load::{digest, load};
 use super::metadata::Metadata;
 use super::{MongoDb, errors};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, counted};
 use crate::source::{EntryName, StoredCollection, StreamTotals};
 use bson::{Document, doc};
 
@@ -18,7 +18,8 @@ pub const NAMESPACE_EXISTS: i32 = 48;
 pub const ALTERED: &str = "Timestamp(0,0)";
 
 pub fn altered(count: u64) -> String {
-    format!("{count} documents have a {ALTERED} at their top level, which the server replaces by the time of insertion")
+    let documents = counted(count, "document has", "documents have");
+    format!("{documents} a {ALTERED} at the top level, which the server replaces by the time of insertion")
 }
 
 pub fn entry(stored: &StoredCollection, stem: &str, suffix: &str) -> EntryName {

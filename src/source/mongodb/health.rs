@@ -5,7 +5,7 @@ use super::inventory::data_name;
 use super::{MongoDb, errors, metadata, read};
 use crate::config::Consistency;
 use crate::error::Result;
-use crate::source::health::{Finding, Needs, clock, missing_index};
+use crate::source::health::{Finding, Needs, clock, missing_index, readable};
 use bson::{Bson, Document, doc};
 use std::time::Duration;
 
@@ -60,10 +60,7 @@ async fn privileges(server: &MongoDb, needs: &Needs<'_>) -> Result<Vec<Finding>>
     }
     let database = server.database.name();
     found.push(match closed.as_slice() {
-        [] => Finding::ok(format!(
-            "all {} collections of the configuration that are there may be read",
-            needs.wanted.len()
-        )),
+        [] => readable(needs.wanted.len(), "collection", "collections"),
         closed => Finding::failed(
             format!("the user may not read {}", closed.join(", ")),
             format!("db.grantRolesToUser(USER, [{{role: \"read\", db: \"{database}\"}}]), or the role `backup`"),

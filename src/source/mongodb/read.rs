@@ -8,7 +8,7 @@ use super::metadata::{self, Listed};
 use super::owned::{Owned, Reading};
 use super::{MongoDb, errors, raw, texts};
 use crate::config::Consistency;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, counted};
 use crate::pipeline::{BlockBuilder, RecordBlock};
 use crate::source::{
     ConsistencyStamp, Coverage, EachText, EntryName, ItemKind, Level, Output, ReadCollection, RecordStream,
@@ -396,7 +396,14 @@ fn coverage(wanted: &Wanted, owner: &OwnerCheck, facts: &Facts) -> Coverage {
     let count = facts.without_owner;
     let mut coverage = Coverage { without_owner: count, ..Coverage::default() };
     if count > 0 {
-        coverage.remarks.push(format!("{count} documents have no `{field}` and are in no tenant's backup"));
+        coverage.remarks.push(format!(
+            "{} in no tenant's backup",
+            counted(
+                count,
+                &format!("document has no `{field}` and is"),
+                &format!("documents have no `{field}` and are")
+            )
+        ));
     }
     coverage.index = missing_index(&wanted.name, field, &facts.indexes);
     if let Some(command) = &coverage.index {

@@ -8,7 +8,7 @@ use super::view::PgView;
 use super::way::{Way, holds_rows};
 use super::{Postgres, catalog};
 use crate::config::Relationship;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, counted};
 use crate::modules::Records;
 use crate::source::{Coverage, Orphans, Wanted};
 use std::sync::PoisonError;
@@ -23,10 +23,9 @@ impl PgView<'_> {
         let nobodys = self.source.block(number(&reader.session, &question, &relation.name))?;
         let mut coverage = Coverage { without_owner: nobodys, ..Coverage::default() };
         if nobodys > 0 {
-            let field = way.first();
-            coverage
-                .remarks
-                .push(format!("{nobodys} rows have no `{field}` that leads to an owner and are in no tenant's backup"));
+            let [one, several] = [("row has", "is"), ("rows have", "are")]
+                .map(|(has, is)| format!("{has} no `{}` that leads to an owner and {is}", way.first()));
+            coverage.remarks.push(format!("{} in no tenant's backup", counted(nobodys, &one, &several)));
         }
         coverage.index = self.source.block(way.missing_index(&reader.session, relation.oid))?;
         if let Some(command) = &coverage.index {

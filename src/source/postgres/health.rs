@@ -5,7 +5,7 @@ use super::way::Way;
 use super::{Postgres, inventory};
 use crate::config::Ddl;
 use crate::error::Result;
-use crate::source::health::{Finding, Needs, clock, missing_index};
+use crate::source::health::{Finding, Needs, clock, missing_index, readable};
 use std::collections::BTreeMap;
 
 /// Looks at all of it. What cannot be asked is a finding, too.
@@ -13,7 +13,7 @@ pub fn diagnose(source: &Postgres, needs: &Needs<'_>) -> Result<Vec<Finding>> {
     let session = source.session()?;
     let names: Vec<&str> = needs.wanted.iter().map(|wanted| wanted.name.as_str()).collect();
     let mut found = vec![match source.require_readable(&names) {
-        Ok(()) => Finding::ok(format!("all {} tables of the configuration that are there may be read", names.len())),
+        Ok(()) => readable(names.len(), "table", "tables"),
         Err(error) => Finding::from(&error),
     }];
     found.push(match (source.ddl, Tools::find(session.version / 10_000)) {

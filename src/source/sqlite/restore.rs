@@ -5,7 +5,7 @@ use super::schema::{self, distrust, literal, quote};
 use super::scope::{Together, extracted, not_held, open_stored};
 use super::share::{Share, is_restored, prove_filled};
 use super::{Sqlite, digest};
-use crate::error::{Context, Error, Kind, Result};
+use crate::error::{Context, Error, Kind, Result, counted};
 use crate::source::{Changes, Existing, Input, Staged, StoredCollection, Switched};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -309,6 +309,9 @@ fn dangling(connection: &Connection, name: &str) -> rusqlite::Result<Vec<String>
     let sql = "SELECT \"parent\", count(*) FROM pragma_foreign_key_check(?1, 'main') GROUP BY \"parent\"";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
-    rows.map(|row| row.map(|(parent, count)| format!("{count} rows name a row of {parent} that is not in the target")))
-        .collect()
+    let told = |(parent, count): (String, i64)| {
+        let rows = counted(count.unsigned_abs(), "row names", "rows name");
+        format!("{rows} a row of {parent} that is not in the target")
+    };
+    rows.map(|row| row.map(told)).collect()
 }

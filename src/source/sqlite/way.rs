@@ -3,7 +3,7 @@
 
 use super::schema::{self, literal, quote};
 use crate::config::IdType;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, counted};
 use crate::modules::Ownership;
 use crate::source::Coverage;
 use rusqlite::types::{Value, ValueRef};
@@ -148,9 +148,9 @@ impl Way {
         let nobodys: i64 = connection.query_row(&self.without_owner(), [], |row| row.get(0))?;
         let mut coverage = Coverage { without_owner: u64::try_from(nobodys).unwrap_or(0), ..Coverage::default() };
         if nobodys > 0 {
-            coverage
-                .remarks
-                .push(format!("{nobodys} rows have no `{first}` that leads to an owner and are in no tenant's backup"));
+            let [one, several] = [("row has", "is"), ("rows have", "are")]
+                .map(|(has, is)| format!("{has} no `{}` that leads to an owner and {is}", first));
+            coverage.remarks.push(format!("{} in no tenant's backup", counted(coverage.without_owner, &one, &several)));
         }
         coverage.index = self.missing_index(connection)?;
         if let Some(command) = &coverage.index {

@@ -111,7 +111,7 @@ fn a_loss_up_to_the_limit_growth_and_what_left_the_configuration_are_no_anomaly(
     assert_eq!(create(&app, &[], 0), (vec![], vec![]));
     sql(&app, "DELETE FROM patients");
     let (_, errors) = create(&app, &[], 3);
-    assert!(errors[0].contains("patients is empty; it held 1 records in "), "{errors:?}");
+    assert!(errors[0].contains("patients is empty; it held 1 record in "), "{errors:?}");
 }
 
 #[test]

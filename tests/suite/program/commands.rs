@@ -107,6 +107,59 @@ fn where_before_fails_nothing_is_backed_up() {
 }
 
 #[test]
+fn where_before_fails_the_run_is_on_record_and_the_next_success_is_a_recovery() {
+    let server = WebServer::new();
+    let hook = format!("\nnotifications: [{{webhook: 'http://127.0.0.1:{}/', on: [failed, recovered]}}]", server.port);
+    let app = with(&("commands: {before: 'true'}\nalerts: {consecutiveFailures: 2}".to_owned() + &hook));
+    app.reconfigure("installation: clinic", "installation: clinic\nmetrics: {textfile: backup.prom}");
+    app.run_at("2026-01-01T02:00:00Z", &["create", "--tenant", "acme"]).expect(0);
+    app.run_at("2026-01-01T02:00:00Z", &["create"]).expect(0);
+    app.reconfigure("'true'", "'echo s3cret; exit 3'");
+    let first = app.run_at("2026-01-02T02:00:00Z", &["create"]).expect(1);
+    assert!(!first.stderr.contains("did not make a whole backup"), "{first:?}");
+    let second = app.run_at("2026-01-03T02:00:00Z", &["create", "--type", "weekly"]).expect(1);
+    assert!(second.stderr.contains("the last 2 runs of system-wide did not make a whole backup"), "{second:?}");
+
+    let listed = app.run(&["--json", "list"]).expect(0).json();
+    let failed = &listed["failed"];
+    assert_eq!((failed.as_array().unwrap().len(), &failed[0]["type"]), (2, &"weekly".into()));
+    assert_eq!(failed[0]["timestamp"], "2026-01-03T02:00:00Z");
+    let why = failed[0]["errors"].to_string();
+    assert!(why.contains("command `before` failed: exit status: 3"), "{why}");
+    assert!(!why.contains("s3cret"), "what a program prints may be anything");
+    assert_eq!(app.run(&["--json", "stats"]).expect(0).json()["failedRuns"], 2);
+    let metrics = std::fs::read_to_string(app.path("backup.prom")).unwrap();
+    assert!(metrics.contains("\nbackup_failed_runs 2\n"), "{metrics}");
+    let doctor = app.run_at("2026-01-03T03:00:00Z", &["--json", "doctor"]).stdout;
+    assert!(doctor.contains("the newest run") && doctor.contains("command `before` failed"), "{doctor}");
+    let line = audit(&app).lines().last().unwrap().to_owned();
+    assert!(line.contains(failed[0]["id"].as_str().unwrap()) && line.contains(r#""result":"failed""#), "{line}");
+    assert_eq!(server.types(), ["failed", "failed"]);
+
+    // Each tenant that the run was for has a record, too.
+    app.run_at("2026-01-03T04:00:00Z", &["run", "tenants"]).expect(1);
+    let of_tenants = app.run(&["--json", "list"]).expect(0).json()["failed"].to_string();
+    assert!(of_tenants.contains("tenant-acme-backup-2026-01-03") && of_tenants.contains("tenant-birch-backup-2026-01"));
+    app.reconfigure("'echo s3cret; exit 3'", "'true'");
+    app.run_at("2026-01-04T02:00:00Z", &["create"]).expect(0);
+    app.run_at("2026-01-04T02:00:00Z", &["create", "--tenant", "acme"]).expect(0);
+    assert_eq!(server.types(), ["failed", "recovered", "recovered"]);
+}
+
+#[test]
+fn where_before_fails_while_another_run_is_at_work_that_one_is_left_alone() {
+    let app = with("commands: {before: 'test ! -e broken'}");
+    app.run(&["create"]).expect(0);
+    // What a run at work holds. Whoever waited for it as long as it is told to would not end within this test.
+    let holder = std::fs::File::create(app.path("backups/locks/system.lock")).unwrap();
+    holder.try_lock().unwrap();
+    app.write("broken", b"");
+    let run = app.run(&["--wait", "1h", "create"]).expect(1);
+    assert!(run.stderr.contains("the failure of system-wide could not be recorded"), "{run:?}");
+    assert_eq!(app.run(&["--json", "list"]).expect(0).json()["failed"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn exit_code_75_of_before_skips_the_run_in_silence() {
     let server = WebServer::new();
     let ping = format!("\nnotifications: [{{healthcheck: 'http://127.0.0.1:{}/'}}]", server.port);
@@ -143,6 +196,22 @@ fn what_fails_after_a_backup_makes_the_run_partial_and_is_told() {
         assert_eq!(told.json()["type"], "partial");
         assert!(told.json()["errors"][0].as_str().unwrap().contains(&what));
     }
+}
+
+#[test]
+fn config_show_names_the_programs_and_hides_what_they_are_given() {
+    let shell = "before: 'curl -u u:s3cret https://h'";
+    let words = "after: [./note, --token, s3cret], onFailure: [./note]";
+    let app = with(&format!("commands: {{{shell}, {words}}}"));
+    app.reconfigure("cleanup: {prune: {}}", "cleanup: {prune: {}, commands: {finally: 'echo s3cret'}}");
+    let shown = app.run(&["config", "show"]).expect(0).stdout;
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let shown = app.run(&["--json", "config", "show"]).expect(0).json();
+    let commands = serde_json::json!({
+        "before": "***", "after": ["./note", "***"], "onFailure": ["./note"], "timeout": shown["commands"]["timeout"],
+    });
+    assert_eq!(shown["commands"], commands);
+    assert_eq!(shown["jobs"]["cleanup"]["commands"]["finally"], "***");
 }
 
 /// Whether the process whose number a file holds is gone.

@@ -1,5 +1,7 @@
 //! `doctor`: it finds what the next backup would stumble over, says what to do, and changes nothing.
 
+mod places;
+
 use super::postgres::laboratory::Shop;
 use super::postgres::programs::without_programs;
 use super::round_trip::{config, seed};
@@ -237,23 +239,6 @@ fn keys_that_are_not_here_or_open_to_all_are_found() {
     is(&app.run(&["doctor", "--json"]).expect(0), "keys", "own.key is not here", "warning", "only makes backups");
     app.write("own.key", b"no key");
     app.run(&["doctor", "--json"]).expect(1);
-}
-
-#[test]
-fn every_line_of_a_log_says_which_run_it_is_of() {
-    let app = clinic();
-    app.reconfigure("[patients]", "[patients, ghosts]");
-    let run = || {
-        let log = app.run(&["-vv", "--log-format", "json", "create"]).expect(3).stderr;
-        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let levels: std::collections::BTreeSet<_> = lines.iter().map(|line| line["level"].to_string()).collect();
-        assert!(levels.len() >= 3, "{levels:?}");
-        let runs: std::collections::BTreeSet<_> =
-            lines.iter().map(|line| line["run"].as_str().unwrap().to_owned()).collect();
-        assert_eq!(runs.len(), 1, "{log}");
-        runs.into_iter().next().unwrap()
-    };
-    assert_ne!(run(), run());
 }
 
 #[test]

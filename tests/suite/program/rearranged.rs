@@ -130,11 +130,11 @@ fn a_folder_of_named_files_that_is_gone_is_no_good_copy() {
     assert!(empty.json()["errors"].to_string().contains("is the disk mounted"), "{}", empty.stderr);
     fs::remove_dir(app.path("up/papers")).unwrap();
     let gone = create().expect(3);
-    assert!(gone.json()["errors"].to_string().contains("records name 1 files in it"), "{}", gone.stdout);
+    assert!(gone.json()["errors"].to_string().contains("records name 1 file in it"), "{}", gone.stdout);
     // One file that is gone among others is a warning: records outlive files.
     file(&app, "up/papers/of-another");
     create().expect(0);
     app.reconfigure("field: file", "field: doc.fiel");
     let silent = create().expect(0).json();
-    assert!(silent["warnings"].to_string().contains("none of 1 records of notes has a `doc.fiel`"), "{silent}");
+    assert!(silent["warnings"].to_string().contains("no record of notes (1 in all) has a `doc.fiel`"), "{silent}");
 }

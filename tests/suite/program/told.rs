@@ -5,12 +5,12 @@ use crate::support::app::{App, Ended, ended};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-fn document(name: &str) -> PathBuf {
+pub fn document(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// Lines of a shell, where the program is on the path and its clock stands still.
-fn shell(app: &App, lines: &str, now: Option<&str>) -> Ended {
+pub fn shell(app: &App, lines: &str, now: Option<&str>) -> Ended {
     let binary = Path::new(env!("CARGO_BIN_EXE_backup")).parent().unwrap();
     let path = format!("{}:{}:/usr/bin:/bin", app.path("bin").display(), binary.display());
     let mut command = Command::new("sh");
@@ -52,6 +52,9 @@ fn steady(text: &str, app: &App) -> String {
             && let Some(seconds) = rest.rsplit(' ').next().filter(is_time)
         {
             line = format!("{}N s", &rest[..rest.len() - seconds.len()]);
+        }
+        if let Some((before, _)) = line.split_once("on the disk mounted at ") {
+            line = format!("{before}on the disk mounted at MOUNT");
         }
         if line.starts_with("Made by: ") {
             line = "Made by:      USER@HOST, backup VERSION".into();
@@ -138,7 +141,8 @@ fn every_line_of_the_recipes_runs() {
     assert!(blocks >= 8, "{blocks} blocks");
 }
 
-fn stand_in(app: &App, name: &str, script: &str) {
+/// A program of that name, before any other on the path.
+pub fn stand_in(app: &App, name: &str, script: &str) {
     use std::os::unix::fs::PermissionsExt;
     app.write(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n").as_bytes());
     std::fs::set_permissions(app.path(&format!("bin/{name}")), PermissionsExt::from_mode(0o755)).unwrap();

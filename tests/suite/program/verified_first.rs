@@ -36,7 +36,7 @@ fn sql(app: &App, text: &str) {
 fn a_warning_is_3_where_it_is_asked_for_and_0_otherwise() {
     let app = app("");
     let found = app.run(&["verify-collections"]).expect(0);
-    assert!(found.stdout.contains("1 records of 'visits' name no 'patients'"), "{}", found.stdout);
+    assert!(found.stdout.contains("1 record of 'visits' names no 'patients'"), "{}", found.stdout);
     app.run(&["verify-collections", "--strict"]).expect(3);
     sql(&app, "DELETE FROM visits WHERE id = 2");
     app.run(&["verify-collections", "--strict"]).expect(0);
@@ -49,7 +49,7 @@ fn a_backup_of_what_failed_its_verification_is_refused_where_that_is_asked_for()
     let app = app(", beforeBackup: refuse");
     // A warning is told, and refuses nothing.
     let made = app.run(&["create"]).expect(0);
-    assert!(made.stderr.contains("verify-collections: 1 records of 'visits'"), "{}", made.stderr);
+    assert!(made.stderr.contains("verify-collections: 1 record of 'visits'"), "{}", made.stderr);
     sql(&app, "DELETE FROM patients");
     let refused = app.run(&["create"]).expect(5);
     for part in ["beforeBackup: refuse", "critical collection 'patients' is empty", "Hint: "] {

@@ -1,10 +1,12 @@
-//! The file of metrics, read by a strict parser of the format.
+//! The file of metrics, read by a strict parser of the format and by Prometheus' own `promtool`.
 
 use super::invented::{backup, clinic, repository, verified, write};
 use crate::support::app::App;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Series with its labels → value. Strict: what Prometheus would refuse or warn of ends the test.
@@ -66,6 +68,89 @@ fn app() -> App {
 
 fn text(app: &App) -> String {
     std::fs::read_to_string(app.path("collected/backup.prom")).unwrap()
+}
+
+/// What `promtool check metrics` says against a file, and how it ends.
+fn promtool(text: &str) -> (Option<i32>, String) {
+    let program = std::env::var("BACKUP_TEST_PROMTOOL").unwrap_or_else(|_| "promtool".to_owned());
+    let mut command = Command::new(&program);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{program}: {e}; tests/run fetches it"));
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let app = app();
+    app.reconfigure("installation: clinic", "installation: \"a\\\"b\\\\c ü\"");
+    app.run(&["create"]).expect(0);
+    app.run(&["create", "--tenant", "acme"]).expect(0);
+    app.run(&["verify", "latest"]).expect(0);
+    app.run(&["verify-collections"]).expect(0);
+    app.run(&["prune"]).expect(0);
+    app.run(&["restore", "latest"]).expect(5);
+    let text = text(&app);
+    assert_eq!(promtool(&text), (Some(0), String::new()), "{text}");
+    // It is one that finds things.
+    let (code, said) = promtool(&text.replace("# HELP backup_runs_total", "# NOTE backup_runs_total"));
+    assert!(code != Some(0) && said.contains("backup_runs_total"), "{code:?} {said}");
+}
+
+#[test]
+fn what_is_held_released_or_forgotten_by_hand_is_in_the_metrics_at_once() {
+    let app = app();
+    app.run_at("2026-01-10T02:00:00Z", &["create"]).expect(0);
+    app.run_at("2026-01-11T02:00:00Z", &["create"]).expect(0);
+    let id = app.ids().pop().unwrap();
+    let figures = || {
+        let found = parsed(&text(&app));
+        [found["backup_held_backups"], found["backup_backups{type=\"daily\",status=\"success\"}"]]
+    };
+    assert_eq!(figures(), [0.0, 2.0]);
+    app.run(&["hold", &id]).expect(0);
+    assert_eq!(figures(), [1.0, 2.0]);
+    app.run(&["forget", &id, "--yes"]).expect(5);
+    app.run(&["release", &id]).expect(0);
+    assert_eq!(figures(), [0.0, 2.0]);
+    app.run(&["forget", &id, "--yes"]).expect(0);
+    assert_eq!(figures(), [0.0, 1.0]);
+    // A slip of an operator's is no run that alerts wait for the next success of.
+    let found = parsed(&text(&app));
+    let codes: Vec<_> = found.keys().filter(|key| key.starts_with("backup_last_run_exit_code")).collect();
+    assert_eq!(codes, ["backup_last_run_exit_code{operation=\"create\"}"]);
+    assert_eq!(found["backup_last_run_timestamp_seconds{operation=\"create\"}"], 1_768_096_800.0);
+}
+
+#[test]
+fn what_verify_collections_found_is_told_and_carried_on() {
+    let app = app();
+    app.reconfigure("installation: clinic", "jobs: {look: {verifyCollections: {}}}\ninstallation: clinic");
+    app.run_at("2026-01-10T02:00:00Z", &["run", "look"]).expect(0);
+    super::invented::sql(&app, "ALTER TABLE invoices RENAME TO bills");
+    app.run_at("2026-01-10T03:00:00Z", &["verify-collections", "--tenant", "acme"]).expect(4);
+    // Of one module alone the figures would not be those of the installation.
+    app.run_at("2026-01-10T04:00:00Z", &["verify-collections", "--module", "core"]).expect(0);
+    app.run_at("2026-01-10T05:00:00Z", &["create"]).expect(3);
+    let found = parsed(&text(&app));
+    let of =
+        |what: &str, tenant: &str| found.get(&format!("backup_collections_{what}{{tenant=\"{tenant}\"}}")).copied();
+    let figures = |tenant: &str| {
+        ["verified_timestamp_seconds", "status", "expected", "existing", "missing", "extra", "orphans"]
+            .map(|what| of(what, tenant).unwrap_or(-1.0))
+    };
+    assert_eq!(figures(""), [1_768_010_400.0, 0.0, 2.0, 2.0, 0.0, 0.0, 0.0]);
+    assert_eq!(figures("acme"), [1_768_014_000.0, 2.0, 2.0, 1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(figures("birch"), [-1.0; 7]);
+    let run = |what: &str| found[&format!("backup_{what}{{operation=\"verify-collections\"}}")];
+    assert_eq!((run("runs_total"), run("run_failures_total"), run("last_run_exit_code")), (3.0, 1.0, 0.0));
+    assert_eq!(run("last_run_timestamp_seconds"), 1_768_017_600.0);
+    // A tenant that is gone has no series that nobody will ever mend.
+    app.reconfigure("acme: {}, ", "");
+    app.run(&["create"]).expect(3);
+    let found = parsed(&text(&app));
+    assert!(!found.keys().any(|key| key.starts_with("backup_collections") && key.contains("acme")), "{found:?}");
 }
 
 #[test]

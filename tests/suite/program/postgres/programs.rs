@@ -104,7 +104,7 @@ fn many_tenants_out_of_one_snapshot_take_one_run_of_pg_dump() {
     // Each has the definitions, and the remarks on what is the same for all.
     for id in shop.app.ids() {
         let shown = shop.app.run(&["--json", "show", &id]).expect(0).stdout;
-        for remark in ["1 rows have no `tenant`", "`tenant` has no index"] {
+        for remark in ["1 row has no `tenant`", "`tenant` has no index"] {
             assert!(shown.contains(remark), "{remark}: {shown}");
         }
     }

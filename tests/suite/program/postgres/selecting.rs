@@ -20,7 +20,7 @@ fn a_tenants_backup_holds_that_tenants_rows_and_no_others_bytes() {
     let made = shop.run(&["--json", "create", "--tenant", "acme"]).expect(0).json();
     let warnings = made["warnings"].as_array().unwrap();
     let told = |words: &str| warnings.iter().filter(|line| line.as_str().unwrap().contains(words)).count();
-    assert_eq!(told("1 rows have no `tenant`"), 1, "{warnings:?}");
+    assert_eq!(told("1 row has no `tenant`"), 1, "{warnings:?}");
     // One of both tables has an index.
     assert_eq!(told("CREATE INDEX ON \"public\".\"log\" (\"tenant\")"), 1, "{warnings:?}");
     assert_eq!(told("CREATE INDEX"), 1, "{warnings:?}");
