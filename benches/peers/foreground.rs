@@ -1,4 +1,4 @@
-//! Somebody who works meanwhile: a client that asks small questions at a steady pace, and how long it waits for answers.
+//! Those who work meanwhile: clients that ask small questions at a steady pace, and how long they wait for answers.
 
 use crate::measure::{Measured, shell};
 use crate::{Options, programs::Ours};
@@ -6,13 +6,16 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A question is due as often as this.
-const PACE: Duration = Duration::from_millis(5);
+/// How many ask, each with a connection of its own.
+pub const CLIENTS: usize = 4;
+
+/// How often each of them does.
+const PACE: Duration = Duration::from_millis(20);
 
 /// How long is asked while nobody else is there.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// What the client works beside.
+/// What they work beside.
 pub struct Beside<'a> {
     name: String,
     run: Box<dyn FnMut() -> Measured + 'a>,
@@ -44,8 +47,9 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// Runs each in turn with the client beside it, and prints what the client waited.
-pub fn row(options: &Options, title: &str, mut all: Vec<Beside<'_>>, ask: impl Fn(u64) + Sync) {
+/// Runs each in turn with the clients beside it, and prints how long these waited. `ask` is told whose turn it is, and the
+/// number of the question.
+pub fn row(options: &Options, title: &str, mut all: Vec<Beside<'_>>, ask: impl Fn(usize, u64) + Sync) {
     let mut waited: Vec<(Vec<f64>, f64)> = all.iter().map(|_| (Vec::new(), 0.0)).collect();
     for _ in 0..options.rounds {
         for (beside, (waits, seconds)) in all.iter_mut().zip(&mut waited) {
@@ -54,7 +58,7 @@ pub fn row(options: &Options, title: &str, mut all: Vec<Beside<'_>>, ask: impl F
             *seconds += measured.wall / options.rounds as f64;
         }
     }
-    let mut table = format!("## {title} (a question every {PACE:?})\n\n");
+    let mut table = format!("## {title} ({CLIENTS} clients, a question of each every {PACE:?})\n\n");
     table.push_str("| beside | questions | p50 ms | p95 ms | p99 ms | longest ms | it took s |\n");
     table.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     for (beside, (waits, seconds)) in all.iter().zip(&mut waited) {
@@ -67,30 +71,34 @@ pub fn row(options: &Options, title: &str, mut all: Vec<Beside<'_>>, ask: impl F
     println!("{table}");
 }
 
-/// Asks for as long as `run` takes. An answer that is late makes the questions after it late: they too are timed from when
-/// they were due, as whoever stands in a queue would.
-fn asked_during(run: &mut dyn FnMut() -> Measured, ask: &(impl Fn(u64) + Sync)) -> (Measured, Vec<f64>) {
+/// All ask for as long as `run` takes.
+fn asked_during(run: &mut dyn FnMut() -> Measured, ask: &(impl Fn(usize, u64) + Sync)) -> (Measured, Vec<f64>) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let client = scope.spawn(|| {
-            let mut waits = Vec::new();
-            let mut due = Instant::now();
-            for number in 0.. {
-                if done.load(Ordering::Relaxed) {
-                    break;
-                }
-                let early = due.saturating_duration_since(Instant::now());
-                std::thread::sleep(early);
-                // What the sleep takes longer is no server's doing.
-                let began = if early.is_zero() { due } else { Instant::now() };
-                ask(number);
-                waits.push(began.elapsed().as_secs_f64());
-                due += PACE;
-            }
-            waits
-        });
+        let done = &done;
+        let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || waits(client, done, ask))).collect();
         let measured = run();
         done.store(true, Ordering::Relaxed);
-        (measured, client.join().expect("the client"))
+        (measured, clients.into_iter().flat_map(|client| client.join().expect("a client")).collect())
     })
+}
+
+/// Seconds that one client waited for each answer. One that is late makes the questions after it late: they too are timed
+/// from when they were due, as whoever stands in a queue would.
+fn waits(client: usize, done: &AtomicBool, ask: &impl Fn(usize, u64)) -> Vec<f64> {
+    let mut waits = Vec::new();
+    let mut due = Instant::now() + PACE * u32::try_from(client).unwrap_or(0) / CLIENTS as u32;
+    for number in 0.. {
+        let early = due.saturating_duration_since(Instant::now());
+        std::thread::sleep(early);
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+        // What the sleep takes longer is no server's doing.
+        let began = if early.is_zero() { due } else { Instant::now() };
+        ask(client, number);
+        waits.push(began.elapsed().as_secs_f64());
+        due += PACE;
+    }
+    waits
 }

@@ -43,6 +43,11 @@ impl Ours {
         shell(&self.command(arguments), Some(&self.repository()))
     }
 
+    /// Asks for something that is printed.
+    pub fn ask(&self, arguments: &str) -> Measured {
+        shell(&format!("{BACKUP} -c {} {arguments}", self.folder.join("backup.yaml").display()), None)
+    }
+
     /// Removes what backups there are.
     pub fn forget(&self) {
         let _ = fs::remove_dir_all(self.repository());

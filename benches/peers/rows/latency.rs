@@ -1,7 +1,7 @@
 //! How long others wait for a database that is backed up.
 
 use super::postgres::server;
-use crate::foreground::{Beside, row};
+use crate::foreground::{Beside, CLIENTS, row};
 use crate::measure::{is_installed, shell};
 use crate::programs::Ours;
 use crate::support::mongod::{Kind, Mongod, wait};
@@ -36,8 +36,8 @@ fn ours(backup: &Ours) -> Vec<Beside<'_>> {
 }
 
 /// Any of `count` keys, in no order.
-fn key(number: u64, count: u64) -> u64 {
-    data::Random(number).next() % count
+fn key(client: usize, number: u64, count: u64) -> u64 {
+    data::Random(number * CLIENTS as u64 + client as u64).below(count)
 }
 
 fn mongodb(options: &Options) {
@@ -54,12 +54,12 @@ fn mongodb(options: &Options) {
     let users = database.collection::<Document>("users");
     let inserted = database.collection::<Document>("foreground");
     let count = wait(users.estimated_document_count().into_future()).expect("a count") - 1;
-    let ask = |number: u64| {
+    let ask = |client: usize, number: u64| {
         if number.is_multiple_of(INSERT) {
             wait(inserted.insert_one(doc! {"at": number.cast_signed(), "text": "a note"}).into_future())
                 .expect("insert");
         } else {
-            let id = key(number, count).cast_signed();
+            let id = key(client, number, count).cast_signed();
             wait(users.find_one(doc! {"_id": id}).into_future()).expect("find").expect("a document");
         }
     };
@@ -84,19 +84,23 @@ fn postgres(options: &Options) {
     );
     let backup = Ours::new(options, "latency-postgres", &config);
     let count: u64 = database.run("SELECT count(*) FROM narrow").parse().expect("a count");
-    let client = wait(async {
-        let (client, connection) = tokio_postgres::connect(&database.uri(), NoTls).await.expect("a connection");
-        tokio::spawn(connection);
-        client
+    let clients = [(); CLIENTS].map(|()| {
+        wait(async {
+            let (client, connection) = tokio_postgres::connect(&database.uri(), NoTls).await.expect("a connection");
+            tokio::spawn(connection);
+            let find = client.prepare("SELECT * FROM narrow WHERE id = $1").await.expect("a statement");
+            let insert = "INSERT INTO foreground (at, text) VALUES ($1, 'a note')";
+            let insert = client.prepare(insert).await.expect("a statement");
+            (client, find, insert)
+        })
     });
-    let find = wait(client.prepare("SELECT * FROM narrow WHERE id = $1")).expect("a statement");
-    let insert = wait(client.prepare("INSERT INTO foreground (at, text) VALUES ($1, 'a note')")).expect("a statement");
-    let ask = |number: u64| {
+    let ask = |client: usize, number: u64| {
+        let (connection, find, insert) = &clients[client];
         if number.is_multiple_of(INSERT) {
-            wait(client.execute(&insert, &[&number.cast_signed()])).expect("insert");
+            wait(connection.execute(insert, &[&number.cast_signed()])).expect("insert");
         } else {
-            let id = (1 + key(number, count)).cast_signed();
-            wait(client.query_one(&find, &[&id])).expect("a row");
+            let id = (1 + key(client, number, count)).cast_signed();
+            wait(connection.query_one(find, &[&id])).expect("a row");
         }
     };
     let out = options.folder.join("latency-pg_dump");
