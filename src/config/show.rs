@@ -231,8 +231,9 @@ fn named<V>(map: &std::collections::BTreeMap<String, V>, show: impl Fn(&V) -> Va
 }
 
 fn timeouts(timeouts: Timeouts) -> Value {
-    let [connect, total] = [timeouts.connect, timeouts.total].map(|limit| limit.map(show_duration));
-    json!({ "connect": connect, "idle": show_duration(timeouts.idle), "total": total })
+    let Timeouts { connect, idle, collection, total } = timeouts;
+    let [connect, collection, total] = [connect, collection, total].map(|limit| limit.map(show_duration));
+    json!({ "connect": connect, "idle": show_duration(idle), "collection": collection, "total": total })
 }
 
 fn references(references: &FileReferences) -> Value {

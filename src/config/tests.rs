@@ -336,14 +336,21 @@ fn a_source_is_waited_for_as_it_says_else_as_the_file_says_else_as_ever() {
     let seconds = Duration::from_secs;
     let sources = "sources:\n  a: {engine: sqlite, path: a, timeouts: {idle: 1m}}\n  b: {engine: sqlite, path: b}\n";
     let config = load_with(&with(sources), &[]).unwrap();
-    assert_eq!(config.sources["b"].timeouts, Timeouts { connect: None, idle: seconds(600), total: None });
+    assert_eq!(
+        config.sources["b"].timeouts,
+        Timeouts { connect: None, idle: seconds(600), collection: None, total: None }
+    );
     assert_eq!(config.sources["a"].timeouts.idle, seconds(60));
-    let config = load_with(&with(&format!("timeouts: {{connect: 5s, idle: 2h, total: 1d}}\n{sources}")), &[]).unwrap();
-    let all = Timeouts { connect: Some(seconds(5)), idle: seconds(7200), total: Some(seconds(86400)) };
+    let config =
+        load_with(&with(&format!("timeouts: {{connect: 5s, idle: 2h, collection: 3h, total: 1d}}\n{sources}")), &[])
+            .unwrap();
+    let [idle, collection, total] = [7200, 10_800, 86_400].map(seconds);
+    let all = Timeouts { connect: Some(seconds(5)), idle, collection: Some(collection), total: Some(total) };
     assert_eq!(config.sources["b"].timeouts, all);
     assert_eq!(config.sources["a"].timeouts, Timeouts { idle: seconds(60), ..all });
     let shown = show(&config);
-    assert_eq!(shown["sources"]["a"]["timeouts"], serde_json::json!({"connect": "5s", "idle": "1m", "total": "1d"}));
+    let expected = serde_json::json!({"connect": "5s", "idle": "1m", "collection": "3h", "total": "1d"});
+    assert_eq!(shown["sources"]["a"]["timeouts"], expected);
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub fn same_place(one: &config::Source, other: &config::Source) -> bool {
 /// As [`open`]; a SQLite file need not exist yet.
 pub fn open_target(name: &str, source: &config::Source, cancel: &Cancel) -> Result<Box<dyn Target>> {
     // A limit for reading must not end a restore in the middle of its changes.
-    let writing = config::Timeouts { total: None, ..source.timeouts };
+    let writing = config::Timeouts { collection: None, total: None, ..source.timeouts };
     Ok(match &source.engine {
         config::Engine::MongoDb { uri, database, .. } => {
             Box::new(mongodb::MongoDb::open(name, uri, database, writing, cancel.clone())?)

@@ -34,7 +34,7 @@ pub fn open(
         config::Engine::Postgres(postgres) => {
             let uri = server.map_or_else(|| postgres.uri.clone(), config::Secret::new);
             let beside = config::Postgres { uri, ..postgres.clone() };
-            let timeouts = config::Timeouts { total: None, ..source.timeouts };
+            let timeouts = config::Timeouts { collection: None, total: None, ..source.timeouts };
             return Ok(Box::new(postgres::open_scratch(name, &beside, &database, timeouts, cancel)?));
         }
         config::Engine::Sqlite { .. } => {

@@ -8,9 +8,10 @@ use futures_util::future::{Either, select};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 /// How long the server may take, after a signal, for what must be known.
 const GRACE: Duration = Duration::from_secs(5);
@@ -26,6 +27,7 @@ pub struct Stalled {
 enum Limit {
     Connect(Duration),
     Idle(Duration),
+    Collection(Duration),
     Total(Duration),
 }
 
@@ -36,6 +38,10 @@ impl fmt::Display for Stalled {
             Limit::Connect(limit) | Limit::Idle(limit) => {
                 let setting = if matches!(self.limit, Limit::Connect(_)) { "connect" } else { "idle" };
                 write!(f, "source '{source}' gave no answer for {} (timeouts.{setting})", show_duration(limit))
+            }
+            Limit::Collection(limit) => {
+                let limit = show_duration(limit);
+                write!(f, "source '{source}' took more than {limit} for one collection (timeouts.collection)")
             }
             Limit::Total(limit) => {
                 write!(f, "source '{source}' took more than {} in all (timeouts.total)", show_duration(limit))
@@ -80,16 +86,36 @@ pub async fn or_cancelled<T>(cancel: &Cancel, future: impl Future<Output = T>) -
 pub struct Patience {
     source: String,
     timeouts: Timeouts,
-    began: Instant,
+    /// When all that is asked of it must have been answered, and the limit that says so.
+    until: Option<(Instant, Limit)>,
     /// It gave no answer the last time. Until it gives one again it is waited for as long as a new connection is, so
     /// that a dead server is not waited for once a collection.
-    stalled: AtomicBool,
+    stalled: Arc<AtomicBool>,
 }
 
 impl Patience {
     /// For the source of that name; the limit of the whole read counts from now.
     pub fn new(source: &str, timeouts: Timeouts) -> Self {
-        Self { source: source.to_owned(), timeouts, began: Instant::now(), stalled: AtomicBool::new(false) }
+        let until = timeouts.total.and_then(|total| Some((Instant::now().checked_add(total)?, Limit::Total(total))));
+        Self { source: source.to_owned(), timeouts, until, stalled: Arc::default() }
+    }
+
+    /// The same patience, for the reading of one collection, whose limit counts from now.
+    #[must_use]
+    pub fn for_one_collection(&self) -> Self {
+        let limit = self.timeouts.collection;
+        let own = limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, Limit::Collection(limit))));
+        let until = self.until.into_iter().chain(own).min_by_key(|(until, _)| *until);
+        Self { source: self.source.clone(), timeouts: self.timeouts, until, stalled: Arc::clone(&self.stalled) }
+    }
+
+    /// Several questions, and whatever is done between them.
+    ///
+    /// # Errors
+    /// [`Stalled`] when they take longer than all may take; else what they say.
+    pub async fn within<T, E: From<Stalled>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let Some((until, limit)) = self.until else { return work.await };
+        timeout_at(until.into(), work).await.unwrap_or_else(|_| Err(self.stop(limit).into()))
     }
 
     /// An answer that a healthy server gives soon: a batch, a write, anything about one collection.
@@ -98,6 +124,10 @@ impl Patience {
     /// [`Stalled`] when it does not; else what was asked says.
     pub async fn answer<T, E: From<Stalled>>(&self, asked: impl IntoFuture<Output = Result<T, E>>) -> Result<T, E> {
         let (wait, limit) = self.limit();
+        // An answer that is there already would be taken for ever, of a server that is faster than we are.
+        if wait.is_zero() {
+            return Err(self.stop(limit).into());
+        }
         match timeout(wait, asked.into_future()).await {
             Ok(answer) => {
                 self.stalled.store(false, Ordering::Relaxed);
@@ -122,7 +152,9 @@ impl Patience {
             let (wait, limit) = self.limit();
             match timeout(wait, asked.as_mut()).await {
                 Ok(answer) => return answer,
-                Err(_) if matches!(limit, Limit::Total(_)) => return Err(self.stop(limit).into()),
+                Err(_) if matches!(limit, Limit::Collection(_) | Limit::Total(_)) => {
+                    return Err(self.stop(limit).into());
+                }
                 Err(_) => {
                     self.give_up();
                     self.answer(ping()).await?;
@@ -159,18 +191,20 @@ impl Patience {
 
     /// How long to wait now, and the limit that decides it.
     fn limit(&self) -> (Duration, Limit) {
-        let Timeouts { connect, idle, total } = self.timeouts;
+        let Timeouts { connect, idle, .. } = self.timeouts;
         let stalled = self.stalled.load(Ordering::Relaxed);
         let silence = if stalled { idle.min(connect.unwrap_or(Timeouts::CONNECT)) } else { idle };
-        let left = total.map(|total| (total.saturating_sub(self.began.elapsed()), Limit::Total(total)));
-        match left {
-            Some((left, total)) if left < silence => (left, total),
+        match self.until.map(|(until, limit)| (until.saturating_duration_since(Instant::now()), limit)) {
+            Some((left, limit)) if left < silence => (left, limit),
             _ => (silence, Limit::Idle(silence)),
         }
     }
 
     fn stop(&self, limit: Limit) -> Stalled {
-        self.give_up();
+        // A server that is slow with one collection may still speak of the others.
+        if !matches!(limit, Limit::Collection(_)) {
+            self.give_up();
+        }
         Stalled { source: self.source.clone(), limit }
     }
 }

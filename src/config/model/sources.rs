@@ -29,6 +29,8 @@ pub struct Timeouts {
     pub connect: Option<Duration>,
     /// The longest silence while it has work of ours.
     pub idle: Duration,
+    /// All the time that a run may take to read one collection of it.
+    pub collection: Option<Duration>,
     /// All the time that a run may take to read it.
     pub total: Option<Duration>,
 }
@@ -40,7 +42,7 @@ impl Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: None, idle: Duration::from_secs(600), total: None }
+        Self { connect: None, idle: Duration::from_secs(600), collection: None, total: None }
     }
 }
 

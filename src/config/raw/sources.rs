@@ -82,6 +82,8 @@ RawTimeouts {
     connect: Option<String>,
     /// MongoDB, PostgreSQL: the longest silence while it has work of ours; default 10m.
     idle: Option<String>,
+    /// MongoDB, PostgreSQL: all the time that a run may take to read one collection of it; default: no limit.
+    collection: Option<String>,
     /// MongoDB, PostgreSQL: all the time that a run may take to read it; default: no limit.
     total: Option<String>,
 }}

@@ -53,6 +53,7 @@ impl Resolver<'_> {
         Timeouts {
             connect: self.limit(&at.key("connect"), raw.connect).or(default.connect),
             idle: self.limit(&at.key("idle"), raw.idle).unwrap_or(default.idle),
+            collection: self.limit(&at.key("collection"), raw.collection).or(default.collection),
             total: self.limit(&at.key("total"), raw.total).or(default.total),
         }
     }

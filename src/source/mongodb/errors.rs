@@ -53,7 +53,26 @@ fn no_server(message: &str) -> String {
         Some(format!("{address}: {}", error.split(", labels:").next()?.trim_start_matches("I/O error: ")))
     });
     let said: Vec<_> = of_servers.collect();
-    if said.is_empty() { message.to_owned() } else { format!("no server could be used ({})", said.join("; ")) }
+    match (lacking(message), said.as_slice()) {
+        (Some(member), []) => format!("no member of the replica set is {member}"),
+        (Some(member), said) => format!("no member that can be reached is {member} ({})", said.join("; ")),
+        (None, []) => message.to_owned(),
+        (None, said) => format!("no server could be used ({})", said.join("; ")),
+    }
+}
+
+/// What the members that are there are not: the driver says what was asked for only here.
+fn lacking(message: &str) -> Option<&'static str> {
+    let (_, asked) = message.split_once("suitable for criteria ReadPreference(")?;
+    let word = asked.split(|c: char| !c.is_alphabetic()).next()?;
+    [("Primary", "the primary"), ("Secondary", "a secondary")]
+        .into_iter()
+        .find_map(|(is, it)| (word == is).then_some(it))
+}
+
+/// No secondary is there, and nothing else is to be read.
+fn lacks_a_secondary(error: &DriverError) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::ServerSelection { message, .. } if lacking(message) == Some("a secondary"))
 }
 
 /// An error while connecting.
@@ -89,6 +108,11 @@ pub fn collection(error: &DriverError, doing: &str, name: &str) -> Error {
     if error.get_custom::<Stalled>().is_some() {
         return made(Kind::Source)
             .hint("look at the server's log and the network between; if it is only slow, raise that limit");
+    }
+    if lacks_a_secondary(error) {
+        return made(Kind::Connect).hint(
+            "look at `rs.status()`; `readPreference: secondaryPreferred` reads the primary while there is no secondary",
+        );
     }
     match code(error) {
         Some(26 | 246) => made(Kind::Missing).hint("it was dropped, renamed or made anew while the run was under way"),

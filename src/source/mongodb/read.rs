@@ -96,6 +96,7 @@ impl<'a> MongoView<'a> {
         if let Some(capped) = capped {
             return Ok(Err(format!("{} is capped, and capped collections have no snapshots", capped.name)));
         }
+        let mut reason = "there is no collection with data to take it of".to_owned();
         for first in read {
             let mut session = match self
                 .access
@@ -115,14 +116,19 @@ impl<'a> MongoView<'a> {
             return match found {
                 Ok(_) => Ok(session.snapshot_time().ok_or_else(|| "the server gave no snapshot time".to_owned())),
                 // Dropped since it was listed: reading it will say so, and the others still have a moment.
-                Err(e) if matches!(errors::code(&e), Some(26 | 246)) => continue,
+                Err(e) if errors::code(&e) == Some(26) => continue,
+                // Made a moment ago: a secondary does not know yet that a majority has it.
+                Err(e) if errors::code(&e) == Some(246) => {
+                    reason = format!("{} was made or changed a moment ago", first.name);
+                    continue;
+                }
                 Err(e) if errors::has_no_snapshots(&e) => {
                     Ok(Err("the server is not part of a replica set of MongoDB 5.0 or newer".into()))
                 }
                 Err(e) => Err(errors::collection(&e, "begin a snapshot with", &first.name)),
             };
         }
-        Ok(Err("there is no collection with data to take it of".into()))
+        Ok(Err(reason))
     }
 
     async fn probe(&mut self, wanted: &[Wanted]) -> Result<()> {
@@ -225,6 +231,16 @@ impl<'a> MongoView<'a> {
         let body = metadata::encode(listed, &indexes)?;
         output.document(&EntryName::new(database, &wanted.name, ".metadata.json"), &body)?;
         Ok(done)
+    }
+
+    /// Reads a collection to its end, unless it takes longer than one may.
+    fn within_its_limit<T>(&self, name: &str, reading: impl Future<Output = Result<T>>) -> Result<T> {
+        let server = self.access.server;
+        server.block(async {
+            let patience = server.patience.for_one_collection();
+            let read = patience.within(async { Ok(reading.await) }).await;
+            read.map_err(|e| errors::collection(&e, "read", name))?
+        })
     }
 
     /// The texts that a field holds. Of a document no more than that, and what says whose it is, is asked for.
@@ -433,7 +449,7 @@ impl View for MongoView<'_> {
     }
 
     fn read(&self, unit: &[Wanted], output: &dyn Output) -> Result<Vec<ReadCollection>> {
-        unit.iter().map(|wanted| self.access.server.block(self.read_collection(wanted, output))).collect()
+        unit.iter().map(|wanted| self.within_its_limit(&wanted.name, self.read_collection(wanted, output))).collect()
     }
 
     fn read_ahead(&self, wanted: &[Wanted]) {
@@ -442,7 +458,7 @@ impl View for MongoView<'_> {
     }
 
     fn texts(&self, wanted: &Wanted, field: &str, each: &mut EachText<'_>) -> Result<()> {
-        self.access.server.block(self.read_texts(wanted, field, each))
+        self.within_its_limit(&wanted.name, self.read_texts(wanted, field, each))
     }
 
     fn coverage(&self, wanted: &Wanted) -> Result<Option<Coverage>> {

@@ -110,7 +110,7 @@ pub fn relation(failure: &Failure, doing: &str, name: &str) -> Error {
     let made = |kind| Error::new(kind, format!("cannot {doing} {name}")).cause(failure.text());
     let Some(state) = failure.state() else {
         return made(Kind::Source)
-            .hint("look at the server's log and the network between; if it is only slow, raise `timeouts.idle`");
+            .hint("look at the server's log and the network between; if it is only slow, raise that limit");
     };
     match state.code() {
         "42P01" | "3F000" => made(Kind::Missing).hint("it was dropped or renamed while the run was under way"),

@@ -82,7 +82,7 @@ pub fn read(
                 && idle.take()
             {
                 scope.spawn(|| {
-                    reading.note(reading.help(sender));
+                    reading.note(reading.help(reader, sender));
                     idle.give_back();
                 });
             }
@@ -127,10 +127,12 @@ impl Reading<'_> {
         Ok(told)
     }
 
-    fn help(&self, blocks: Arc<Sender<RecordBlock>>) -> Result<u64> {
-        let reader = self.view.reader()?;
-        let told = self.all(&reader, blocks)?;
-        self.view.rest(reader);
+    /// As another reader, who waits no longer for the server than the first.
+    fn help(&self, first: &Reader, blocks: Arc<Sender<RecordBlock>>) -> Result<u64> {
+        let mut helper = self.view.reader()?;
+        helper.session.patience = Arc::clone(&first.session.patience);
+        let told = self.all(&helper, blocks)?;
+        self.view.rest(helper);
         Ok(told)
     }
 

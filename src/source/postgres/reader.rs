@@ -60,7 +60,7 @@ impl Reader {
                 self.tap.open();
                 Ok(self.session.client.copy_out(&statement).await?)
             };
-            source.patience.answer(answer).await.map_err(|e| failed(&e))
+            self.session.patience.answer(answer).await.map_err(|e| failed(&e))
         })?;
         // The driver sees the end of it, or an error; the rows do not pass there.
         let end = source.runtime.spawn(async move {
@@ -74,7 +74,7 @@ impl Reader {
         loop {
             let next = source.block(async {
                 let next = async { Ok::<_, Failure>(self.tap.next().await) };
-                source.patience.answer(next).await.map_err(|e| failed(&e))
+                self.session.patience.answer(next).await.map_err(|e| failed(&e))
             })?;
             let Some(bytes) = next else { break };
             let block = rows.cut(bytes, &mut keep)?;

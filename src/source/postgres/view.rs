@@ -172,7 +172,8 @@ impl PgView<'_> {
         }
         let missing = || Error::new(Kind::Missing, format!("table {} does not exist any more", wanted.name));
         let relation = self.relations.get(&wanted.name).ok_or_else(missing)?;
-        let reader = self.reader()?;
+        let mut reader = self.reader()?;
+        reader.session.patience = Arc::new(self.source.patience.for_one_collection());
         let done = work(&reader, relation);
         // One that failed may be anywhere in its answer, and is not asked again.
         if done.is_ok() {

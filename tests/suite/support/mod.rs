@@ -5,6 +5,7 @@ pub mod listeners;
 pub mod mongod;
 pub mod postgres;
 pub mod proxy;
+pub mod replica_set;
 pub mod tokens;
 #[cfg(target_arch = "x86_64")]
 pub mod tracer;
