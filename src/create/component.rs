@@ -335,7 +335,10 @@ impl<'a> Run<'a> {
         let writer = self.begin(planned, &relative, &self.options.cancel, &text)?;
         let mut output = writer.unit();
         let mut progress = |_: &str, bytes| events.emit(Event::Advanced { item: item.clone(), bytes, records: 1 });
-        let stored = files::read(trees, &mut output, &self.options.cancel, &mut progress)?;
+        // Where several runs are at work, they are the readers; what is held back is not read ahead.
+        let alone = self.turns.is_some() || self.options.effort.throttle.is_some();
+        let readers = if alone { 1 } else { self.options.effort.readers };
+        let stored = files::read(trees, readers, &mut output, &self.options.cancel, &mut progress)?;
         output.commit()?;
         self.turn = None;
         let finished = writer.finish()?;
@@ -394,7 +397,7 @@ impl<'a> Run<'a> {
             recipients: &planned.encrypted_to,
             throttle: self.options.effort.throttle.as_ref(),
         };
-        ArchiveWriter::begin(file, self.pool, cancel.clone(), beginning)
+        ArchiveWriter::begin(file, &self.staging.path().join(relative), self.pool, cancel.clone(), beginning)
     }
 
     /// Proves a finished archive from disk and records it; one that holds nothing usable is removed.
@@ -403,10 +406,10 @@ impl<'a> Run<'a> {
             return self.staging.remove(relative);
         }
         self.options.events.emit(Event::Detail(format!("reading {relative} back from disk")));
-        archive::prove(&self.staging.path().join(relative), finished.size, &finished.sha256, &self.options.cancel)?;
+        archive::prove(&self.staging.path().join(relative), &finished.stored, finished.reread, &self.options.cancel)?;
         component.archive = Some(relative.to_owned());
-        component.size = finished.size;
-        component.sha256 = Some(finished.sha256);
+        component.size = finished.stored.size;
+        component.sha256 = Some(finished.stored.sha256);
         component.index = Some(IndexPosition {
             offset: finished.index_offset,
             length: finished.index_length,

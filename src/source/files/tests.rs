@@ -4,11 +4,10 @@ use super::*;
 use crate::config::{ExtraFiles, Sealing, UploadRoot};
 use crate::error::{Kind, Result};
 use crate::names::{Scope, TenantId};
-use crate::pipeline::Cancel;
+use crate::pipeline::{Body, Cancel, Piece};
 use crate::source::{FileEntry, FileKind, FileOutcome, FileOutput, FileRecord};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -24,16 +23,21 @@ struct Kept {
 }
 
 impl FileOutput for Kept {
-    fn file(&mut self, entry: &FileEntry, body: &mut dyn Read) -> Result<FileOutcome> {
+    fn file(&mut self, entry: &FileEntry, body: &mut dyn Body) -> Result<FileOutcome> {
         if let Some(hook) = &mut self.before_body {
             hook(&entry.path);
         }
         let mut bytes = Vec::new();
-        body.take(entry.size).read_to_end(&mut bytes).unwrap();
-        let torn = (bytes.len() as u64 != entry.size).then(|| "short".to_owned());
-        bytes.resize(usize::try_from(entry.size).unwrap(), 0);
-        self.entries.push((entry.clone(), bytes));
-        Ok(FileOutcome { torn })
+        loop {
+            match body.next()? {
+                Piece::Bytes(piece) => bytes.extend(piece),
+                Piece::End(end) => {
+                    assert_eq!(bytes.len() as u64, entry.size);
+                    self.entries.push((entry.clone(), bytes));
+                    return Ok(FileOutcome { torn: end.torn });
+                }
+            }
+        }
     }
 }
 
@@ -62,7 +66,7 @@ fn tenant(id: &str) -> Scope {
 
 fn read_all(trees: &Trees) -> (Kept, crate::manifest::Files) {
     let mut kept = Kept::default();
-    let files = read(trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
+    let files = read(trees, 1, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     (kept, files)
 }
 
@@ -195,7 +199,7 @@ fn a_file_that_changes_while_it_is_read_is_damaged() {
     });
     let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
     let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
-    let files = read(&trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
+    let files = read(&trees, 1, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert_eq!(files.damaged.len(), 2, "{:?}", files.damaged);
     assert!(files.damaged.iter().all(|line| !line.contains("steady")));
 }
@@ -216,7 +220,7 @@ fn a_file_swapped_for_a_link_is_not_followed() {
     });
     let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
     let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
-    read(&trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
+    read(&trees, 1, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert!(kept.entries.iter().all(|(_, body)| body != b"canary"));
     let b = kept.entries.iter().find(|(entry, _)| entry.path.ends_with(b"/b")).unwrap();
     assert_eq!(b.0.record.kind, FileKind::Symlink);
