@@ -3,9 +3,11 @@
 
 mod decode;
 mod escape;
+mod expected;
 mod index;
 mod member;
 mod output;
+mod packed;
 mod proof;
 mod reader;
 mod sound;
@@ -21,6 +23,7 @@ pub use escape::entry_path;
 pub use index::IndexEntry;
 pub use member::{Method, codec};
 pub use output::QUEUE;
+pub use packed::FileEntries;
 pub use proof::{Reread, Stored, digest_file, prove};
 pub use reader::{ArchiveReader, EntryReader, IndexAt, from_io};
 pub use unit::{PART_SIZE, UnitOutput};

@@ -16,6 +16,7 @@ mod file_restores;
 mod guards;
 mod jobs;
 mod license;
+mod many_files;
 mod mistakes;
 mod module_files;
 mod monitor;

@@ -198,3 +198,32 @@ impl Drop for Share<'_> {
         self.of.freed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn no_more_than_so_many_bytes_are_ahead() {
+        let ahead = Ahead { free: Mutex::new(AHEAD), freed: Condvar::new() };
+        let (taken, (give, held)) = (AtomicUsize::new(0), bounded(64));
+        let largest = (PIECES + 1) * BLOCK_SIZE;
+        let room = usize::try_from(AHEAD).unwrap() / largest;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..2 * room {
+                    // However large: no more of it is read than waits.
+                    give.send(ahead.share(1 << 40)).unwrap();
+                    taken.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            let shares: Vec<_> = held.iter().take(room).collect();
+            assert_eq!(*ahead.free.lock().unwrap(), 0);
+            assert!(taken.load(Ordering::SeqCst) <= room && held.is_empty());
+            drop(shares);
+            assert_eq!(held.iter().take(room).count(), room);
+        });
+        assert_eq!(*ahead.free.lock().unwrap(), AHEAD);
+    }
+}
