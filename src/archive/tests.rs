@@ -254,7 +254,7 @@ fn files_with_odd_names_read_back_through_tar_and_python() {
         let mut unit = writer.unit();
         let mut put = |path: &[u8], kind, body: &[u8]| {
             let entry = FileEntry { path: path.to_vec(), size: body.len() as u64, record: record(kind) };
-            assert!(unit.file(&entry, &mut Content::new(&body[..], entry.size)).unwrap().torn.is_none());
+            assert!(unit.file(&entry, &mut Content::new(body, entry.size)).unwrap().torn.is_none());
         };
         put(b"up", FileKind::Directory, b"");
         put(b"up/plain.txt", FileKind::File, b"plain");
