@@ -1,5 +1,6 @@
 //! Reads all of an archive from front to back, and holds what is in it against its index.
 
+use super::expected::Expected;
 use super::index::IndexEntry;
 use super::reader::{ArchiveReader, EntryReader, Members, from_io};
 use super::sound;
@@ -8,7 +9,6 @@ use super::writer::INDEX_PATH;
 use crate::error::{Error, Kind, Result};
 use crate::source::FileKind;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::io::Read;
 use tar::EntryType;
 
@@ -45,9 +45,6 @@ type Finding = Result<Option<String>>;
 /// Looks at one indexed entry and its body, and reads as much of it as it likes.
 type Look<'a> = &'a mut dyn FnMut(&IndexEntry, &mut dyn Read) -> Finding;
 
-/// Index lines by the path of their entry, without a slash at its end.
-type Expected<'a> = HashMap<Vec<u8>, &'a IndexEntry>;
-
 /// Decompresses the whole archive from front to back and holds the tar entries in it against the index: the same
 /// paths, kinds and sizes, the same bytes, nothing lacking, nothing that would harm whoever unpacks it with tar. Parts
 /// that no index line names are void and passed over.
@@ -62,22 +59,19 @@ pub fn decode_all(
     damage: &mut Vec<String>,
     mut each: impl FnMut(&IndexEntry, &mut dyn Read) -> Finding,
 ) -> Result<()> {
-    // Units are committed as they end, so the index is not in the order of the stream.
-    let mut expected = Expected::with_capacity(archive.index().len());
-    for line in archive.index() {
-        expected.insert(line.raw_path()?.trim_suffix_slash(), line);
-    }
+    let mut expected = Expected::of(archive)?;
     let mut stream = RawStream { members: Members::all(archive), block: Vec::new(), at: 0 };
     match walk(&mut stream, &mut each, &mut expected, damage) {
         Ok(()) => {
-            damage.extend(expected.values().map(|lost| format!("{} is lacking", lost.path.escape_debug())));
+            for lost in expected.unseen() {
+                damage.push(format!("{} is lacking", lost?.path.escape_debug()));
+            }
         }
         Err(error) if error.kind == Kind::Damaged => {
             damage.push(error.to_string());
-            let mut unseen: Vec<_> = expected.into_values().collect();
-            unseen.sort_by_key(|line| (line.offset, line.skip));
-            for line in unseen {
-                damage.extend(look_at(archive.entry(line), line, &mut each)?);
+            for line in expected.unseen() {
+                let line = line?;
+                damage.extend(look_at(archive.entry(&line), &line, &mut each)?);
             }
         }
         Err(error) => return Err(error),
@@ -110,8 +104,8 @@ fn walk(
             saw_index = true;
             continue;
         }
-        let line = expected.get(&path).copied();
-        let kind = line.and_then(|line| line.file.as_ref()).map_or(FileKind::File, |record| record.kind);
+        let line = expected.get(&path)?;
+        let kind = line.as_ref().and_then(|line| line.file.as_ref()).map_or(FileKind::File, |record| record.kind);
         if entry.header().entry_type() != entry_type(kind) || !sound::stays_inside(&path) {
             damage.push(format!("{shown} is no entry that an archive holds: do not unpack it with tar"));
         }
@@ -125,13 +119,13 @@ fn walk(
             damage.push(format!("{shown} points elsewhere than the index says"));
         }
         let mut body = Hashed { inner: &mut entry, hash: Sha256::new(), size: 0 };
-        let finding = each(line, &mut body)?;
+        let finding = each(&line, &mut body)?;
         std::io::copy(&mut body, &mut std::io::sink()).map_err(unreadable)?;
         if body.size != line.size || to_hex(&body.hash.finalize()) != line.sha256 {
             damage.push(format!("{shown} differs from what was recorded"));
         }
         damage.extend(finding.map(|finding| format!("{shown}: {finding}")));
-        expected.remove(&path);
+        expected.seen(&path);
     }
     if !saw_index {
         damage.push("the index is lacking: the archive is cut".into());

@@ -3,13 +3,14 @@
 
 mod decode;
 mod escape;
+mod expected;
 mod index;
 mod member;
 mod output;
+mod packed;
 mod proof;
 mod reader;
 mod sound;
-mod spool;
 mod storage;
 mod tar_header;
 #[cfg(test)]
@@ -21,7 +22,8 @@ pub use decode::decode_all;
 pub use escape::entry_path;
 pub use index::IndexEntry;
 pub use member::{Method, codec};
-pub use proof::{Stored, digest_file, prove};
+pub use packed::PackedEntries;
+pub use proof::{Reread, Stored, digest_file, prove};
 pub use reader::{ArchiveReader, EntryReader, IndexAt, from_io};
 pub use unit::{PART_SIZE, UnitOutput};
 pub use writer::{ArchiveWriter, Beginning, Finished};

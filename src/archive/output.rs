@@ -1,14 +1,16 @@
 //! The ordered end of an archive: takes pending members in order, waits for each, encrypts it where that is asked for,
-//! writes and hashes it.
+//! writes and hashes it. What was written is read again behind it.
 
+use super::proof::{Follower, Reread, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::keys::Recipients;
-use crate::pipeline::{Pending, Seat};
+use crate::pipeline::{Cancel, Pending, Seat};
 use age::stream::StreamWriter;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -24,10 +26,10 @@ pub enum Message {
 /// What was written.
 #[derive(Debug)]
 pub struct Written {
-    /// Bytes of the file.
-    pub size: u64,
-    /// SHA-256 of them, hexadecimal.
-    pub sha256: String,
+    /// The file.
+    pub stored: Stored,
+    /// What of it was read again by now.
+    pub reread: Reread,
     /// Bytes of all members: the file's, unless it is encrypted.
     pub length: u64,
     /// Offset at which each member begins, among the members.
@@ -43,15 +45,16 @@ pub struct OutputThread {
 }
 
 impl OutputThread {
-    /// Starts writing to `file`, encrypted to `recipients` where there are any.
-    pub fn start(file: File, recipients: &Recipients) -> Result<Self> {
+    /// Starts writing to `file`, which is at `path`, encrypted to `recipients` where there are any.
+    pub fn start(file: File, path: &Path, recipients: &Recipients, cancel: &Cancel) -> Result<Self> {
         // Members have seats, which are few.
         let (queue, messages) = unbounded();
         let failure = Arc::new(Mutex::new(None));
         let (seen, recipients) = (failure.clone(), recipients.clone());
+        let follower = Follower::new(path.to_owned(), cancel.clone());
         let thread = std::thread::Builder::new()
             .name("archive-output".into())
-            .spawn(move || match write_all(file, &recipients, &messages) {
+            .spawn(move || match write_all(file, &recipients, &messages, follower) {
                 Ok(written) => Some(written),
                 Err(error) => {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -105,9 +108,9 @@ impl Drop for OutputThread {
     }
 }
 
-fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>) -> Result<Written> {
-    let failed = |doing: &str, e: &std::io::Error| Error::io(doing, std::path::Path::new("the archive"), e);
-    let file = Hashed { file, hash: Sha256::new(), size: 0 };
+fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>, follower: Follower) -> Result<Written> {
+    let failed = |doing: &str, e: &std::io::Error| Error::io(doing, Path::new("the archive"), e);
+    let file = Hashed { file, hash: Sha256::new(), size: 0, follower };
     let mut sink = Sink::new(file, recipients).map_err(|e| failed("write", &e))?;
     let mut offsets = Vec::new();
     let mut length = 0;
@@ -123,9 +126,10 @@ fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>) 
             Message::Offsets(reply) => drop(reply.send(offsets.clone())),
         }
     }
-    let Hashed { file, hash, size } = sink.finish().map_err(|e| failed("write", &e))?;
+    let Hashed { file, hash, size, mut follower } = sink.finish().map_err(|e| failed("write", &e))?;
     file.sync_all().map_err(|e| failed("fsync", &e))?;
-    Ok(Written { size, sha256: super::tar_header::to_hex(&hash.finalize()), length, offsets })
+    let stored = Stored { size, sha256: super::tar_header::to_hex(&hash.finalize()) };
+    Ok(Written { stored, reread: follower.end()?, length, offsets })
 }
 
 /// The file, or what encrypts into it.
@@ -154,11 +158,12 @@ impl Sink {
     }
 }
 
-/// A file that hashes and counts what is written to it.
+/// A file that hashes and counts what is written to it, and is read again behind that.
 struct Hashed {
     file: File,
     hash: Sha256,
     size: u64,
+    follower: Follower,
 }
 
 impl Write for Hashed {
@@ -166,6 +171,7 @@ impl Write for Hashed {
         let n = self.file.write(bytes)?;
         self.hash.update(&bytes[..n]);
         self.size += n as u64;
+        self.follower.written(self.size);
         Ok(n)
     }
 

@@ -1,16 +1,25 @@
-//! Reads a stored file again, from the disk and not from memory, and says what it is.
+//! Reads what was stored again, from the disk and not from memory, and says what it is: a stored file as a whole, and an
+//! archive while it is still written, stretch by stretch, each fsynced before it is read.
 
 use super::storage::open_file;
 use super::tar_header::to_hex;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
-use std::io::Read;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 /// Bytes read at once.
-const LARGEST_READ: usize = 1 << 20;
+const LARGEST_READ: u64 = 1 << 20;
+
+/// So many bytes of an archive are fsynced and read again together while what follows is still written: enough that an
+/// fsync is rare, few enough that little is left to do when the archive ends. Whole pages, which can be dropped.
+pub const STRETCH: u64 = 16 << 20;
 
 /// What a stored file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,42 +35,133 @@ pub struct Stored {
 /// # Errors
 /// When it cannot be read.
 pub fn digest_file(path: &Path, cancel: &Cancel) -> Result<Stored> {
-    let failed = |e: &std::io::Error| Error::io("read", path, e);
-    let mut file = open_file(path)?;
-    // Advice: where a file system does not take it, the read is merely a weaker proof.
-    let _ = fadvise(&file, 0, None, Advice::DontNeed);
-    let _ = fadvise(&file, 0, None, Advice::Sequential);
-    let mut hash = Sha256::new();
-    let length = file.metadata().map_err(|e| failed(&e))?.len();
-    // No larger than the file: many are small.
-    let mut buffer = vec![0; usize::try_from(length).unwrap_or(LARGEST_READ).clamp(1, LARGEST_READ)];
-    let mut size = 0;
-    loop {
-        cancel.check()?;
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => {
-                hash.update(&buffer[..n]);
-                size += n as u64;
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(failed(&e)),
-        }
-    }
-    // Pages read once for a proof should not push the application's own out of memory.
-    let _ = fadvise(&file, 0, None, Advice::DontNeed);
-    Ok(Stored { size, sha256: to_hex(&hash.finalize()) })
+    Reread::default().end(path, cancel)
 }
 
-/// Proves that the file at `path`, already fsynced, is on the disk as it was written.
+/// Proves that the file at `path`, already fsynced, is on the disk as it was written. `reread` of it was read again
+/// before.
 ///
 /// # Errors
 /// [`Kind::Damaged`] when it is not.
-pub fn prove(path: &Path, size: u64, sha256: &str, cancel: &Cancel) -> Result<()> {
-    let stored = digest_file(path, cancel)?;
-    if stored.size == size && stored.sha256 == sha256 {
+pub fn prove(path: &Path, written: &Stored, reread: Reread, cancel: &Cancel) -> Result<()> {
+    if reread.end(path, cancel)? == *written {
         return Ok(());
     }
     let what = format!("{} was written but reads back different", path.display());
     Err(Error::new(Kind::Damaged, what).hint("the disk, its controller or memory is faulty: check the kernel log"))
+}
+
+/// How far a file was read again, and what it is up to there.
+#[derive(Debug, Clone, Default)]
+pub struct Reread {
+    size: u64,
+    hash: Sha256,
+}
+
+impl Reread {
+    /// Reads on to the end of the file at `path`.
+    fn end(mut self, path: &Path, cancel: &Cancel) -> Result<Stored> {
+        self.go_on(&mut open_file(path)?, path, None, cancel)?;
+        Ok(Stored { size: self.size, sha256: to_hex(&self.hash.finalize()) })
+    }
+
+    /// Reads on, to `end` or else as far as the file goes.
+    fn go_on(&mut self, file: &mut File, path: &Path, end: Option<u64>, cancel: &Cancel) -> Result<()> {
+        let failed = |e: &std::io::Error| Error::io("read", path, e);
+        let from = self.size;
+        let length = end.map_or_else(|| file.metadata().map(|found| found.len()), Ok).map_err(|e| failed(&e))?;
+        let pages = end.and_then(|end| NonZeroU64::new(end.saturating_sub(from)));
+        // Advice: where a file system does not take it, the read is merely a weaker proof.
+        let _ = fadvise(&*file, from, pages, Advice::DontNeed);
+        let _ = fadvise(&*file, from, pages, Advice::Sequential);
+        if from > 0 {
+            file.seek(SeekFrom::Start(from)).map_err(|e| failed(&e))?;
+        }
+        // No larger than the file: many are small.
+        let room = length.saturating_sub(from).clamp(1, LARGEST_READ);
+        let mut buffer = vec![0; usize::try_from(room).unwrap_or_default()];
+        let mut stretch = file.take(end.map_or(u64::MAX, |end| end.saturating_sub(from)));
+        loop {
+            cancel.check()?;
+            match stretch.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => {
+                    self.hash.update(&buffer[..n]);
+                    self.size += n as u64;
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(failed(&e)),
+            }
+        }
+        // Pages read once for a proof should not push the application's own out of memory.
+        let _ = fadvise(&*stretch.into_inner(), from, pages, Advice::DontNeed);
+        Ok(())
+    }
+}
+
+/// Reads an archive again behind whoever writes it. A thread of its own, once the archive is longer than a stretch.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    cancel: Cancel,
+    /// Up to where it was told to read.
+    told: u64,
+    at_work: Option<(Sender<u64>, JoinHandle<Result<Reread>>)>,
+}
+
+impl Follower {
+    /// Of the archive at `path`.
+    pub fn new(path: PathBuf, cancel: Cancel) -> Self {
+        Self { path, cancel, told: 0, at_work: None }
+    }
+
+    /// `size` bytes are written by now.
+    pub fn written(&mut self, size: u64) {
+        let end = size - size % STRETCH;
+        if end == self.told {
+            return;
+        }
+        self.told = end;
+        if self.at_work.is_none() {
+            let (path, cancel) = (self.path.clone(), self.cancel.clone());
+            let (ends, told) = unbounded();
+            let thread = std::thread::Builder::new().name("archive-proof".into());
+            // Without a thread it takes longer: all is read at the end.
+            self.at_work = thread.spawn(move || follow(&path, &told, &cancel)).ok().map(|thread| (ends, thread));
+        }
+        if let Some((ends, _)) = &self.at_work {
+            // It is gone where it failed, which the end tells.
+            let _ = ends.send(end);
+        }
+    }
+
+    /// What was read by now; waits for the stretch in work.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub fn end(&mut self) -> Result<Reread> {
+        let Some((ends, thread)) = self.at_work.take() else { return Ok(Reread::default()) };
+        drop(ends);
+        thread.join().unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the thread that reads back died")))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // The archive was given up: what is wrong with it no longer matters, but nobody may read on in it.
+        let _ = self.end();
+    }
+}
+
+fn follow(path: &Path, told: &Receiver<u64>, cancel: &Cancel) -> Result<Reread> {
+    let mut file = open_file(path)?;
+    let mut reread = Reread::default();
+    while let Ok(end) = told.recv() {
+        // Whoever is late takes several stretches at once.
+        let end = told.try_iter().last().unwrap_or(end);
+        // By a descriptor of its own: an error that it is told of here, the writer's is told of too.
+        file.sync_data().map_err(|e| Error::io("fsync", path, &e))?;
+        reread.go_on(&mut file, path, Some(end), cancel)?;
+    }
+    Ok(reread)
 }

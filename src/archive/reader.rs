@@ -2,6 +2,7 @@
 
 use super::index::{IndexEntry, longest};
 use super::member::{self, Decoder, HEADER_LEN, Sizes};
+use super::packed::PackedEntries;
 use super::sound::Gate;
 use super::storage::Storage;
 use super::tar_header::to_hex;
@@ -25,7 +26,9 @@ pub struct ArchiveReader {
     /// Bytes of the archive, decrypted where it is encrypted.
     size: u64,
     is_sealed: bool,
-    index: Vec<IndexEntry>,
+    /// What engines stored, and the way to restore.
+    entries: Vec<IndexEntry>,
+    files: PackedEntries,
     /// The member that small entries were last read from. Hundreds of them share one, and are read one by one.
     shared: Mutex<Option<SharedMember>>,
 }
@@ -63,12 +66,21 @@ impl ArchiveReader {
         let is_sealed = keys.is_some();
         let (storage, size) = Storage::open(path, keys).context(|| format!("{} cannot be opened", path.display()))?;
         let (path_kept, shared) = (path.to_owned(), Mutex::new(None));
-        let mut reader = Self { storage, path: path_kept, size, is_sealed, index: Vec::new(), shared };
-        reader.index = reader.read_index(at).context(|| format!("the index of {} cannot be read", path.display()))?;
+        let mut reader = Self {
+            storage,
+            path: path_kept,
+            size,
+            is_sealed,
+            entries: Vec::new(),
+            files: PackedEntries::default(),
+            shared,
+        };
+        (reader.entries, reader.files) =
+            reader.read_index(at).context(|| format!("the index of {} cannot be read", path.display()))?;
         Ok(reader)
     }
 
-    fn read_index(&self, at: IndexAt<'_>) -> Result<Vec<IndexEntry>> {
+    fn read_index(&self, at: IndexAt<'_>) -> Result<(Vec<IndexEntry>, PackedEntries)> {
         let damaged = |what: &str| Error::new(Kind::Damaged, what.to_owned());
         let end = at.offset.checked_add(at.length).filter(|end| *end <= self.size);
         let end = end.ok_or_else(|| damaged("the archive is shorter than its index's place"))?;
@@ -82,11 +94,15 @@ impl ArchiveReader {
             return Err(damaged("the index reads longer than one of its stored size does"));
         }
         let mut gate = Gate::new(at.offset);
-        let mut index = Vec::new();
+        let (mut entries, mut files) = (Vec::new(), PackedEntries::default());
         let mut admit = |line: &[u8]| -> Result<()> {
-            let entry = serde_json::from_slice(line).map_err(|e| damaged("an index line is unreadable").cause(e))?;
+            let entry: IndexEntry =
+                serde_json::from_slice(line).map_err(|e| damaged("an index line is unreadable").cause(e))?;
             gate.admit(&entry)?;
-            index.push(entry);
+            if entry.file.is_some() {
+                return files.push(line);
+            }
+            entries.push(entry);
             Ok(())
         };
         let mut hash = Sha256::new();
@@ -106,13 +122,21 @@ impl ArchiveReader {
         if !cut.is_empty() || to_hex(&hash.finalize()) != at.sha256 {
             return Err(damaged("the index differs from what was recorded"));
         }
-        gate.close(&index)?;
-        Ok(index)
+        if let Some(suspect) = gate.close() {
+            let lines = entries.iter().cloned().map(Ok).chain(files.iter());
+            return Err(suspect.find(lines));
+        }
+        Ok((entries, files))
     }
 
-    /// Every entry, in the order of the archive.
-    pub fn index(&self) -> &[IndexEntry] {
-        &self.index
+    /// Every entry that is no file, in the order of the archive: what engines stored.
+    pub fn entries(&self) -> &[IndexEntry] {
+        &self.entries
+    }
+
+    /// Every file, directory and link, in the order of the archive.
+    pub fn files(&self) -> &PackedEntries {
+        &self.files
     }
 
     /// The archive's path.
@@ -138,7 +162,7 @@ impl ArchiveReader {
     /// # Errors
     /// [`Kind::Damaged`] when there is none, or a part is lacking.
     pub fn parts(&self, name: &EntryName) -> Result<Vec<&IndexEntry>> {
-        let mut parts: Vec<_> = self.index.iter().filter(|entry| entry.name.as_ref() == Some(name)).collect();
+        let mut parts: Vec<_> = self.entries.iter().filter(|entry| entry.name.as_ref() == Some(name)).collect();
         parts.sort_by_key(|entry| entry.part);
         let whole = match parts.as_slice() {
             [only] => only.part.is_none() || (only.part == Some(1) && only.parts == Some(1)),

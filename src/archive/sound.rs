@@ -8,7 +8,7 @@ use super::tar_header::from_hex;
 use super::writer::RESTORE_PATH;
 use crate::error::{Error, Kind, Result};
 use crate::source::{EntryName, FileKind, FileRecord};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The most bytes that a member makes of one.
@@ -26,14 +26,19 @@ const LONGEST_LINK: usize = 4095;
 pub struct Gate {
     /// Where the index begins: data lies before.
     end: u64,
-    /// By hash of its path, whether an entry is a directory. Half a million paths would be too many to keep.
-    seen: HashMap<u128, bool>,
+    /// Hashes of paths, the last bit of each saying whether it is a directory. Half a million paths would be too many to
+    /// keep.
+    seen: Vec<u128>,
+    /// Hashes of the folders that entries are in, without that bit.
+    folders: HashSet<u128>,
+    /// The folder of the entry before.
+    last: Vec<u8>,
 }
 
 impl Gate {
     /// For an index that begins at `end`.
     pub fn new(end: u64) -> Self {
-        Self { end, seen: HashMap::new() }
+        Self { end, seen: Vec::new(), folders: HashSet::new(), last: Vec::new() }
     }
 
     /// Looks at one line.
@@ -67,27 +72,66 @@ impl Gate {
             return Err(bad("is described as no writer of archives does"));
         }
         let is_directory = line.file.as_ref().is_some_and(|record| record.kind == FileKind::Directory);
-        if self.seen.insert(xxh3_128(without_slash(&path)), is_directory).is_some() {
-            return Err(bad("is in the index twice"));
+        let path = without_slash(&path);
+        self.seen.push(hash_of(path) | u128::from(is_directory));
+        let folder = path.rsplitn(2, |b| *b == b'/').nth(1).unwrap_or_default();
+        if folder != self.last {
+            self.folders.extend(parents(path).map(hash_of));
+            self.last = folder.to_vec();
         }
         Ok(())
     }
 
-    /// Looks at all of them together.
-    ///
-    /// # Errors
-    /// [`Kind::Damaged`] when an entry lies below one that is no directory.
-    pub fn close(self, lines: &[IndexEntry]) -> Result<()> {
-        for line in lines {
-            let path = line.raw_path()?;
-            let path = without_slash(&path);
-            let mut parents = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| &path[..at]);
-            if parents.any(|parent| self.seen.get(&xxh3_128(parent)) == Some(&false)) {
-                return Err(damaged(line, "lies below something that is no directory"));
-            }
-        }
-        Ok(())
+    /// Looks at all of them together: what is wrong, if anything.
+    pub fn close(mut self) -> Option<Suspect> {
+        self.seen.sort_unstable();
+        let twice =
+            self.seen.windows(2).find(|pair| pair[0] | 1 == pair[1] | 1).map(|pair| Suspect::Twice(pair[0] & !1));
+        let is_file = |hash: &&u128| **hash & 1 == 0;
+        let below = || self.seen.iter().filter(is_file).find(|hash| self.folders.contains(hash));
+        twice.or_else(|| below().map(|hash| Suspect::Below(*hash)))
     }
+}
+
+/// A path that is in an index as it must not be, by its hash.
+#[derive(Debug, Clone, Copy)]
+pub enum Suspect {
+    /// It is there twice.
+    Twice(u128),
+    /// It is no directory, and an entry lies below it.
+    Below(u128),
+}
+
+impl Suspect {
+    /// Finds it among the lines: the error that names it.
+    pub fn find(self, mut lines: impl Iterator<Item = Result<IndexEntry>>) -> Error {
+        let (what, hash) = match self {
+            Self::Twice(hash) => ("is in the index twice", hash),
+            Self::Below(hash) => ("lies below something that is no directory", hash),
+        };
+        let is_it = |line: &IndexEntry| {
+            let Ok(path) = line.raw_path() else { return false };
+            match self {
+                Self::Twice(_) => hash_of(without_slash(&path)) == hash,
+                Self::Below(_) => parents(without_slash(&path)).any(|parent| hash_of(parent) == hash),
+            }
+        };
+        match lines.find(|line| line.as_ref().map_or(true, is_it)) {
+            Some(Ok(line)) => damaged(&line, what),
+            Some(Err(error)) => error,
+            None => Error::new(Kind::Damaged, format!("an entry {what}")),
+        }
+    }
+}
+
+/// The hash of a path; its last bit is free.
+pub fn hash_of(path: &[u8]) -> u128 {
+    xxh3_128(path) & !1
+}
+
+/// The folders that a path is in.
+fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| &path[..at])
 }
 
 fn damaged(line: &IndexEntry, what: &str) -> Error {
@@ -95,7 +139,8 @@ fn damaged(line: &IndexEntry, what: &str) -> Error {
         .hint("the archive was made by something else, or to do harm: do not unpack it by other means either")
 }
 
-fn without_slash(path: &[u8]) -> &[u8] {
+/// A path as it is compared.
+pub fn without_slash(path: &[u8]) -> &[u8] {
     path.strip_suffix(b"/").unwrap_or(path)
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::{Error, Kind};
 use crate::keys::{Identities, Recipients};
-use crate::pipeline::{BlockBuilder, Cancel, Pool};
+use crate::pipeline::{BlockBuilder, Cancel, Content, Pool};
 use crate::source::{EntryName, FileEntry, FileKind, FileOutput, FileRecord, Input, Output};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -63,7 +63,8 @@ fn make_for(
     let path = dir.path().join("a.tar.gz");
     let pool = Pool::start(2, || codec(method)).unwrap();
     let beginning = Beginning { mtime: 1_700_000_000, restore_text: "how to", recipients, throttle: None };
-    let writer = ArchiveWriter::begin(File::create(&path).unwrap(), &pool, Cancel::default(), beginning).unwrap();
+    let writer =
+        ArchiveWriter::begin(File::create(&path).unwrap(), &path, &pool, Cancel::default(), beginning).unwrap();
     fill(&writer);
     let finished = writer.finish().unwrap();
     Made { path, finished, keys, _dir: dir }
@@ -174,7 +175,7 @@ fn a_small_collection_is_read_without_touching_the_rest() {
         store(writer, &name("small"), 10, 100);
     });
     let reader = made.reader().unwrap();
-    let at = reader.index().iter().find(|e| e.name == Some(name("small"))).unwrap().offset;
+    let at = reader.entries().iter().find(|e| e.name == Some(name("small"))).unwrap().offset;
     // Destroy everything before it.
     let file = File::options().write(true).open(&made.path).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xAA; usize::try_from(at).unwrap()], 0).unwrap();
@@ -199,7 +200,7 @@ fn a_unit_that_is_not_committed_is_void() {
         store(writer, &name("good"), 1, 10);
     });
     let reader = made.reader().unwrap();
-    assert!(reader.index().iter().all(|entry| entry.name.as_ref().is_none_or(|n| n.stem == "good")));
+    assert!(reader.entries().iter().all(|entry| entry.name.as_ref().is_none_or(|n| n.stem == "good")));
     assert!(Input::open(&reader, &name("failed")).is_err());
     assert_eq!(decoded(&reader).unwrap(), Vec::<String>::new());
     assert!(extract(&made).path().join("db/failed%part-00001.bson").exists());
@@ -253,7 +254,7 @@ fn files_with_odd_names_read_back_through_tar_and_python() {
         let mut unit = writer.unit();
         let mut put = |path: &[u8], kind, body: &[u8]| {
             let entry = FileEntry { path: path.to_vec(), size: body.len() as u64, record: record(kind) };
-            assert!(unit.file(&entry, &mut &body[..]).unwrap().torn.is_none());
+            assert!(unit.file(&entry, &mut Content::new(body, entry.size)).unwrap().torn.is_none());
         };
         put(b"up", FileKind::Directory, b"");
         put(b"up/plain.txt", FileKind::File, b"plain");
@@ -262,7 +263,7 @@ fn files_with_odd_names_read_back_through_tar_and_python() {
         put(&raw, FileKind::File, b"raw");
         put(b"up/link", FileKind::Symlink, b"");
         let entry = FileEntry { path: b"up/torn".to_vec(), size: 10, record: record(FileKind::File) };
-        assert!(unit.file(&entry, &mut &b"short"[..]).unwrap().torn.is_some());
+        assert!(unit.file(&entry, &mut Content::new(&b"short"[..], entry.size)).unwrap().torn.is_some());
         unit.commit().unwrap();
     });
     let out = extract(&made);
@@ -284,9 +285,9 @@ fn files_with_odd_names_read_back_through_tar_and_python() {
 
     let reader = made.reader().unwrap();
     assert_eq!(decoded(&reader).unwrap(), Vec::<String>::new());
-    let torn = reader.index().iter().find(|e| e.path == "up/torn").unwrap();
+    let torn = reader.files().iter().map(Result::unwrap).find(|e| e.path == "up/torn").unwrap();
     assert!(torn.file.as_ref().unwrap().torn);
-    assert_eq!(reader.index().iter().filter(|e| e.raw_path().unwrap() == raw).count(), 1);
+    assert_eq!(reader.files().iter().filter(|e| e.as_ref().unwrap().raw_path().unwrap() == raw).count(), 1);
 }
 
 /// Bytes that do not compress.
@@ -324,7 +325,7 @@ fn flip_and_cut(made: &Made, step: usize) {
         std::fs::write(&bad, &bytes).unwrap();
         harmless += usize::from(damage(made, &bad).is_empty());
         let finished = &made.finished;
-        assert!(prove(&bad, finished.size, &finished.sha256, &Cancel::default()).is_err(), "flip at {at}");
+        assert!(prove(&bad, &finished.stored, Reread::default(), &Cancel::default()).is_err(), "flip at {at}");
         std::fs::write(&bad, &good[..at]).unwrap();
         assert!(!damage(made, &bad).is_empty(), "cut at {at} of {}", good.len());
     }
@@ -363,7 +364,7 @@ fn the_damaged_entry_is_named_and_no_other() {
     for made in [make(fill), make_by(ZSTD, fill), make_sealed(fill)] {
         let at = |stem: &str| {
             let reader = made.reader().unwrap();
-            let entry = reader.index().iter().find(|e| e.path == format!("db/{stem}.bson")).unwrap();
+            let entry = reader.entries().iter().find(|e| e.path == format!("db/{stem}.bson")).unwrap();
             usize::try_from(entry.offset).unwrap()
         };
         // The middle of the data of b and c, which does not compress. Encryption adds less than a tenth of a percent.
@@ -403,11 +404,11 @@ fn noise_and_zeros_survive_and_peak_sizes_are_bounded() {
     let made = make(|writer| {
         store(writer, &name("zeros"), 3, 5 << 20);
     });
-    assert!(made.finished.size < 1 << 20, "{}", made.finished.size);
-    assert_eq!(made.finished.size, std::fs::metadata(&made.path).unwrap().len());
-    prove(&made.path, made.finished.size, &made.finished.sha256, &Cancel::default()).unwrap();
+    assert!(made.finished.stored.size < 1 << 20, "{}", made.finished.stored.size);
+    assert_eq!(made.finished.stored.size, std::fs::metadata(&made.path).unwrap().len());
+    prove(&made.path, &made.finished.stored, Reread::default(), &Cancel::default()).unwrap();
     let sum = Command::new("sha256sum").arg(&made.path).output().unwrap();
-    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(&made.finished.sha256));
+    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(&made.finished.stored.sha256));
     std::fs::write(&made.path, b"other").unwrap();
-    assert!(prove(&made.path, made.finished.size, &made.finished.sha256, &Cancel::default()).is_err());
+    assert!(prove(&made.path, &made.finished.stored, Reread::default(), &Cancel::default()).is_err());
 }

@@ -5,7 +5,7 @@ use super::index::IndexEntry;
 use super::tar_header::{data_header, file_header, to_hex};
 use super::writer::{ArchiveWriter, Place, split};
 use crate::error::{Error, Kind, Result};
-use crate::pipeline::{Pending, RecordBlock};
+use crate::pipeline::{Body, Content, Pending, RecordBlock};
 use crate::source::{EntryName, FileEntry, FileKind, FileOutcome, FileOutput, Output, RecordStream, StreamTotals};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -36,7 +36,7 @@ impl<'w> UnitOutput<'w> {
     pub fn commit(self) -> Result<()> {
         let entries = self.entries.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.writer.lock();
-        entries.iter().try_for_each(|entry| state.index.push(entry))
+        entries.iter().try_for_each(|entry| state.index.add(entry))
     }
 
     fn push(&self, entries: impl IntoIterator<Item = IndexEntry>) {
@@ -76,30 +76,31 @@ impl Output for UnitOutput<'_> {
     fn sized(&self, name: &EntryName, size: u64, body: &mut dyn Read) -> Result<()> {
         let path = entry_path(name);
         let header = data_header(&path, size, self.writer.mtime)?;
-        let (place, sha256, torn) = self.writer.append_streamed(&header, size, body)?;
-        if let Some(reason) = torn {
+        let (place, end) = self.writer.append_body(&header, size, &mut Content::new(body, size))?;
+        if let Some(reason) = end.torn {
             return Err(Error::new(Kind::Source, format!("cannot store {}", name.stem)).cause(reason));
         }
         let mut entry = IndexEntry::new(&path, place.member, place.skip, &[]);
-        (entry.name, entry.size, entry.sha256) = (Some(name.clone()), size, sha256);
+        (entry.name, entry.size, entry.sha256) = (Some(name.clone()), size, to_hex(&end.sha256));
         self.push([entry]);
         Ok(())
     }
 }
 
 impl FileOutput for UnitOutput<'_> {
-    fn file(&mut self, entry: &FileEntry, body: &mut dyn Read) -> Result<FileOutcome> {
+    fn file(&mut self, entry: &FileEntry, body: &mut dyn Body) -> Result<FileOutcome> {
         let size = if entry.record.kind == FileKind::File { entry.size } else { 0 };
         let header = file_header(&entry.path, size, &entry.record)?;
-        let (place, sha256, torn) = self.writer.append_streamed(&header, size, body)?;
+        let (place, end) = self.writer.append_body(&header, size, body)?;
         let mut line = IndexEntry::new("", place.member, place.skip, &[]);
         line.set_path(&entry.path);
-        (line.size, line.sha256) = (size, sha256);
+        (line.size, line.sha256) = (size, to_hex(&end.sha256));
         let mut record = entry.record.clone();
-        record.torn = torn.is_some();
+        record.torn = end.torn.is_some();
         line.file = Some(record);
-        self.push([line]);
-        Ok(FileOutcome { torn })
+        // At once, for they may be half a million; there is no archive where files cannot be read to their end.
+        self.writer.lock().index.add(&line)?;
+        Ok(FileOutcome { torn: end.torn })
     }
 }
 

@@ -11,15 +11,16 @@
 
 use super::index::{IndexEntry, longest};
 use super::output::{Message, OutputThread, Written};
-use super::spool::IndexSpool;
+use super::packed::PackedEntries;
+use super::proof::{Reread, Stored};
 use super::tar_header::{data_header, padding, to_hex};
 use super::unit::UnitOutput;
 use crate::error::{Error, Kind, Result};
 use crate::keys::Recipients;
-use crate::pipeline::{BLOCK_SIZE, Cancel, Pending, Pool, Throttle};
+use crate::pipeline::{BLOCK_SIZE, Body, BodyEnd, Cancel, Pending, Piece, Pool, Throttle};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::Read;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Path of the archive's last entry.
@@ -27,6 +28,9 @@ pub const INDEX_PATH: &str = ".index.jsonl";
 
 /// Path of the archive's first entry.
 pub const RESTORE_PATH: &str = "RESTORE.txt";
+
+/// A body, or a piece of one, from this length on begins a member of its own.
+const LONG: usize = BLOCK_SIZE / 2;
 
 /// An archive that is being written. Dropping it without [`ArchiveWriter::finish`] leaves a file without an end,
 /// which no manifest names.
@@ -57,10 +61,10 @@ pub struct Beginning<'a> {
 /// A finished archive.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// Bytes of the file.
-    pub size: u64,
-    /// SHA-256 of the file, hexadecimal.
-    pub sha256: String,
+    /// The file.
+    pub stored: Stored,
+    /// What of the file was read again by now.
+    pub reread: Reread,
     /// Offset of the first member that holds index data and nothing else, in the decrypted archive.
     pub index_offset: u64,
     /// Stored bytes of those members.
@@ -76,7 +80,7 @@ pub(super) struct Assembler {
     tail: Vec<u8>,
     /// Members sent so far.
     members: u64,
-    pub index: IndexSpool,
+    pub index: PackedEntries,
 }
 
 /// Where data begins: a member's number and the raw bytes to skip in it. The number becomes an offset at the end,
@@ -88,20 +92,20 @@ pub(super) struct Place {
 }
 
 impl<'p> ArchiveWriter<'p> {
-    /// Begins an archive in `file` with `RESTORE.txt`.
+    /// Begins an archive in `file`, which is at `path`, with `RESTORE.txt`.
     ///
     /// # Errors
     /// When the output thread cannot be started.
-    pub fn begin(file: File, pool: &'p Pool, cancel: Cancel, beginning: Beginning<'_>) -> Result<Self> {
+    pub fn begin(file: File, path: &Path, pool: &'p Pool, cancel: Cancel, beginning: Beginning<'_>) -> Result<Self> {
         let Beginning { mtime, restore_text, recipients, throttle } = beginning;
-        let state = Assembler { tail: Vec::new(), members: 0, index: IndexSpool::default() };
-        let output = OutputThread::start(file, recipients)?;
+        let state = Assembler { tail: Vec::new(), members: 0, index: PackedEntries::default() };
+        let output = OutputThread::start(file, path, recipients, &cancel)?;
         let is_sealed = !recipients.is_empty();
         let throttle = throttle.cloned();
         let writer = Self { pool, cancel, mtime, is_sealed, throttle, state: Mutex::new(state), output };
         let place = writer.append_small(RESTORE_PATH, restore_text.as_bytes())?;
         let entry = IndexEntry::new(RESTORE_PATH, place.member, place.skip, restore_text.as_bytes());
-        writer.lock().index.push(&entry)?;
+        writer.lock().index.add(&entry)?;
         Ok(writer)
     }
 
@@ -122,7 +126,7 @@ impl<'p> ArchiveWriter<'p> {
         state.flush(pool, &output)?;
         let offsets = output.offsets()?;
         let mut length = 0u64;
-        index.for_each_line(&offsets, |line| {
+        index.each_line(&offsets, |line| {
             length += line.len() as u64;
             Ok(())
         })?;
@@ -130,7 +134,7 @@ impl<'p> ArchiveWriter<'p> {
         state.flush(pool, &output)?;
         let first = state.members;
         let mut hash = Sha256::new();
-        index.for_each_line(&offsets, |line| {
+        index.each_line(&offsets, |line| {
             hash.update(line);
             state.tail.extend_from_slice(line);
             if state.tail.len() >= BLOCK_SIZE { state.flush(pool, &output) } else { Ok(()) }
@@ -141,7 +145,7 @@ impl<'p> ArchiveWriter<'p> {
         // Padding of the index, then the two zero blocks that end a tar archive.
         state.tail.resize(padding(length) + 1024, 0);
         state.flush(pool, &output)?;
-        let Written { size, sha256, length, offsets } = output.finish()?;
+        let Written { stored, reread, length, offsets } = output.finish()?;
         let offset = |member: u64| usize::try_from(member).ok().and_then(|m| offsets.get(m)).copied().unwrap_or(length);
         let index_length = offset(end) - offset(first);
         // No restore would read it.
@@ -149,7 +153,8 @@ impl<'p> ArchiveWriter<'p> {
             return Err(Error::new(Kind::Source, "paths so long and so alike cannot be kept in an index")
                 .hint("give each of its directories a module or an extraFiles entry of its own"));
         }
-        Ok(Finished { size, sha256, index_offset: offset(first), index_length, index_sha256: to_hex(&hash.finalize()) })
+        let (index_offset, index_sha256) = (offset(first), to_hex(&hash.finalize()));
+        Ok(Finished { stored, reread, index_offset, index_length, index_sha256 })
     }
 
     /// Lets `bytes` that a source gave pass, when it is their turn and the run goes on.
@@ -193,49 +198,33 @@ impl<'p> ArchiveWriter<'p> {
         Ok(place)
     }
 
-    /// Appends `size` bytes of `body`; what `body` lacks is zeros. Holds the archive until it is done, because the
-    /// header with the size is already written.
-    pub(super) fn append_streamed(
-        &self,
-        header: &[u8],
-        size: u64,
-        body: &mut dyn Read,
-    ) -> Result<(Place, String, Option<String>)> {
+    /// Appends the `size` bytes that `body` gives. Holds the archive until it is done, because the header with the size
+    /// is already written.
+    pub(super) fn append_body(&self, header: &[u8], size: u64, body: &mut dyn Body) -> Result<(Place, BodyEnd)> {
         let mut state = self.lock();
         state.tail.extend_from_slice(header);
+        if size >= LONG as u64 {
+            state.flush(self.pool, &self.output)?;
+        }
         let place = state.place();
-        let mut hash = Sha256::new();
-        let mut torn = None;
-        let mut left = size;
-        while left > 0 {
-            let begin = state.tail.len();
-            let room = BLOCK_SIZE.saturating_sub(begin).max(4096);
-            let want = usize::try_from(left).unwrap_or(usize::MAX).min(room);
-            self.pass(want)?;
-            state.tail.resize(begin + want, 0);
-            if torn.is_none() {
-                torn = fill(body, &mut state.tail[begin..]).err();
+        let mut given = 0;
+        loop {
+            match body.next()? {
+                Piece::Bytes(bytes) => {
+                    self.pass(bytes.len())?;
+                    given += bytes.len() as u64;
+                    state.append(bytes, self.pool, &self.output)?;
+                }
+                Piece::End(_) if given != size => {
+                    return Err(Error::new(Kind::Internal, format!("a body of {size} bytes gave {given}")));
+                }
+                Piece::End(end) => {
+                    state.end_entry(size, self.pool, &self.output)?;
+                    return Ok((place, end));
+                }
             }
-            hash.update(&state.tail[begin..]);
-            left -= want as u64;
-            state.flush_full(self.pool, &self.output)?;
-        }
-        state.end_entry(size, self.pool, &self.output)?;
-        Ok((place, to_hex(&hash.finalize()), torn))
-    }
-}
-
-/// Fills `buffer`; on failure the rest stays zero and the reason is told.
-fn fill(body: &mut dyn Read, mut buffer: &mut [u8]) -> Result<(), String> {
-    while !buffer.is_empty() {
-        match body.read(buffer) {
-            Ok(0) => return Err("it became shorter while it was read".into()),
-            Ok(n) => buffer = &mut buffer[n..],
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e.to_string()),
         }
     }
-    Ok(())
 }
 
 impl Assembler {
@@ -261,6 +250,16 @@ impl Assembler {
             self.send(pending, pool, output)?;
         }
         Ok(())
+    }
+
+    /// A long piece is a member of its own, as it is; of a shorter one a copy shares one.
+    fn append(&mut self, piece: Vec<u8>, pool: &Pool, output: &OutputThread) -> Result<()> {
+        if piece.len() < LONG {
+            self.tail.extend_from_slice(&piece);
+            return self.flush_full(pool, output);
+        }
+        self.flush(pool, output)?;
+        self.send(pool.submit(piece)?, pool, output)
     }
 
     fn flush_full(&mut self, pool: &Pool, output: &OutputThread) -> Result<()> {

@@ -57,11 +57,11 @@ impl Effort {
 
     /// The most bytes of memory that a run takes; a record larger than a block adds its own size.
     ///
-    /// A reader holds a part that does not compress, the block before and the one it fills, and a reply of the server. A
-    /// worker has two blocks waiting, and one in work with room for what comes of it. An archive has the block that it fills,
-    /// or by which it is read again. The rest waits for the disk, of all archives together. What the
-    /// allocator keeps between blocks that one thread takes and another gives back is half as much again (measured, from 1
-    /// to 6 jobs, with data that does not compress); the program with a driver takes 20 MiB.
+    /// A reader holds a part that does not compress (of files, as much that is read ahead), the block before and the one it
+    /// fills, and a reply of the server. A worker has two blocks waiting, and one in work with room for what comes of it. An
+    /// archive has the block that it fills, or by which it is read again. The rest waits for the disk, of all archives
+    /// together. What the allocator keeps between blocks that one thread takes and another gives back is half as much again
+    /// (measured, from 1 to 6 jobs, with data that does not compress); the program with a driver takes 20 MiB.
     pub fn most_memory(&self) -> u64 {
         let reader = archive::PART_SIZE + 4 * BLOCK_SIZE as u64;
         let worker = 5 * BLOCK_SIZE as u64;

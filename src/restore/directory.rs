@@ -99,11 +99,12 @@ fn extract_files(
     target: &mut FilesTarget,
     report: &mut Report,
 ) -> Result<()> {
-    for (at, entry) in archive.index().iter().enumerate() {
+    for (at, entry) in archive.files().iter().enumerate() {
         options.cancel.check()?;
+        let entry = entry?;
         let Some(record) = &entry.file else { continue };
         let Some(path) = chosen.place(at, &entry.raw_path()?)? else { continue };
-        target.write(&path, entry.size, record, &mut archive.entry(entry))?;
+        target.write(&path, entry.size, record, &mut archive.entry(&entry))?;
         report.files += u64::from(record.kind == FileKind::File);
     }
     Ok(())
@@ -118,7 +119,7 @@ fn extract_database(
     report: &mut Report,
 ) -> Result<bool> {
     let archive = &held.reader;
-    let mut names = archive.index().iter().filter_map(|entry| entry.name.as_ref());
+    let mut names = archive.entries().iter().filter_map(|entry| entry.name.as_ref());
     let Some(name) = names.find(|name| source::collection_of(name).is_none()) else { return Ok(false) };
     let path = folder.join(archive::entry_path(name));
     let Some(target) = source::open_file(&piece.component.engine, &path, &options.cancel)? else { return Ok(false) };
@@ -158,7 +159,7 @@ fn extract_records(
     report: &mut Report,
 ) -> Result<()> {
     let archive = &held.reader;
-    let names: BTreeSet<&EntryName> = archive.index().iter().filter_map(|entry| entry.name.as_ref()).collect();
+    let names: BTreeSet<&EntryName> = archive.entries().iter().filter_map(|entry| entry.name.as_ref()).collect();
     let wanted = |name: &EntryName| {
         source::collection_of(name).is_none_or(|collection| piece.collections.iter().any(|c| c.name == collection))
     };

@@ -109,7 +109,8 @@ impl<'a> StoredNames<'a> {
             return Ok(Chosen { options, piece, share, named: None });
         };
         let mut common = Vec::new();
-        for (at, entry) in archive.index().iter().enumerate() {
+        for (at, entry) in archive.files().iter().enumerate() {
+            let entry = entry?;
             if let Some(record) = &entry.file {
                 let path = entry.raw_path()?;
                 if of_all.is_common(&path) {

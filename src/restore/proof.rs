@@ -16,7 +16,7 @@ pub fn prove(
     collections: &[(&StoredCollection, Option<ItemKind>)],
 ) -> Result<()> {
     let wanted: BTreeSet<&str> = collections.iter().map(|(stored, _)| stored.name.as_str()).collect();
-    let names: BTreeSet<&EntryName> = archive.index().iter().filter_map(|entry| entry.name.as_ref()).collect();
+    let names: BTreeSet<&EntryName> = archive.entries().iter().filter_map(|entry| entry.name.as_ref()).collect();
     // An entry that holds several collections belongs to all of them.
     let is_wanted = |name: &&EntryName| source::collection_of(name).is_none_or(|of| wanted.contains(of));
     let mut parts: Vec<(&EntryName, &IndexEntry)> = Vec::new();
@@ -47,14 +47,10 @@ pub fn prove(
     Ok(())
 }
 
-/// Proves stored files: each is read through, against its SHA-256.
-pub fn prove_files<'a>(
-    options: &Options<'_>,
-    archive: &ArchiveReader,
-    files: impl Iterator<Item = &'a IndexEntry>,
-) -> Result<()> {
-    in_parallel(threads(options), &options.cancel, files.collect(), |entry, _| {
-        std::io::copy(&mut archive.entry(entry), &mut std::io::sink())
+/// Proves stored files, by their numbers: each is read through, against its SHA-256.
+pub fn prove_files(options: &Options<'_>, archive: &ArchiveReader, files: Vec<usize>) -> Result<()> {
+    in_parallel(threads(options), &options.cancel, files, |number, _| {
+        std::io::copy(&mut archive.entry(&archive.files().get(number)?), &mut std::io::sink())
             .map(drop)
             .map_err(|e| from_io(e, "a stored file is damaged"))
     })

@@ -47,8 +47,9 @@ struct Archive {
 
 /// Where one entry goes.
 struct Placed {
-    /// Position in the archive's index.
+    /// Its number among the files of the archive.
     entry: usize,
+    kind: FileKind,
     /// The directory nothing may leave.
     root: PathBuf,
     /// Path below it.
@@ -82,7 +83,8 @@ impl Uploads {
             let reader = piece.open()?;
             let chosen = names.choose(piece, piece.share.as_ref(), &reader)?;
             let mut placed = Vec::new();
-            for (at, entry) in reader.index().iter().enumerate().filter(|(_, entry)| entry.file.is_some()) {
+            for (at, entry) in reader.files().iter().enumerate() {
+                let entry = entry?;
                 let raw = entry.raw_path()?;
                 let common = piece.share.as_ref().filter(|share| share.is_common(&raw));
                 let Some(stored_as) = chosen.place(at, &raw)? else { continue };
@@ -92,7 +94,8 @@ impl Uploads {
                     return Err(Error::new(Kind::Config, what).hint("say where with --files-into DIR"));
                 };
                 let common = common.is_some() && options.files_into.is_none();
-                placed.push(Placed { entry: at, root, path, there: There::Nothing, common, stays: false });
+                let Some(kind) = entry.file.as_ref().map(|record| record.kind) else { continue };
+                placed.push(Placed { entry: at, kind, root, path, there: There::Nothing, common, stays: false });
             }
             let roots: BTreeSet<_> = placed.iter().map(|p| p.root.display().to_string()).collect();
             report.target.extend(roots.into_iter().filter(|root| !report.target.contains(root)).collect::<Vec<_>>());
@@ -192,8 +195,8 @@ impl Uploads {
     /// Reads every file through, so that damage is known before anything is written.
     pub fn prove(&self, options: &Options<'_>) -> Result<()> {
         for archive in self.archives.iter().filter(|archive| archive.done.is_none()) {
-            let entries = archive.placed.iter().map(|place| &archive.reader.index()[place.entry]);
-            proof::prove_files(options, &archive.reader, entries)?;
+            let files = archive.placed.iter().map(|place| place.entry).collect();
+            proof::prove_files(options, &archive.reader, files)?;
         }
         Ok(())
     }
@@ -287,7 +290,7 @@ impl Archive {
             }
             let Some(Some(target)) = roots.get(&place.root) else { continue };
             place.there = target.there(&place.path)?;
-            let entry = &self.reader.index()[place.entry];
+            let entry = self.reader.files().get(place.entry)?;
             let Some(record) = entry.file.as_ref().filter(|_| place.common) else { continue };
             let is_changed = matches!(self.existing, Existing::Merge | Existing::Replace);
             place.stays = match place.there {
@@ -300,8 +303,7 @@ impl Archive {
             }
         }
         for place in &self.placed {
-            let Some(record) = &self.reader.index()[place.entry].file else { continue };
-            let directory = record.kind == FileKind::Directory;
+            let directory = place.kind == FileKind::Directory;
             match (place.there, directory) {
                 (There::Nothing, true) | (There::Directory, true) => {}
                 (There::Nothing, false) => self.changes.created += 1,
@@ -340,7 +342,7 @@ impl Archive {
         let mut swept: HashSet<&[u8]> = HashSet::new();
         for place in &self.placed {
             options.cancel.check()?;
-            let entry = &self.reader.index()[place.entry];
+            let entry = self.reader.files().get(place.entry)?;
             let Some(record) = &entry.file else { continue };
             let target = opened(&mut targets, &place.root)?;
             let folder = place.path.rsplitn(2, |b| *b == b'/').nth(1).unwrap_or_default();
@@ -353,7 +355,7 @@ impl Archive {
             if place.stays || (there && self.existing == Existing::Add && !unfinished) {
                 continue;
             }
-            let mut body = self.reader.entry(entry);
+            let mut body = self.reader.entry(&entry);
             if there {
                 target.overwrite(&place.path, entry.size, record, &mut body)?;
             } else {
@@ -378,8 +380,7 @@ impl Archive {
     /// Regular files that will be written.
     fn count(&self) -> u64 {
         let written = |p: &&Placed| !p.stays && (p.there == There::Nothing || self.existing != Existing::Add);
-        let files = self.placed.iter().filter(written).filter_map(|p| self.reader.index()[p.entry].file.as_ref());
-        files.filter(|record| record.kind == FileKind::File).count() as u64
+        self.placed.iter().filter(written).filter(|place| place.kind == FileKind::File).count() as u64
     }
 }
 

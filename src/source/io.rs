@@ -2,7 +2,7 @@
 //! a [`FileOutput`] and read from an [`Input`]; what is behind them is the archive's business.
 
 use crate::error::Result;
-use crate::pipeline::{RecordBlock, RecordDigest};
+use crate::pipeline::{Body, RecordBlock, RecordDigest};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 
@@ -122,12 +122,11 @@ pub trait Input: Sync {
 
 /// Where the files engine puts what it reads. Entries are stored in the order of the calls.
 pub trait FileOutput {
-    /// Stores a file system object. For a regular file `entry.size` bytes are read from `body`; when it ends early or
-    /// fails the rest is zeros and the outcome says so. What `body` holds beyond the size is not read.
+    /// Stores a file system object. `body` gives `entry.size` bytes; that what it lacked is zeros, the outcome says.
     ///
     /// # Errors
-    /// When the archive cannot be written or the run was cancelled; never because of `body`.
-    fn file(&mut self, entry: &FileEntry, body: &mut dyn Read) -> Result<FileOutcome>;
+    /// When the archive cannot be written or the run was cancelled.
+    fn file(&mut self, entry: &FileEntry, body: &mut dyn Body) -> Result<FileOutcome>;
 }
 
 /// A file system object to be stored.

@@ -122,11 +122,12 @@ fn is_verdict(error: &Error) -> bool {
 /// Writes every file below `folder`, and reads it again.
 fn files(options: &Options<'_>, reader: &ArchiveReader, folder: &Path, found: &mut Vec<String>) -> Result<()> {
     let mut target = FilesTarget::open(folder)?;
-    for entry in reader.index() {
+    for entry in reader.files().iter() {
         options.cancel.check()?;
+        let entry = entry?;
         let Some(record) = &entry.file else { continue };
         let path = entry.raw_path()?;
-        let written = target.write(&path, entry.size, record, &mut reader.entry(entry));
+        let written = target.write(&path, entry.size, record, &mut reader.entry(&entry));
         let compared = written.and_then(|()| target.differs(&path, record, &entry.sha256));
         match compared {
             Ok(None) => {}

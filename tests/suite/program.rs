@@ -18,6 +18,7 @@ mod guards;
 mod jobs;
 mod license;
 mod logs;
+mod many_files;
 mod mistakes;
 mod module_files;
 mod monitor;

@@ -108,7 +108,8 @@ impl Component<'_, '_> {
         let writer = self.begin(&relative, &self.cancel, &text)?;
         let mut output = writer.unit();
         let mut progress = |_: &str, bytes| events.emit(Event::Advanced { item: item.clone(), bytes, records: 1 });
-        let stored = files::read(trees, &mut output, &self.cancel, &mut progress)?;
+        let readers = if run.options.effort.throttle.is_some() { 1 } else { run.readers.at_once() };
+        let stored = files::read(trees, readers, &mut output, &self.cancel, &mut progress)?;
         output.commit()?;
         drop(reader);
         self.run.readers.rest();

@@ -175,7 +175,8 @@ impl<'a> Component<'_, 'a> {
             recipients: &self.planned.encrypted_to,
             throttle: self.run.options.effort.throttle.as_ref(),
         };
-        ArchiveWriter::begin(file, self.run.pool, cancel.clone(), beginning)
+        let path = self.run.staging.path().join(relative);
+        ArchiveWriter::begin(file, &path, self.run.pool, cancel.clone(), beginning)
     }
 
     /// Proves a finished archive from disk and records it; one that holds nothing usable is removed.
@@ -190,10 +191,10 @@ impl<'a> Component<'_, 'a> {
             return staging.remove(relative);
         }
         options.events.emit(Event::Detail(format!("reading {relative} back from disk")));
-        archive::prove(&staging.path().join(relative), finished.size, &finished.sha256, &self.cancel)?;
+        archive::prove(&staging.path().join(relative), &finished.stored, finished.reread, &self.cancel)?;
         component.archive = Some(relative.to_owned());
-        component.size = finished.size;
-        component.sha256 = Some(finished.sha256);
+        component.size = finished.stored.size;
+        component.sha256 = Some(finished.stored.sha256);
         component.index = Some(IndexPosition {
             offset: finished.index_offset,
             length: finished.index_length,

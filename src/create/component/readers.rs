@@ -62,6 +62,11 @@ impl<'a> Readers<'a> {
         Place { readers: self, at }
     }
 
+    /// How many may be at work on one archive.
+    pub fn at_once(&self) -> usize {
+        if self.turns.is_some() { 1 } else { self.count }
+    }
+
     /// Waits for this run's turn, where it is one of several and does not have it.
     pub fn go_on(&self) {
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,8 +117,7 @@ impl<'r, 'a> Place<'r, 'a> {
 
     /// Does `work` on every unit, each with a reader.
     pub fn read<T: Send>(&self, units: Vec<T>, work: impl Fn(T) + Sync) {
-        let most = if self.readers.turns.is_some() { 1 } else { self.readers.count };
-        let threads = units.len().min(most);
+        let threads = units.len().min(self.readers.at_once());
         let units = Mutex::new(units.into_iter());
         let run = || {
             while let Some((unit, _reader)) = self.next(&units) {

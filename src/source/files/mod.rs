@@ -2,11 +2,13 @@
 //! ever written: every path is opened component by component below a folder that is already open, and no symbolic link
 //! is followed on the way.
 
+mod ahead;
 mod beneath;
 mod compare;
 mod named;
 mod read;
 mod readable;
+mod survey;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -14,8 +16,9 @@ mod trees;
 mod walk;
 
 pub use named::{Look, Names, Paths, Tally, path_of};
-pub use read::{each_file, list, read, survey};
+pub use read::read;
 pub use readable::readable;
+pub use survey::{each_file, list, survey};
 pub use target::{FilesTarget, There};
 pub use trees::{below, extra, uploads};
 

@@ -1,148 +1,210 @@
-//! Reads trees into an output, and surveys them for the plan by the same rules.
+//! Reads trees into an output.
 
-use super::walk::{Met, exists, walk};
-use super::{Survey, Trees, beneath};
-use crate::error::{Error, Kind, Result};
+use super::walk::{Met, walk};
+use super::{Trees, ahead, beneath};
+use crate::error::Result;
 use crate::manifest::Files;
-use crate::pipeline::Cancel;
+use crate::pipeline::{Body, Cancel, Content};
 use crate::source::{FileEntry, FileKind, FileOutput, FileRecord};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, readlinkat};
 use rustix::io::Errno;
 use std::fs::File;
+use std::sync::Arc;
 use xattr::FileExt;
 
 /// How many left-out paths a manifest lists; all are counted.
 const SAMPLES: usize = 100;
 
-/// Looks what is there, for the plan.
-///
-/// # Errors
-/// When a rule is malformed or the run was cancelled.
-pub fn survey(trees: &Trees, cancel: &Cancel) -> Result<Survey> {
-    let mut survey = Survey::default();
-    for tree in &trees.trees {
-        if exists(tree) && !survey.present.contains(&tree.directory) {
-            survey.present.push(tree.directory.clone());
-        }
-        if tree.named.is_some() {
-            // A share that is not known yet: better no estimate than everybody's.
-            continue;
-        }
-        walk(tree, cancel, &mut |met| {
-            if let Met::Object { stat, .. } = met
-                && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-            {
-                survey.files += 1;
-                survey.bytes += u64::try_from(stat.st_size).unwrap_or(0);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(survey)
-}
-
-/// Calls `each` with the path (inside the archive) and size of every regular file that is there to be stored, as it goes.
-///
-/// # Errors
-/// As [`list`].
-pub fn each_file(trees: &Trees, cancel: &Cancel, each: &mut dyn FnMut(&[u8], u64)) -> Result<()> {
-    trees.trees.iter().try_for_each(|tree| {
-        walk(tree, cancel, &mut |met| match met {
-            Met::Object { stored_as, stat, .. } if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
-                each(stored_as, u64::try_from(stat.st_size).unwrap_or(0));
-                Ok(())
-            }
-            Met::Failed { stored_as, reason } => {
-                Err(Error::new(Kind::Io, format!("cannot look at {}", line(stored_as, &reason))))
-            }
-            _ => Ok(()),
-        })
-    })
-}
-
-/// Paths (inside the archive) of everything that is there to be stored, and whether it is a directory; a directory
-/// comes before what is in it.
-///
-/// # Errors
-/// When something cannot be looked at, a rule is malformed or the run was cancelled.
-pub fn list(trees: &Trees, cancel: &Cancel) -> Result<Vec<(Vec<u8>, bool)>> {
-    let mut found = Vec::new();
-    for tree in &trees.trees {
-        walk(tree, cancel, &mut |met| {
-            match met {
-                Met::Object { stored_as, stat, .. } => {
-                    let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                    found.push((stored_as.to_vec(), directory));
-                }
-                Met::Failed { stored_as, reason } => {
-                    let what = format!("cannot look at {}", line(stored_as, &reason));
-                    return Err(Error::new(Kind::Io, what));
-                }
-                Met::Excluded { .. } | Met::Missing { .. } | Met::Vanished { .. } => {}
-            }
-            Ok(())
-        })?;
-    }
-    Ok(found)
-}
-
-/// Reads the trees into `output`. `progress(path, bytes)` is called once a file. What cannot be read, vanishes or
-/// changes while it is read is counted in `damaged`, and the reading goes on.
+/// Reads the trees into `output`, in the order of the walk, by so many `readers` at once. `progress(path, bytes)` is
+/// called once a file. What cannot be read, vanishes or changes while it is read is counted in `damaged`, and the reading
+/// goes on.
 ///
 /// # Errors
 /// When the output fails, a rule is malformed or the run was cancelled.
 pub fn read(
     trees: &Trees,
+    readers: usize,
     output: &mut dyn FileOutput,
     cancel: &Cancel,
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Files> {
-    let mut files = Files::default();
+    let mut store = Store { output, progress, files: Files::default() };
+    if readers > 1 {
+        ahead::read(trees, readers, cancel, &mut store)?;
+        return Ok(store.files);
+    }
     for tree in &trees.trees {
-        walk(tree, cancel, &mut |met| match met {
-            Met::Excluded { stored_as, reason } => {
-                files.excluded += 1;
-                if files.excluded_samples.len() < SAMPLES {
-                    files.excluded_samples.push(line(stored_as, &reason));
-                }
-                Ok(())
-            }
-            Met::Missing { stored_as, reason } => {
-                files.missing += 1;
-                if files.missing_samples.len() < SAMPLES {
-                    files.missing_samples.push(line(stored_as, &reason));
-                }
-                Ok(())
-            }
-            Met::Failed { stored_as, reason } => {
-                files.damaged.push(line(stored_as, &reason));
-                Ok(())
-            }
-            Met::Vanished { stored_as } => {
-                files.damaged.push(line(stored_as, "it vanished before it was read"));
-                Ok(())
-            }
-            Met::Object { folder, name, stored_as, stat } => {
-                let stored = match FileType::from_raw_mode(stat.st_mode) {
-                    FileType::RegularFile => store_file(folder, name, stored_as, output, &mut files, progress)?,
-                    FileType::Directory => store_directory(folder, name, stored_as, output, &mut files)?,
-                    _ => store_link(folder, name, stored_as, stat, output, &mut files)?,
-                };
-                if let Err(reason) = stored {
-                    files.damaged.push(line(stored_as, &reason));
-                }
+        walk(tree, cancel, &mut |met| match Task::of(met) {
+            Task::Store(object) => store.read(&object),
+            Task::Tell(told) => {
+                store.tell(told);
                 Ok(())
             }
         })?;
     }
-    Ok(files)
+    Ok(store.files)
 }
 
-/// Whether it was stored in full, or why not.
-type Stored = std::result::Result<(), String>;
+/// What there is to do about something that the walk met.
+pub(super) enum Task {
+    /// Nothing but to say what it is.
+    Tell(Told),
+    Store(Object),
+}
 
-fn line(path: &[u8], reason: &str) -> String {
+/// A line of what is not stored.
+pub(super) enum Told {
+    Excluded(String),
+    Missing(String),
+    Damaged(String),
+}
+
+/// An object that the walk met, and where it can be opened.
+pub(super) struct Object {
+    folder: Arc<OwnedFd>,
+    name: Vec<u8>,
+    pub stored_as: Vec<u8>,
+    stat: Stat,
+}
+
+impl Task {
+    pub fn of(met: Met<'_>) -> Self {
+        match met {
+            Met::Excluded { stored_as, reason } => Self::Tell(Told::Excluded(line(stored_as, &reason))),
+            Met::Missing { stored_as, reason } => Self::Tell(Told::Missing(line(stored_as, &reason))),
+            Met::Failed { stored_as, reason } => Self::Tell(Told::Damaged(line(stored_as, &reason))),
+            Met::Vanished { stored_as } => Self::Tell(Told::Damaged(line(stored_as, "it vanished before it was read"))),
+            Met::Object { folder, name, stored_as, stat } => Self::Store(Object {
+                folder: folder.clone(),
+                name: name.to_vec(),
+                stored_as: stored_as.to_vec(),
+                stat: *stat,
+            }),
+        }
+    }
+}
+
+/// Hands what was read to the output, and counts it.
+pub(super) struct Store<'a> {
+    output: &'a mut dyn FileOutput,
+    progress: &'a mut dyn FnMut(&str, u64),
+    files: Files,
+}
+
+impl Store<'_> {
+    /// Opens and stores an object.
+    fn read(&mut self, object: &Object) -> Result<()> {
+        match object.open() {
+            Err(reason) => self.damaged(&object.stored_as, &reason),
+            Ok(opened) => {
+                let whole = self.store(&opened.entry, &mut *opened.body())?;
+                if let Some(reason) = opened.changed().filter(|_| whole) {
+                    self.damaged(&object.stored_as, &reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores an object that is read; whether it is whole.
+    pub fn store(&mut self, entry: &FileEntry, body: &mut dyn Body) -> Result<bool> {
+        let outcome = self.output.file(entry, body)?;
+        match entry.record.kind {
+            FileKind::File => {
+                self.files.files += 1;
+                self.files.bytes += entry.size;
+                (self.progress)(&String::from_utf8_lossy(&entry.path), entry.size);
+            }
+            FileKind::Directory => self.files.directories += 1,
+            FileKind::Symlink => self.files.symlinks += 1,
+        }
+        if let Some(reason) = &outcome.torn {
+            self.damaged(&entry.path, reason);
+        }
+        Ok(outcome.torn.is_none())
+    }
+
+    /// Something is not stored, or not as it is.
+    pub fn damaged(&mut self, stored_as: &[u8], reason: &str) {
+        self.files.damaged.push(line(stored_as, reason));
+    }
+
+    pub fn tell(&mut self, told: Told) {
+        let files = &mut self.files;
+        let (count, samples, line) = match told {
+            Told::Damaged(line) => return files.damaged.push(line),
+            Told::Excluded(line) => (&mut files.excluded, &mut files.excluded_samples, line),
+            Told::Missing(line) => (&mut files.missing, &mut files.missing_samples, line),
+        };
+        *count += 1;
+        if samples.len() < SAMPLES {
+            samples.push(line);
+        }
+    }
+}
+
+/// An object that is open: what is stored of it. A link has no file.
+pub(super) struct Opened {
+    pub entry: FileEntry,
+    file: Option<(File, Stat)>,
+}
+
+impl Object {
+    /// Bytes of its content, as they were a moment ago.
+    pub fn size(&self) -> u64 {
+        let is_file = FileType::from_raw_mode(self.stat.st_mode) == FileType::RegularFile;
+        if is_file { u64::try_from(self.stat.st_size).unwrap_or(0) } else { 0 }
+    }
+
+    /// Opens it; else says why not.
+    pub fn open(&self) -> Result<Opened, String> {
+        let (kind, flags) = match FileType::from_raw_mode(self.stat.st_mode) {
+            // NONBLOCK: a pipe that took the file's place must not hang the run.
+            FileType::RegularFile => (FileKind::File, OFlags::NONBLOCK),
+            FileType::Directory => (FileKind::Directory, OFlags::DIRECTORY),
+            _ => return self.open_link(),
+        };
+        let opened = beneath::open(&self.folder, &self.name, OFlags::RDONLY | flags, Mode::empty());
+        let opened = opened.and_then(|fd| fstat(&fd).map(|stat| (File::from(fd), stat)));
+        let (file, stat) = opened.map_err(why)?;
+        if kind == FileKind::File && FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err("it became something else before it was read".into());
+        }
+        let size = if kind == FileKind::File { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 };
+        let record = record(kind, &stat, xattrs(&file), None);
+        let entry = FileEntry { path: self.stored_as.clone(), size, record };
+        Ok(Opened { entry, file: Some((file, stat)) })
+    }
+
+    fn open_link(&self) -> Result<Opened, String> {
+        let link = readlinkat(&self.folder, self.name.as_slice(), Vec::new()).map_err(why)?;
+        let record = record(FileKind::Symlink, &self.stat, Vec::new(), Some(hex(link.as_bytes())));
+        Ok(Opened { entry: FileEntry { path: self.stored_as.clone(), size: 0, record }, file: None })
+    }
+}
+
+impl Opened {
+    /// Its content; nothing of what is no file.
+    pub fn body(&self) -> Box<dyn Body + '_> {
+        match &self.file {
+            Some((file, _)) => Box::new(Content::new(file, self.entry.size)),
+            None => Box::new(Content::new(std::io::empty(), 0)),
+        }
+    }
+
+    /// Once a file was read: whether it is another now than when it was opened, and how.
+    pub fn changed(&self) -> Option<String> {
+        let (file, before) = self.file.as_ref().filter(|_| self.entry.record.kind == FileKind::File)?;
+        let seen = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+        match fstat(file) {
+            Ok(after) => (seen(before) != seen(&after)).then(|| "it changed while it was read".to_owned()),
+            Err(e) => Some(why(e)),
+        }
+    }
+}
+
+pub(super) fn line(path: &[u8], reason: &str) -> String {
     format!("{}: {reason}", String::from_utf8_lossy(path).escape_debug())
 }
 
@@ -152,79 +214,6 @@ fn why(e: Errno) -> String {
         Errno::LOOP => "it became a symbolic link before it was read".into(),
         e => std::io::Error::from(e).to_string(),
     }
-}
-
-fn store_file(
-    folder: &OwnedFd,
-    name: &[u8],
-    stored_as: &[u8],
-    output: &mut dyn FileOutput,
-    files: &mut Files,
-    progress: &mut dyn FnMut(&str, u64),
-) -> Result<Stored> {
-    // NONBLOCK: a pipe that took the file's place must not hang the run.
-    let opened = beneath::open(folder, name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
-    let opened = opened.and_then(|fd| fstat(&fd).map(|stat| (File::from(fd), stat)));
-    let (mut file, before) = match opened {
-        Ok(opened) => opened,
-        Err(e) => return Ok(Err(why(e))),
-    };
-    if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
-        return Ok(Err("it became something else before it was read".into()));
-    }
-    let size = u64::try_from(before.st_size).unwrap_or(0);
-    let record = record(FileKind::File, &before, xattrs(&file), None);
-    let outcome = output.file(&FileEntry { path: stored_as.to_vec(), size, record }, &mut file)?;
-    files.files += 1;
-    files.bytes += size;
-    progress(&String::from_utf8_lossy(stored_as), size);
-    if let Some(reason) = outcome.torn {
-        return Ok(Err(reason));
-    }
-    let changed = match fstat(&file) {
-        Ok(after) => {
-            let seen = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-            (seen(&before) != seen(&after)).then(|| "it changed while it was read".to_owned())
-        }
-        Err(e) => Some(why(e)),
-    };
-    Ok(changed.map_or(Ok(()), Err))
-}
-
-fn store_directory(
-    folder: &OwnedFd,
-    name: &[u8],
-    stored_as: &[u8],
-    output: &mut dyn FileOutput,
-    files: &mut Files,
-) -> Result<Stored> {
-    let opened = beneath::open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
-    let (directory, stat) = match opened.and_then(|fd| fstat(&fd).map(|stat| (File::from(fd), stat))) {
-        Ok(opened) => opened,
-        Err(e) => return Ok(Err(why(e))),
-    };
-    let record = record(FileKind::Directory, &stat, xattrs(&directory), None);
-    output.file(&FileEntry { path: stored_as.to_vec(), size: 0, record }, &mut std::io::empty())?;
-    files.directories += 1;
-    Ok(Ok(()))
-}
-
-fn store_link(
-    folder: &OwnedFd,
-    name: &[u8],
-    stored_as: &[u8],
-    stat: &Stat,
-    output: &mut dyn FileOutput,
-    files: &mut Files,
-) -> Result<Stored> {
-    let link = match readlinkat(folder, name, Vec::new()) {
-        Ok(link) => link,
-        Err(e) => return Ok(Err(why(e))),
-    };
-    let record = record(FileKind::Symlink, stat, Vec::new(), Some(hex(link.as_bytes())));
-    output.file(&FileEntry { path: stored_as.to_vec(), size: 0, record }, &mut std::io::empty())?;
-    files.symlinks += 1;
-    Ok(Ok(()))
 }
 
 fn record(kind: FileKind, stat: &Stat, xattrs: Vec<(String, String)>, link: Option<String>) -> FileRecord {

@@ -4,11 +4,10 @@ use super::*;
 use crate::config::{ExtraFiles, Sealing, UploadRoot};
 use crate::error::{Kind, Result};
 use crate::names::{Scope, TenantId};
-use crate::pipeline::Cancel;
+use crate::pipeline::{Body, Cancel, Piece};
 use crate::source::{FileEntry, FileKind, FileOutcome, FileOutput, FileRecord};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -24,16 +23,21 @@ struct Kept {
 }
 
 impl FileOutput for Kept {
-    fn file(&mut self, entry: &FileEntry, body: &mut dyn Read) -> Result<FileOutcome> {
+    fn file(&mut self, entry: &FileEntry, body: &mut dyn Body) -> Result<FileOutcome> {
         if let Some(hook) = &mut self.before_body {
             hook(&entry.path);
         }
         let mut bytes = Vec::new();
-        body.take(entry.size).read_to_end(&mut bytes).unwrap();
-        let torn = (bytes.len() as u64 != entry.size).then(|| "short".to_owned());
-        bytes.resize(usize::try_from(entry.size).unwrap(), 0);
-        self.entries.push((entry.clone(), bytes));
-        Ok(FileOutcome { torn })
+        loop {
+            match body.next()? {
+                Piece::Bytes(piece) => bytes.extend(piece),
+                Piece::End(end) => {
+                    assert_eq!(bytes.len() as u64, entry.size);
+                    self.entries.push((entry.clone(), bytes));
+                    return Ok(FileOutcome { torn: end.torn });
+                }
+            }
+        }
     }
 }
 
@@ -62,7 +66,7 @@ fn tenant(id: &str) -> Scope {
 
 fn read_all(trees: &Trees) -> (Kept, crate::manifest::Files) {
     let mut kept = Kept::default();
-    let files = read(trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
+    let files = read(trees, 1, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     (kept, files)
 }
 
@@ -195,7 +199,7 @@ fn a_file_that_changes_while_it_is_read_is_damaged() {
     });
     let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
     let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
-    let files = read(&trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
+    let files = read(&trees, 1, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert_eq!(files.damaged.len(), 2, "{:?}", files.damaged);
     assert!(files.damaged.iter().all(|line| !line.contains("steady")));
 }
@@ -216,10 +220,92 @@ fn a_file_swapped_for_a_link_is_not_followed() {
     });
     let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
     let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
-    read(&trees, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
+    read(&trees, 1, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
     assert!(kept.entries.iter().all(|(_, body)| body != b"canary"));
     let b = kept.entries.iter().find(|(entry, _)| entry.path.ends_with(b"/b")).unwrap();
     assert_eq!(b.0.record.kind, FileKind::Symlink);
+}
+
+/// Longer than what is read of a file before it is its turn.
+const LONG: usize = 8 << 20;
+
+#[test]
+fn what_several_read_ahead_is_stored_in_order_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..700 {
+        let size = if number % 100 == 50 { LONG } else { number * 97 % 5000 };
+        put(&dir.path().join(format!("docs/{}/{number}", number % 7)), &vec![number as u8; size]);
+    }
+    symlink("../nowhere", dir.path().join("docs/link")).unwrap();
+    assert!(Command::new("mkfifo").arg(dir.path().join("docs/3/pipe")).status().unwrap().success());
+    let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
+    let (alone, files) = read_all(&trees);
+    for readers in [2, 5] {
+        let (mut kept, mut told) = (Kept::default(), 0);
+        let cancel = Cancel::default();
+        let found = read(&trees, readers, &mut kept, &cancel, &mut |_, bytes| told += bytes).unwrap();
+        assert_eq!(kept.paths(), alone.paths());
+        assert!(kept.entries.iter().map(|(_, body)| body).eq(alone.entries.iter().map(|(_, body)| body)));
+        assert_eq!((found.files, found.bytes, found.excluded, told), (700, files.bytes, 1, files.bytes));
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_ahead_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let docs = dir.path().join("docs");
+    for name in ["grows", "shrinks", "steady"] {
+        put(&docs.join(name), &vec![7; LONG]);
+    }
+    let hook: Hook = Box::new(move |path| {
+        if path.ends_with(b"grows") {
+            let mut file = std::fs::File::options().append(true).open(docs.join("grows")).unwrap();
+            std::io::Write::write_all(&mut file, b"more").unwrap();
+        }
+        if path.ends_with(b"shrinks") {
+            std::fs::File::options().write(true).open(docs.join("shrinks")).unwrap().set_len(10).unwrap();
+        }
+    });
+    let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
+    let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
+    let files = read(&trees, 3, &mut kept, &Cancel::default(), &mut |_, _| {}).unwrap();
+    let expected =
+        ["up/docs/grows: it changed while it was read", "up/docs/shrinks: it became shorter while it was read"];
+    assert_eq!(files.damaged, expected);
+    assert_eq!(kept.entries.iter().map(|(_, body)| body.len()).sum::<usize>(), 3 * LONG);
+}
+
+/// Takes some objects, and fails at the next.
+struct Full(usize);
+
+impl FileOutput for Full {
+    fn file(&mut self, _: &FileEntry, _: &mut dyn Body) -> Result<FileOutcome> {
+        self.0 = self.0.checked_sub(1).ok_or_else(|| crate::error::Error::new(Kind::DiskFull, "full"))?;
+        Ok(FileOutcome::default())
+    }
+}
+
+#[test]
+fn who_reads_ahead_ends_with_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..40 {
+        put(&dir.path().join(format!("docs/{number}")), &vec![7; LONG / 4]);
+    }
+    let trees = uploads(&[root(dir.path(), "{directory}")], &["docs".into()], &Scope::SystemWide);
+    for (full, readers) in [(0, 2), (1, 2), (20, 4)] {
+        let failed = read(&trees, readers, &mut Full(full), &Cancel::default(), &mut |_, _| {}).unwrap_err();
+        assert_eq!(failed.kind, Kind::DiskFull);
+    }
+    let cancel = Cancel::default();
+    let signal = cancel.clone();
+    let hook: Hook = Box::new(move |path| {
+        if path.ends_with(b"/20") {
+            signal.signal(15);
+        }
+    });
+    let mut kept = Kept { before_body: Some(hook), ..Kept::default() };
+    let ended = read(&trees, 2, &mut kept, &cancel, &mut |_, _| {}).unwrap_err();
+    assert_eq!(ended.kind, Kind::Signal(15));
 }
 
 fn plain(kind: FileKind) -> FileRecord {

@@ -10,13 +10,14 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the walk meets.
 pub enum Met<'a> {
     /// Something to store: where it can be opened, and what it was a moment ago.
     Object {
         /// The folder that holds it.
-        folder: &'a OwnedFd,
+        folder: &'a Arc<OwnedFd>,
         /// Its name there.
         name: &'a [u8],
         /// Path inside the archive.
@@ -40,12 +41,12 @@ pub fn exists(tree: &Tree) -> bool {
 }
 
 /// The folder that holds the starting point, its name there, and what it is.
-fn start(tree: &Tree) -> std::result::Result<(OwnedFd, Vec<u8>, Stat), Errno> {
+fn start(tree: &Tree) -> std::result::Result<(Arc<OwnedFd>, Vec<u8>, Stat), Errno> {
     find(tree, &tree.relative())
 }
 
 /// The folder that holds what is at a path below the tree's root, its name there, and what it is.
-fn find(tree: &Tree, relative: &[u8]) -> std::result::Result<(OwnedFd, Vec<u8>, Stat), Errno> {
+fn find(tree: &Tree, relative: &[u8]) -> std::result::Result<(Arc<OwnedFd>, Vec<u8>, Stat), Errno> {
     let root = openat(CWD, &tree.below, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let (folder, name) = match relative.iter().rposition(|b| *b == b'/') {
         Some(at) => {
@@ -54,7 +55,7 @@ fn find(tree: &Tree, relative: &[u8]) -> std::result::Result<(OwnedFd, Vec<u8>, 
         None => (root, relative.to_vec()),
     };
     let stat = statat(&folder, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok((folder, name, stat))
+    Ok((Arc::new(folder), name, stat))
 }
 
 /// Walks a tree; a starting point that does not exist is nothing.
@@ -163,7 +164,7 @@ struct Walker<'a> {
 const DEEPEST: usize = 200;
 
 impl Walker<'_> {
-    fn visit(&mut self, folder: &OwnedFd, name: &[u8], stat: &Stat, stored_as: &[u8], below: &[u8]) -> Result<()> {
+    fn visit(&mut self, folder: &Arc<OwnedFd>, name: &[u8], stat: &Stat, stored_as: &[u8], below: &[u8]) -> Result<()> {
         self.cancel.check()?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if let Some(reason) = self.rules.excludes(kind, name, below, stat) {
@@ -177,7 +178,7 @@ impl Walker<'_> {
             return (self.each)(Met::Failed { stored_as, reason: format!("nested deeper than {DEEPEST} folders") });
         }
         let opened = beneath::open(folder, name, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty());
-        let listed = opened.and_then(|folder| names(&folder).map(|names| (folder, names)));
+        let listed = opened.and_then(|folder| names(&folder).map(|names| (Arc::new(folder), names)));
         let (folder, names) = match listed {
             Ok(listed) => listed,
             Err(Errno::NOENT) => return (self.each)(Met::Vanished { stored_as }),

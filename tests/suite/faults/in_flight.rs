@@ -122,3 +122,72 @@ fn names_last_before_the_manifest_appears_and_the_manifest_before_the_run_ends()
     assert!(synced(&unnamed).1 < named[0].entered && named[0].left.unwrap() < (moved.0, 0));
     assert!(appears.1 < named[1].entered && named[1].left.unwrap().1 == 0, "the manifest's name was not made to last");
 }
+
+const UPLOADS: &str = "core/uploads.tar.gz";
+
+/// One whose archive of files is read again in several stretches, while it is still written.
+fn with_large_files() -> Clinic {
+    let clinic = Clinic::backed_up(1);
+    let mut state = 1u64;
+    let noise: Vec<u8> = (0..20 << 20)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        })
+        .collect();
+    clinic.app.write("uploads/documents/scan-1.bin", &noise);
+    clinic.app.write("uploads/documents/scan-2.bin", &noise);
+    clinic
+}
+
+#[test]
+fn of_a_large_archive_nothing_is_read_again_before_it_is_made_to_last_and_dropped_from_memory() {
+    let run = with_large_files().traced(&["create"]);
+    let mut calls = Vec::new();
+    for call in run.calls.iter().filter(|call| call.is_on(UPLOADS)) {
+        let (left, result) = call.left.unwrap();
+        calls.extend([(call.entered, call.name, None), (left, call.name, Some(result))]);
+    }
+    calls.sort_by_key(|(at, ..)| *at);
+    // Bytes that were written, that were so when the sync in work began, that are on the disk, dropped, and read again.
+    let (mut written, mut syncing, mut synced, mut dropped, mut read, mut stretches) = (0, 0, 0, 0, 0, 0);
+    for (_, name, result) in calls {
+        match (name, result) {
+            ("write", Some(bytes)) => written += bytes,
+            ("fdatasync" | "fsync", None) => syncing = written,
+            ("fdatasync" | "fsync", Some(0)) => (synced, stretches) = (syncing, stretches + 1),
+            ("dontneed", None) => dropped = synced,
+            ("read", Some(bytes)) => {
+                read += bytes;
+                assert!(read <= dropped, "{read} bytes were read, of {dropped} on the disk and not in memory");
+            }
+            _ => {}
+        }
+    }
+    assert!(written > 40 << 20 && read == written, "{read} of {written} bytes were read again");
+    assert!(stretches > 1, "it was made to last once, at its end");
+}
+
+#[test]
+fn what_fails_while_a_large_archive_is_read_again_is_found_and_nothing_is_published() {
+    let clinic = with_large_files();
+    let old = clinic.digests();
+    for (name, code, says) in
+        [("fdatasync", 1, "fsync"), ("read", 1, "cannot read"), ("write", 4, "reads back different")]
+    {
+        let copy = clinic.copy();
+        let mut left = 1;
+        let faulty = |call: &Call| {
+            let is_it = call.name == name && call.is_on(UPLOADS) && left > 0;
+            left -= i32::from(is_it);
+            is_it.then_some(if name == "write" { Fault::Flip } else { Fault::Fail(Errno::EIO) })
+        };
+        let run = trace(&copy.app.command(&["create"]), &copy.disk(), faulty);
+        assert_eq!(run.hit.len(), 1, "{name}");
+        let ended = run.ended.expect(code);
+        assert!(ended.stderr.contains(says) && ended.stderr.contains(UPLOADS), "{name}: {}", ended.stderr);
+        assert_eq!(copy.app.ids().len(), 1);
+        copy.assert_holds(&old);
+        copy.assert_next_run_is_clean();
+    }
+}

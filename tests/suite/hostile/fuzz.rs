@@ -174,11 +174,11 @@ fn read_archive(bytes: &[u8], at: IndexAt<'_>, folder: &Path) {
         Ok(None)
     });
     let mut target = FilesTarget::open(&folder.join("root")).unwrap();
-    for entry in reader.index() {
+    for entry in reader.files().iter().map(Result::unwrap) {
         let Some(record) = &entry.file else { continue };
         let path = entry.raw_path().unwrap();
         let _ = target.there(&path);
-        let _ = target.write(&path, entry.size, record, &mut reader.entry(entry));
+        let _ = target.write(&path, entry.size, record, &mut reader.entry(&entry));
     }
     let _ = target.finish();
 }
