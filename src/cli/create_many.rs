@@ -8,10 +8,11 @@ use crate::cli::settings::Settings;
 use crate::cli::{failure, plan, text};
 use crate::create::{self, Created, Options, Outcome};
 use crate::error::{Error, Kind, Result};
-use crate::manifest::Status;
+use crate::manifest::{Manifest, Status};
 use crate::names::TenantId;
 use crate::notify::{Message, RunStatus, TenantLine};
 use crate::tenants::{self, Known};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -103,11 +104,9 @@ pub fn run(
         (0, _) => Exit::Failed,
         _ => Exit::Partial,
     };
-    let tenants = outcomes.iter().map(document).collect::<Result<Vec<_>>>()?;
-    let document = json!({ "tenants": tenants, "succeeded": succeeded, "partial": partial, "failed": failed });
-    let mut shown = table(&outcomes);
-    shown.push_str(&format!("\n{succeeded} succeeded, {partial} partial, {failed} failed\n"));
-    let report = Report::new(shown, &document)?.exit(exit);
+    let document = Document { tenants: outcomes.iter().map(Made::of).collect(), succeeded, partial, failed };
+    let shown = || format!("{}\n{succeeded} succeeded, {partial} partial, {failed} failed\n", table(&outcomes));
+    let report = Report::one_of(settings.json, shown, &document)?.exit(exit);
     let each: Vec<_> = outcomes.iter().map(|outcome| told(outcome, options, &message)).collect();
     let status = match exit {
         Exit::Success => RunStatus::Success,
@@ -143,12 +142,33 @@ fn summary(mut message: Message, status: RunStatus, each: &[Message]) -> Message
     message
 }
 
+/// What programs are told. Of a thousand tenants it is long: it is written as it is, with no tree of values between.
+#[derive(Serialize)]
+struct Document<'a> {
+    tenants: Vec<Made<'a>>,
+    succeeded: usize,
+    partial: usize,
+    failed: usize,
+}
+
 /// The manifest, or the error.
-fn document(outcome: &Outcome) -> Result<Value> {
-    match &outcome.result {
-        Ok(created) => serde_json::to_value(&created.manifest)
-            .map_err(|e| Error::new(Kind::Internal, "cannot write the result as JSON").cause(e)),
-        Err(error) => Ok(json!({ "tenantId": outcome.tenant, "error": failure::value(error) })),
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Made<'a> {
+    Manifest(&'a Manifest),
+    #[serde(rename_all = "camelCase")]
+    Failed {
+        tenant_id: &'a TenantId,
+        error: Value,
+    },
+}
+
+impl<'a> Made<'a> {
+    fn of(Outcome { tenant, result }: &'a Outcome) -> Self {
+        match result {
+            Ok(created) => Self::Manifest(&created.manifest),
+            Err(error) => Self::Failed { tenant_id: tenant, error: failure::value(error) },
+        }
     }
 }
 
