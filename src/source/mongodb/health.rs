@@ -2,7 +2,7 @@
 
 use super::filter::OwnerCheck;
 use super::inventory::data_name;
-use super::{MongoDb, errors, metadata, read};
+use super::{MongoDb, errors, facts, metadata};
 use crate::config::Consistency;
 use crate::error::Result;
 use crate::source::health::{Finding, Needs, clock, missing_index, readable};
@@ -37,7 +37,7 @@ pub async fn diagnose(server: &MongoDb, needs: &Needs<'_>) -> Result<Vec<Finding
             continue;
         }
         let indexes = metadata::indexes(server, &wanted.name).await?;
-        if let Some(command) = read::missing_index(&wanted.name, owner.field(), &indexes) {
+        if let Some(command) = facts::missing_index(&wanted.name, owner.field(), &indexes) {
             found.push(missing_index(&wanted.name, &command));
         }
     }

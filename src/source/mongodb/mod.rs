@@ -10,6 +10,7 @@ mod clients;
 mod compare;
 mod discover;
 mod errors;
+mod facts;
 mod filter;
 mod health;
 mod inventory;
@@ -26,6 +27,7 @@ mod restore;
 mod scope;
 mod texts;
 mod unique;
+mod view;
 mod writes;
 
 pub use records::digest_records;
@@ -257,7 +259,7 @@ impl Source for MongoDb {
         consistency: config::Consistency,
         at_most: Level,
     ) -> Result<Box<dyn View + 'a>> {
-        Ok(Box::new(self.block(read::MongoView::open(self, collections, consistency, at_most))?))
+        Ok(Box::new(self.block(view::MongoView::open(self, collections, consistency, at_most))?))
     }
 
     fn count(&self, wanted: &Wanted) -> Result<Option<u64>> {
