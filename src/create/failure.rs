@@ -66,6 +66,14 @@ impl Run {
     }
 }
 
+/// Leaves a record for each scope of a run that failed before any of their backups was begun, and hands the error on.
+pub(super) fn not_begun(options: &Options<'_>, scopes: &[Scope], began: DateTime<Utc>, error: Error) -> Error {
+    let Options { config, request, events, .. } = options;
+    let (backup_type, ended) = (request.backup_type, (options.now)());
+    Unbegun { config, scopes, backup_type, began, ended, events }.record(&error);
+    error
+}
+
 /// Leaves a record of a run that failed, and hands the error on.
 pub(super) fn left(options: &Options<'_>, run: &Run, error: Error) -> Error {
     let errors = std::iter::once(error.to_string()).chain(error.details.iter().cloned()).collect();

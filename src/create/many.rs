@@ -3,7 +3,7 @@
 
 use super::component::Views;
 use super::turns::Turns;
-use super::{Batch, Created, Options, Part, existing_repository, within};
+use super::{Batch, Created, Options, Part, existing_repository, failure, within};
 use crate::config::Config;
 use crate::error::{Context, Error, Kind, Result};
 use crate::event::{Event, Events, Observer};
@@ -45,16 +45,14 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
     let config = options.config;
     options.events.emit(Event::Phase("connecting"));
     let existing = existing_repository(config)?;
-    let installation = license::installation(config, (options.now)());
-    let grants = Grants { installation: installation.clone(), tenant: None };
-    super::gate(options, &grants, None)?.into_iter().for_each(|found| options.events.warn(found));
+    let began = (options.now)();
+    let installation = license::installation(config, began);
     let common = Common::of(options, tenants, &installation);
-    let mut sources = Sources::new();
-    for name in common.0.keys() {
-        let opened =
-            plan::open_one(config, name, &options.cancel).context(|| format!("cannot open source '{name}'"))?;
-        sources.extend(opened.map(|opened| (name.clone(), opened)));
-    }
+    let not_begun = |error| {
+        let scopes: Vec<_> = tenants.iter().cloned().map(Scope::Tenant).collect();
+        failure::not_begun(options, &scopes, began, error)
+    };
+    let sources = begin(options, &installation, &common).map_err(not_begun)?;
     let repository = match existing {
         Some(repository) => repository,
         None => Repository::open_or_create(&config.repository)?.0,
@@ -75,7 +73,9 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
         });
         let (inventories, views) = match opened {
             Ok(opened) => opened,
-            Err(error) if done.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => return Err(error),
+            Err(error) if done.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => {
+                return Err(not_begun(error));
+            }
             Err(error) => {
                 let rest = queue.iter().map(|(at, _)| (*at, Err(error.clone())));
                 done.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
@@ -123,6 +123,19 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
         result: done.remove(&at).unwrap_or_else(died),
     };
     Ok(tenants.iter().enumerate().map(outcome).collect())
+}
+
+/// Looks at the collections first, where that is asked for, and opens the sources that are everybody's.
+fn begin(options: &Options<'_>, installation: &Grant, common: &Common) -> Result<Sources> {
+    let grants = Grants { installation: installation.clone(), tenant: None };
+    super::gate(options, &grants, None)?.into_iter().for_each(|found| options.events.warn(found));
+    let mut sources = Sources::new();
+    for name in common.0.keys() {
+        let opened =
+            plan::open_one(options.config, name, &options.cancel).context(|| format!("cannot open source '{name}'"))?;
+        sources.extend(opened.map(|opened| (name.clone(), opened)));
+    }
+    Ok(sources)
 }
 
 /// The tenants whose turn has not come.

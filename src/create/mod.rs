@@ -28,6 +28,7 @@ use crate::verify_collections::{self, VerificationStatus};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::slice;
 
 /// Everything a run needs from outside.
 #[derive(Debug)]
@@ -86,8 +87,10 @@ pub fn plan(options: &Options<'_>) -> Result<Plan> {
 /// When the request, the repository or a lock is in the way, a source cannot be reached, the disk fails, a signal
 /// came, or nothing usable was stored.
 pub fn run(options: &Options<'_>) -> Result<Created> {
+    let (began, scope) = ((options.now)(), &options.request.scope);
     let mut selection = select(options)?;
-    let found = gate(options, &selection.grants, options.request.scope.tenant())?;
+    let found = gate(options, &selection.grants, scope.tenant());
+    let found = found.map_err(|error| failure::not_begun(options, slice::from_ref(scope), began, error))?;
     selection.notes.extend(found);
     selected(options, &selection)
 }

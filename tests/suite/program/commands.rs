@@ -147,6 +147,19 @@ fn where_before_fails_the_run_is_on_record_and_the_next_success_is_a_recovery() 
 }
 
 #[test]
+fn where_the_source_of_many_tenants_cannot_be_opened_each_of_them_has_a_record() {
+    let app = with("");
+    app.run(&["run", "tenants"]).expect(0);
+    std::fs::rename(app.path("clinic.db"), app.path("elsewhere.db")).unwrap();
+    app.run_at("2026-01-03T04:00:00Z", &["run", "tenants"]).expect(1);
+    let failed = app.run(&["--json", "list"]).expect(0).json()["failed"].clone();
+    let mut of: Vec<_> = failed.as_array().unwrap().iter().map(|run| run["tenantId"].as_str().unwrap()).collect();
+    of.sort_unstable();
+    assert_eq!(of, ["acme", "birch"]);
+    assert!(failed[0]["errors"].to_string().contains("cannot open source"), "{failed}");
+}
+
+#[test]
 fn where_before_fails_while_another_run_is_at_work_that_one_is_left_alone() {
     let app = with("commands: {before: 'test ! -e broken'}");
     app.run(&["create"]).expect(0);

@@ -55,7 +55,10 @@ fn a_backup_of_what_failed_its_verification_is_refused_where_that_is_asked_for()
     for part in ["beforeBackup: refuse", "critical collection 'patients' is empty", "Hint: "] {
         assert!(refused.stderr.contains(part), "{part}\n{}", refused.stderr);
     }
-    assert_eq!(app.run(&["--json", "list"]).expect(0).json()["backups"].as_array().unwrap().len(), 1);
+    let listed = app.run(&["--json", "list"]).expect(0).json();
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 1);
+    let why = listed["failed"][0]["errors"].to_string();
+    assert!(why.contains("no backup was made (verification.beforeBackup: refuse)"), "it is on record: {listed}");
     // Files have no collections, and are not kept from their backup by them.
     let only_files = app.run(&["create", "--only", "files"]);
     assert!(!only_files.stderr.contains("beforeBackup"), "{}", only_files.stderr);
