@@ -171,7 +171,7 @@ impl Write for Hashed {
         let n = self.file.write(bytes)?;
         self.hash.update(&bytes[..n]);
         self.size += n as u64;
-        self.follower.written(self.size);
+        self.follower.written(self.size)?;
         Ok(n)
     }
 

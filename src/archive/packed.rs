@@ -78,7 +78,7 @@ impl PackedEntries {
     /// When there is none.
     pub fn get(&self, at: usize) -> Result<IndexEntry> {
         let number = at / LINES;
-        let Some(pack) = self.packs.get(number) else { return self.last.get(at % LINES) };
+        let Some(pack) = self.packs.get(number) else { return self.last.get(at - self.packs.len() * LINES) };
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = match &*held {
             Some((which, lines)) if *which == number => lines.clone(),

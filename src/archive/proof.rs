@@ -116,10 +116,13 @@ impl Follower {
     }
 
     /// `size` bytes are written by now.
-    pub fn written(&mut self, size: u64) {
+    ///
+    /// # Errors
+    /// When the disk failed with what was written before: what follows need not be read.
+    pub fn written(&mut self, size: u64) -> std::io::Result<()> {
         let end = size - size % STRETCH;
         if end == self.told {
-            return;
+            return Ok(());
         }
         self.told = end;
         if self.at_work.is_none() {
@@ -129,13 +132,14 @@ impl Follower {
             // Without a thread it takes longer: all is read at the end.
             self.at_work = thread.spawn(move || follow(&path, &told, &cancel)).ok().map(|thread| (ends, thread));
         }
-        if let Some((ends, _)) = &self.at_work {
-            // It is gone where it failed, which the end tells.
-            let _ = ends.send(end);
+        match &self.at_work {
+            // It is gone where it failed.
+            Some((ends, _)) if ends.send(end).is_err() => self.end().map(drop).map_err(std::io::Error::other),
+            _ => Ok(()),
         }
     }
 
-    /// What was read by now; waits for the stretch in work.
+    /// What was read by now; waits until all that it was told of is.
     ///
     /// # Errors
     /// When the disk failed.

@@ -2,7 +2,7 @@
 
 use super::{Options, Run, existing_repository, record};
 use crate::config::{BackupType, Config};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event::Events;
 use crate::names::Scope;
 use crate::repository::{FailedRun, Wait};
@@ -28,20 +28,23 @@ pub struct Unbegun<'a> {
 impl Unbegun<'_> {
     /// Leaves a record for each scope. Where there is no repository yet, none is made for it.
     pub fn record(&self, error: &Error) {
+        // What a program of the operator has printed may be anything, and is kept nowhere.
+        self.record_lines(&[error.to_string()]);
+    }
+
+    fn record_lines(&self, errors: &[String]) {
         for scope in self.scopes {
-            if let Err(unrecorded) = self.record_of(scope, error) {
+            if let Err(unrecorded) = self.record_of(scope, errors) {
                 self.events.warn(format!("the failure of {scope} could not be recorded: {unrecorded}"));
             }
         }
     }
 
-    fn record_of(&self, scope: &Scope, error: &Error) -> Result<()> {
+    fn record_of(&self, scope: &Scope, errors: &[String]) -> Result<()> {
         let Some(repository) = existing_repository(self.config)? else { return Ok(()) };
         // Who holds the scope makes its backup: this run has nothing to add to that, and does not wait to say so.
         let run = Run::at(repository, scope, self.began, Wait::No)?;
-        // What a program of the operator has printed may be anything, and is kept nowhere.
-        let errors = vec![error.to_string()];
-        run.record_failure(scope, self.backup_type, self.ended, errors)?;
+        run.record_failure(scope, self.backup_type, self.ended, errors.to_vec())?;
         run.audit(self.events, "failed");
         Ok(())
     }
@@ -66,19 +69,26 @@ impl Run {
     }
 }
 
+fn lines(error: &Error) -> Vec<String> {
+    std::iter::once(error.to_string()).chain(error.details.iter().cloned()).collect()
+}
+
 /// Leaves a record for each scope of a run that failed before any of their backups was begun, and hands the error on.
 pub(super) fn not_begun(options: &Options<'_>, scopes: &[Scope], began: DateTime<Utc>, error: Error) -> Error {
     let Options { config, request, events, .. } = options;
     let (backup_type, ended) = (request.backup_type, (options.now)());
-    Unbegun { config, scopes, backup_type, began, ended, events }.record(&error);
+    // A signal ends all soon.
+    if !matches!(error.kind, Kind::Signal(_)) {
+        Unbegun { config, scopes, backup_type, began, ended, events }.record_lines(&lines(&error));
+    }
     error
 }
 
 /// Leaves a record of a run that failed, and hands the error on.
 pub(super) fn left(options: &Options<'_>, run: &Run, error: Error) -> Error {
-    let errors = std::iter::once(error.to_string()).chain(error.details.iter().cloned()).collect();
     let request = &options.request;
-    if let Err(unrecorded) = run.record_failure(&request.scope, request.backup_type, (options.now)(), errors) {
+    let recorded = run.record_failure(&request.scope, request.backup_type, (options.now)(), lines(&error));
+    if let Err(unrecorded) = recorded {
         options.events.warn(format!("the failure could not be recorded: {unrecorded}"));
     }
     run.audit(&options.events, "failed");

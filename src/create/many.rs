@@ -66,7 +66,6 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
     let done: Mutex<BTreeMap<usize, Result<Created>>> = Mutex::default();
     while !queue.is_empty() {
         options.cancel.check()?;
-        let began = Instant::now();
         let opened = plan::inventories(&sources).and_then(|inventories| {
             let views = common.open_views(options, &sources, &inventories)?;
             Ok((inventories, views))
@@ -82,6 +81,8 @@ pub fn run(options: &Options<'_>, tenants: &[TenantId], jobs: usize) -> Result<V
                 break;
             }
         };
+        // From when it is open: to open it may take long, and a batch of which nothing could be read would never end.
+        let began = Instant::now();
         let batch = Batch {
             repository: &repository,
             sources: &sources,

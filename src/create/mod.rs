@@ -163,9 +163,11 @@ fn within(options: &Options<'_>, selection: &Selection, mut part: Option<Part<'_
     part.iter_mut().for_each(|part| part.turn = Some(part.batch.reading.go_on()));
     let (none, unknown) = (Sources::new(), Inventories::new());
     let (open, known) = batch.map_or((&none, &unknown), |batch| (batch.sources, batch.inventories));
-    let prepared = plan::connect(options.config, selection, open, &options.cancel).and_then(|sources| {
+    // The sources look at a flag of this run: when it cannot go on, nobody waits for their answers.
+    let cancel = options.cancel.child();
+    let prepared = plan::connect(options.config, selection, open, &cancel).and_then(|sources| {
         options.events.emit(Event::Phase("planning"));
-        let plan = plan::resolve(options.config, selection, &sources, known, &options.cancel)?;
+        let plan = plan::resolve(options.config, selection, &sources, known, &cancel)?;
         Ok((sources, plan))
     });
     let (sources, plan) = match (prepared, &run) {
@@ -181,7 +183,7 @@ fn within(options: &Options<'_>, selection: &Selection, mut part: Option<Part<'_
         }
     };
 
-    match make(options, &run, &plan, &sources, part) {
+    match make(options, &run, &plan, (&sources, &cancel), part) {
         Ok((manifest, shrank)) => {
             let result = if manifest.status == Status::Success { "success" } else { "partial" };
             run.audit(&options.events, result);
@@ -224,12 +226,12 @@ fn existing_repository(config: &Config) -> Result<Option<Repository>> {
     if is_expected { Repository::open(settings).map(Some) } else { Ok(None) }
 }
 
-/// The manifest of what was made, and whether data shrank.
+/// The manifest of what was made, and whether data shrank. `cancel` is the flag that the sources look at.
 fn make(
     options: &Options<'_>,
     run: &Run,
     plan: &Plan,
-    sources: &Sources,
+    (sources, cancel): (&Sources, &Cancel),
     part: Option<Part<'_>>,
 ) -> Result<(Manifest, bool)> {
     let batch = part.as_ref().map(|part| part.batch);
@@ -253,7 +255,7 @@ fn make(
     options.effort.tell(&options.events);
     let begun = repository.begin(id, options.request.backup_type);
     let staging = begun.map_err(|error| explain_space(error, repository, plan))?;
-    let mut stored = component::store_all(options, &staging, plan, sources, began, part)
+    let mut stored = component::store_all(options, &staging, plan, (sources, cancel), began, part)
         .map_err(|error| explain_space(error, repository, plan))?;
     warnings.extend(stored.warnings);
     if let Some(tenant) = plan.scope.tenant().filter(|_| record::holds_nothing_owned(&stored.components)) {

@@ -26,6 +26,7 @@ pub fn in_parallel<T: Send, R: Send>(
     let (results, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let run = || {
+        let _guard = StopsInPanic(&cancel);
         while let Some((at, item)) = next() {
             match cancel.check().and_then(|()| work(item, &cancel)) {
                 Ok(result) => results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result)),
@@ -55,6 +56,17 @@ pub fn in_parallel<T: Send, R: Send>(
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(at, _)| *at);
     Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Stops the others when a thread dies: what they do is in vain.
+struct StopsInPanic<'a>(&'a Cancel);
+
+impl Drop for StopsInPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -92,9 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_dies_is_a_failure() {
-        let died = in_parallel(2, &Cancel::default(), vec![1, 2, 3, 4], |n: u32, _| {
+    fn a_thread_that_dies_is_a_failure_and_stops_the_others() {
+        let died = in_parallel(2, &Cancel::default(), vec![1, 2], |n: u32, cancel| {
             assert!(n != 2, "as it must");
+            while !cancel.is_set() {
+                std::thread::yield_now();
+            }
             Ok(n)
         });
         assert_eq!(died.unwrap_err().kind, Kind::Internal);

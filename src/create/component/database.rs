@@ -12,10 +12,11 @@ use crate::manifest::{self, Server};
 use crate::pipeline::Cancel;
 use crate::source::{self, ReadCollection, View, Wanted};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// What came of collections, by name.
-type Results = Vec<(String, Result<ReadCollection>)>;
+type Results = BTreeMap<String, Result<ReadCollection>>;
 
 impl<'a> Component<'_, 'a> {
     /// Reads it, and finishes its archive while others are read.
@@ -45,8 +46,7 @@ impl<'a> Component<'_, 'a> {
             read => return read.map(Some),
         };
         if views.required(&planned.name) == Consistency::Required {
-            stored::fail_all(component, planned, &lost);
-            return Ok(None);
+            return Ok(self.none(component, &lost));
         }
         // Parts already written read at another moment: begin the archive again. So does each archive of the source that
         // is read meanwhile, when it finds out; what was read to its end is of the snapshot, and those that follow are not.
@@ -54,10 +54,24 @@ impl<'a> Component<'_, 'a> {
             "source '{}' lost its snapshot while {} was read; its collections are now read one by one",
             planned.name, planned.archive
         ));
-        views.lost(&planned.name)?;
         self.place.again();
         *component = self.nothing_yet();
-        self.read_from(&views.of(&planned.name)?, component).map(Some)
+        let read = views.lost(&planned.name).and_then(|()| self.read_from(&views.of(&planned.name)?, component));
+        match read {
+            // It fails, and no other: whatever else is stored is as good.
+            Err(error) if matches!(error.kind, Kind::SnapshotLost | Kind::Source | Kind::Connect) => {
+                self.cancel.check()?;
+                Ok(self.none(component, &error))
+            }
+            read => read.map(Some),
+        }
+    }
+
+    /// Nothing of it could be had.
+    fn none(&self, component: &mut manifest::Component, error: &Error) -> Option<Written<'a>> {
+        *component = self.nothing_yet();
+        stored::fail_all(component, self.planned, error);
+        None
     }
 
     fn read_from(&mut self, view: &OpenView<'a>, component: &mut manifest::Component) -> Result<Written<'a>> {
@@ -79,32 +93,34 @@ impl<'a> Component<'_, 'a> {
         let wanted: Vec<Wanted> = planned.items.iter().filter_map(|item| item.wanted()).collect();
         let mut units = view.units(&wanted);
         // The largest first: what is left at the end is small.
-        units.sort_by_key(|unit| {
-            let items = planned.items.iter().filter(|item| unit.iter().any(|wanted| wanted.name == item.name));
-            Reverse(items.map(|item| item.bytes).sum::<u64>())
-        });
+        let bytes: BTreeMap<&str, u64> = planned.items.iter().map(|item| (item.name.as_str(), item.bytes)).collect();
+        let size = |wanted: &Wanted| bytes.get(wanted.name.as_str()).copied().unwrap_or_default();
+        units.sort_by_cached_key(|unit| Reverse(unit.iter().map(size).sum::<u64>()));
         let writer = self.begin(&relative, &cancel, &text)?;
         let mut results = self.read_units(&**view, &writer, &cancel, units);
         self.cancel.check()?;
-        if let Some(lost) = results.iter().find_map(|(_, r)| r.as_ref().err().filter(|e| e.kind == Kind::SnapshotLost))
-        {
+        if let Some(lost) = results.values().find_map(|r| r.as_ref().err().filter(|e| e.kind == Kind::SnapshotLost)) {
             drop(writer);
             run.staging.remove(&relative)?;
             return Err(lost.clone());
         }
         // Only of what was read whole: what else would be restored from is void.
-        let is_whole = |w: &&Wanted| results.iter().any(|(name, result)| *name == w.name && result.is_ok());
+        let is_whole = |w: &&Wanted| results.get(&w.name).is_some_and(Result::is_ok);
         let whole: Vec<Wanted> = wanted.iter().filter(is_whole).cloned().collect();
         let output = writer.unit();
         match view.describe(&whole, &output).and_then(|warnings| output.commit().map(|()| warnings)) {
             Ok(warnings) => {
                 self.warnings.extend(warnings.into_iter().map(|line| format!("{}: {line}", planned.archive)));
             }
+            Err(lost) if lost.kind == Kind::SnapshotLost => {
+                drop(writer);
+                run.staging.remove(&relative)?;
+                return Err(lost);
+            }
             Err(error) => results = wanted.iter().map(|w| (w.name.clone(), Err(error.clone()))).collect(),
         }
         for item in &planned.items {
-            let result = results.iter().find(|(name, _)| *name == item.name).map(|(_, result)| result);
-            let (record, warnings) = stored::collection_record(item, result);
+            let (record, warnings) = stored::collection_record(item, results.get(&item.name));
             self.warnings.extend(warnings.into_iter().map(|w| format!("{}: {}: {w}", planned.archive, item.name)));
             component.collections.push(record);
         }
@@ -118,10 +134,10 @@ impl<'a> Component<'_, 'a> {
         cancel: &Cancel,
         units: Vec<Vec<Wanted>>,
     ) -> Results {
-        let results = Mutex::new(Vec::new());
+        let results = Mutex::new(Results::new());
         self.place.read(units, |unit| {
             let read = self.read_unit(view, writer, cancel, &unit);
-            if read.iter().any(|(_, r)| r.as_ref().is_err_and(|e| e.kind == Kind::SnapshotLost)) {
+            if read.values().any(|r| r.as_ref().is_err_and(|e| e.kind == Kind::SnapshotLost)) {
                 cancel.stop();
             }
             results.lock().unwrap_or_else(PoisonError::into_inner).extend(read);

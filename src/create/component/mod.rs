@@ -40,7 +40,8 @@ pub struct StoredAll {
     pub warnings: Vec<String>,
 }
 
-/// Stores every component of `plan` into `staging`. What is wrong with a component is in its record.
+/// Stores every component of `plan` into `staging`. What is wrong with a component is in its record. When the run cannot go
+/// on, `cancel` is stopped, at which the sources look while they wait.
 ///
 /// # Errors
 /// When the run as a whole cannot go on: the disk failed, a signal came, a required snapshot cannot be had.
@@ -48,7 +49,7 @@ pub fn store_all(
     options: &Options<'_>,
     staging: &Staging,
     plan: &Plan,
-    sources: &Sources,
+    (sources, cancel): (&Sources, &Cancel),
     began: DateTime<Utc>,
     part: Option<Part<'_>>,
 ) -> Result<StoredAll> {
@@ -66,11 +67,19 @@ pub fn store_all(
     let views = OpenViews::open(options.config, plan, sources, batch.map(|batch| batch.views))?;
     let run = Run { options, staging, plan, sources, pool, began, readers, views, named: Mutex::new(None) };
     let planned = plan.components.iter().enumerate().map(|(at, planned)| (planned, run.readers.place(at))).collect();
-    let stored = in_parallel(archives, &options.cancel, planned, |(planned, place), cancel| {
-        let component = Component { run: &run, planned, place, cancel: cancel.clone(), warnings: Vec::new() };
-        component.store().map_err(|error| match error.kind {
-            Kind::Io | Kind::DiskFull => error.context(format!("cannot store {}", run.path_of(planned))),
-            _ => error,
+    let failure = Mutex::new(None);
+    let stored = in_parallel(archives, cancel, planned, |(planned, place), of_all| {
+        let component = Component { run: &run, planned, place, cancel: of_all.clone(), warnings: Vec::new() };
+        component.store().map_err(|error| {
+            let error = match error.kind {
+                Kind::Io | Kind::DiskFull => error.context(format!("cannot store {}", run.path_of(planned))),
+                _ => error,
+            };
+            let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = first.get_or_insert(error).clone();
+            // Whoever waits for a server is let go, and has less to say.
+            cancel.stop();
+            first
         })
     })?;
     options.effort.tell_passed(&options.events);
@@ -151,6 +160,9 @@ impl<'a> Component<'_, 'a> {
 
     /// Nothing of it is written: it may not be in clear.
     fn refuse(self) -> Stored {
+        if self.planned.trees.is_none() {
+            self.run.views.release(&self.planned.name);
+        }
         let mut component = self.nothing_yet();
         let what = "it must be encrypted (`encrypt: required`), but nobody to encrypt it to is configured";
         stored::fail_all(&mut component, self.planned, &Error::new(Kind::Key, what));

@@ -14,10 +14,10 @@ use crate::source::FileEntry;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Objects that are met and not yet stored, at most. Each that is not open yet may hold its folder open.
+/// Objects that are met and not yet stored, at most.
 const OBJECTS: usize = 256;
 
-/// Objects that wait for a reader, at most.
+/// Objects that wait for a reader, at most. Each holds its folder open.
 const WAITING: usize = 8;
 
 /// Pieces of one object that wait to be stored, at most.
@@ -55,6 +55,8 @@ pub(super) fn read(trees: &Trees, readers: usize, cancel: &Cancel, store: &mut S
                 scope.spawn(move || work(&queue, cancel))
             })
             .collect();
+        // If every reader dies, the walker learns of it.
+        drop(queue);
         let walker = scope.spawn(move || meet(trees, ahead, cancel, &turns, &objects));
         let stored = order.iter().try_for_each(|next| store_next(next, cancel, store));
         if stored.is_err() {

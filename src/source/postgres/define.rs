@@ -11,6 +11,12 @@ use crate::source::Wanted;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
+/// What is to be said where definitions are wanted and there is no snapshot.
+pub fn without_snapshot() -> Error {
+    Error::new(Kind::Source, "the definitions cannot be had at one moment with the rows")
+        .hint("read the primary, or store the rows alone with `ddl: none`")
+}
+
 impl PgView<'_> {
     /// What is stored of these beside their rows, asked for once.
     pub(super) fn schema(&self, wanted: &[Wanted]) -> Result<Arc<Schema>> {
@@ -31,11 +37,8 @@ impl PgView<'_> {
         let is_whole = self.relations.values().filter(|r| r.is_item()).all(|relation| oids.contains(&relation.oid));
         let mut schema = match source.ddl() {
             Ddl::Dump | Ddl::WithGrants => {
-                let none = || {
-                    Error::new(Kind::Source, "the definitions cannot be had at one moment with the rows")
-                        .hint("read the primary, or store the rows alone with `ddl: none`")
-                };
-                source.definitions(&self.keeper, self.snapshot.as_deref().ok_or_else(none)?, oids, is_whole)?
+                let snapshot = self.snapshot.as_deref().ok_or_else(without_snapshot)?;
+                source.definitions(&self.keeper, snapshot, oids, is_whole)?
             }
             Ddl::None => Schema {
                 sequences: source.block(needs::sequences(&self.keeper, &[], oids))?,

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::{Idle, RecordBlock};
 use crate::source::RecordStream;
 use crossbeam_channel::Sender;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of a piece on the server's disk, with what is stored beside the rows' blocks (TOAST).
@@ -20,13 +21,14 @@ const PIECE: i64 = 32 << 20;
 const RANGES: u32 = 140_000;
 
 /// The COPY statements that together read a large table; none where it is to be read as a whole: it is small, keeps no
-/// rows in blocks of its own, or the server would read all of it for each.
+/// rows in blocks of its own, the server would read all of it for each, or there is no moment that sessions share.
 ///
 /// # Errors
 /// When the server fails.
 pub fn of(view: &PgView<'_>, reader: &Reader, relation: &Relation, names: &str) -> Result<Vec<String>> {
     let is_one = matches!(relation.kind, RelationKind::Table | RelationKind::Inherited);
-    if !is_one || names.is_empty() || reader.session.version < RANGES {
+    // Without a snapshot each session sees a moment of its own, and a row that moves meanwhile would be in no piece, or in two.
+    if view.snapshot.is_none() || !is_one || names.is_empty() || reader.session.version < RANGES {
         return Ok(Vec::new());
     }
     let sql = "SELECT pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8,
@@ -68,7 +70,8 @@ pub fn read(
     idle: &dyn Idle,
     stream: &mut dyn RecordStream,
 ) -> Result<u64> {
-    let reading = Reading { view, place, left: Mutex::new(pieces), told: Mutex::new(Ok(0)) };
+    let reading =
+        Reading { view, place, left: Mutex::new(pieces), told: Mutex::new(Ok(0)), alone: AtomicBool::new(false) };
     let (send, blocks) = crossbeam_channel::bounded(1);
     let written = std::thread::scope(|scope| {
         // Whoever reads holds the stream open; when all have ended, nobody joins them any more.
@@ -77,7 +80,7 @@ pub fn read(
         scope.spawn(|| reading.note(reading.all(reader, sender)));
         let mut blocks = blocks.into_iter();
         loop {
-            if reading.has_more()
+            if reading.wants_help()
                 && let Some(sender) = open.upgrade()
                 && idle.take()
             {
@@ -101,6 +104,8 @@ struct Reading<'r> {
     left: Mutex<Vec<String>>,
     /// Rows that the server says it sent, or what went wrong first.
     told: Mutex<Result<u64>>,
+    /// Nobody more could be had.
+    alone: AtomicBool,
 }
 
 impl Reading<'_> {
@@ -108,8 +113,9 @@ impl Reading<'_> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn has_more(&self) -> bool {
-        !self.left.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// Whether another reader is of use.
+    fn wants_help(&self) -> bool {
+        !self.alone.load(Ordering::Relaxed) && !self.left.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn has_failed(&self) -> bool {
@@ -129,7 +135,11 @@ impl Reading<'_> {
 
     /// As another reader, who waits no longer for the server than the first.
     fn help(&self, first: &Reader, blocks: Arc<Sender<RecordBlock>>) -> Result<u64> {
-        let mut helper = self.view.reader()?;
+        let Ok(mut helper) = self.view.reader() else {
+            // The server lets no more in, say. Nothing was begun, and the first goes on alone.
+            self.alone.store(true, Ordering::Relaxed);
+            return Ok(0);
+        };
         helper.session.patience = Arc::clone(&first.session.patience);
         let told = self.all(&helper, blocks)?;
         self.view.rest(helper);

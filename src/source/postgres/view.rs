@@ -2,6 +2,7 @@
 
 use super::Postgres;
 use super::catalog;
+use super::define::without_snapshot;
 use super::errors::{self, Failure};
 use super::inventory::{self, Relation};
 use super::reader::Reader;
@@ -75,7 +76,12 @@ pub fn open_view<'a>(
     let (schemas, coverages) = (Mutex::default(), Mutex::default());
     let mut view =
         PgView { source, keeper, snapshot: None, stamp, relations, wanted, locked_out, readers, schemas, coverages };
+    // Else all rows would be read, and nothing of them be restorable.
+    let is_needed = source.ddl() != Ddl::None;
     if at_most == Level::Collection {
+        if is_needed {
+            return Err(without_snapshot().cause("its snapshot was lost"));
+        }
         view.stamp.reason = Some("its snapshot was lost".into());
         return Ok(Box::new(view));
     }
@@ -87,6 +93,7 @@ pub fn open_view<'a>(
         Err(error) if consistency == Consistency::Required => {
             return Err(error.context(format!("source '{}' cannot give one snapshot of all tables", source.name)));
         }
+        Err(error) if is_needed => return Err(without_snapshot().cause(error)),
         Err(error) => view.stamp.reason = Some(error.to_string()),
     }
     Ok(Box::new(view))

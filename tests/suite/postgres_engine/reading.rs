@@ -3,11 +3,13 @@
 use super::{open, opened, shown};
 use crate::mongodb_engine::laboratory::Memory;
 use crate::support::postgres::{Database, Postgres as Server, Version};
-use backup::config::{Consistency, IdType};
+use backup::config::{self, Consistency, Ddl, IdType, Timeouts};
 use backup::error::{Kind, Result};
 use backup::modules::{Ownership, Records};
+use backup::pipeline::{Cancel, Idle};
 use backup::source::postgres::Postgres;
 use backup::source::{ItemKind, Level, ReadCollection, Source, View, Wanted};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn database(sql: &str) -> Database {
     let database = Server::shared(Version::V15).database();
@@ -263,4 +265,47 @@ fn orphans_are_counted_and_sampled() {
     let mut orphans = opened(&database).orphans(&relationship, &Records::All { shared: false }).unwrap();
     orphans.samples.sort();
     assert_eq!((orphans.count, orphans.samples), (3, vec!["2".to_owned(), "3".to_owned()]));
+}
+
+/// Says that a reader is idle whenever it is asked, and notes that it was.
+#[derive(Default)]
+struct AlwaysIdle(AtomicUsize);
+
+impl Idle for AlwaysIdle {
+    fn take(&self) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst) < 3
+    }
+
+    fn give_back(&self) {}
+}
+
+#[test]
+fn without_a_snapshot_one_session_reads_a_table_however_large_it_is() {
+    let database = database(
+        "CREATE TABLE large (id int, v text) WITH (autovacuum_enabled = off);
+         ALTER TABLE large ALTER v SET STORAGE EXTERNAL;
+         INSERT INTO large SELECT n, repeat('x', 7000) FROM generate_series(1, 12000) n",
+    );
+    let settings = config::Postgres { ddl: Ddl::None, ..super::source(&database.uri()) };
+    let postgres = Postgres::open("payroll", &settings, Timeouts::default(), Cancel::default()).unwrap();
+    let wanted = wanted(&postgres, &["large"], &ALL);
+    let asked = |at_most| {
+        let (view, idle) =
+            (postgres.open_view(&wanted, Consistency::Preferred, at_most).unwrap(), AlwaysIdle::default());
+        let read = view.read_helped(&wanted, &Memory::default(), &idle).unwrap();
+        assert_eq!(read[0].records, 12_000);
+        idle.0.into_inner()
+    };
+    assert!(asked(Level::Snapshot) > 0, "it is large enough to be read in pieces");
+    // Each session would see another moment of it.
+    assert_eq!(asked(Level::Collection), 0);
+}
+
+#[test]
+fn definitions_that_cannot_be_of_the_moment_of_the_rows_are_refused_before_any_row_is_read() {
+    let database = database("CREATE TABLE a (id int)");
+    let postgres = opened(&database);
+    let wanted = wanted(&postgres, &["a"], &ALL);
+    let refused = postgres.open_view(&wanted, Consistency::Preferred, Level::Collection).err().unwrap();
+    assert!(shown(&refused).contains("ddl: none"), "{}", shown(&refused));
 }

@@ -169,18 +169,22 @@ fn a_signal_ends_all_that_are_in_the_making() {
     assert!(in_the_making(&app).is_empty() && app.ids().is_empty());
 }
 
-#[test]
-fn a_disk_that_fails_under_one_archive_ends_the_others() {
-    let app = App::new(
-        "installation: test\nrepository: {location: ./disk/backups}\nextraFiles: {a: {paths: [a]}, b: {paths: [b]}}\n",
-    );
-    // Noise, so that what is written is as much as what is read; at this rate it takes a minute.
+/// Bytes that do not compress: what is written of them is as much as what is read.
+fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 1u64;
     let mut number = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     };
-    let mut noise = |bytes: usize| -> Vec<u8> { (0..bytes).map(|_| number()).collect() };
+    (0..bytes).map(|_| number()).collect()
+}
+
+#[test]
+fn a_disk_that_fails_under_one_archive_ends_the_others() {
+    let app = App::new(
+        "installation: test\nrepository: {location: ./disk/backups}\nextraFiles: {a: {paths: [a]}, b: {paths: [b]}}\n",
+    );
+    // At this rate it takes a minute.
     app.write("a/large", &noise(64 << 20));
     app.write("b/small", &noise(4 << 20));
     std::fs::create_dir(app.path("disk")).unwrap();
@@ -197,6 +201,27 @@ fn a_disk_that_fails_under_one_archive_ends_the_others() {
     let written: i64 = written.filter_map(|call| call.left).map(|(_, bytes)| bytes).sum();
     assert!(written < 32 << 20, "{written} bytes of the other archive were written");
     assert!(app.ids().is_empty());
+}
+
+#[test]
+fn a_disk_that_fails_under_one_archive_lets_go_of_another_that_waits_for_a_server() {
+    let (app, proxy, _) = app(Mongod::replica_set(), &[9000]);
+    // Without being let go it would wait for an hour.
+    app.reconfigure("repository:", "timeouts: {idle: 1h}\nrepository:");
+    app.run(&["create"]).expect(0);
+    app.write("papers/large", &noise(32 << 20));
+    proxy.hold_each("getMore");
+    let fail = |call: &Call| {
+        let is_written = call.name == "write" && call.is_on("papers.tar.gz");
+        (is_written && proxy.has_fired()).then_some(Fault::Fail(Errno::EIO))
+    };
+    // So slow that the server is held long before the last of the files is written.
+    let run = trace(&app.command(&["create", "--rate-limit", "8MiB"]), &app.path("backups"), fail);
+    assert!(!run.hit.is_empty());
+    let ended = run.ended.expect(1);
+    assert!(ended.stderr.contains("cannot store") && ended.stderr.contains("papers.tar.gz"), "{}", ended.stderr);
+    proxy.release();
+    assert_eq!(app.ids().len(), 1);
 }
 
 #[test]

@@ -65,6 +65,17 @@ fn steady(text: &str, app: &App) -> String {
     out
 }
 
+/// Archives are made side by side, and what is told of them comes as they are done: such lines are put in order.
+fn in_one_order(said: &str) -> String {
+    let is_of_archive = |line: &&str| {
+        let told = line.split_once(": ").filter(|(of, _)| of.contains('/') && !of.starts_with([' ', '/']));
+        told.is_some_and(|(_, what)| what.ends_with(" B") && (what.contains(" record") || what.contains(" file")))
+    };
+    let mut lines: Vec<&str> = said.lines().collect();
+    lines.chunk_by_mut(|one, next| is_of_archive(one) && is_of_archive(next)).for_each(<[&str]>::sort_unstable);
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
 /// The document with what is said now in the place of what it says. Each block is an application of its own, or all are one.
 fn retold(text: &str, fresh: &dyn Fn() -> App, together: bool) -> (String, usize) {
     let (mut out, mut blocks) = (String::new(), 0);
@@ -97,6 +108,7 @@ fn holds(name: &str, least: usize, together: bool, fresh: &dyn Fn() -> App) {
         std::fs::write(document(name), now).unwrap();
         return;
     }
+    let (text, now) = (in_one_order(&text), in_one_order(&now));
     for (line, (was, is)) in text.lines().zip(now.lines()).enumerate() {
         assert_eq!(was, is, "{name}:{}", line + 1);
     }

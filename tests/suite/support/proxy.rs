@@ -114,9 +114,14 @@ impl Proxy {
         state
     }
 
+    /// Whether the fault has fired.
+    pub fn has_fired(&self) -> bool {
+        self.shared.state.lock().unwrap().fired
+    }
+
     /// Waits until the fault has fired.
     pub fn await_held(&self) {
-        until("a fault that fired", || self.shared.state.lock().unwrap().fired);
+        until("a fault that fired", || self.has_fired());
     }
 
     /// Lets everything go on, as if nothing had been.
