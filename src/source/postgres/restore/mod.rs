@@ -17,6 +17,7 @@ mod plan;
 mod prepare;
 pub mod scratch;
 mod staging;
+mod statement;
 mod switch;
 mod tenant;
 mod unique;

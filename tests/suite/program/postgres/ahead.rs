@@ -96,3 +96,43 @@ fn of_what_cannot_be_indexed_nothing_is_in_place_and_a_rerun_makes_all() {
     shop.run(&over(&back, "replace", &into)).expect(0);
     shop.assert_same(&back);
 }
+
+/// Partitions in other schemas: of the same name and without a key, of other names and with one, indexed alone.
+const SCATTERED: &str = "CREATE SCHEMA y2024;
+  CREATE TABLE ev (id int NOT NULL, at date NOT NULL, v text) PARTITION BY RANGE (at);
+  CREATE TABLE y2024.ev PARTITION OF ev FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+  CREATE TABLE ev_2025 PARTITION OF ev FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+  CREATE UNIQUE INDEX ev_only ON y2024.ev (id, at);
+  CREATE INDEX ev_here ON ev_2025 (v);
+  INSERT INTO ev SELECT i, '2024-06-01'::date + i, 'x' || i FROM generate_series(1, 400) i";
+const KEYED: &str = "CREATE SCHEMA parts;
+  CREATE TABLE keyed (id int NOT NULL, at date NOT NULL, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+  CREATE TABLE parts.keyed_2024 PARTITION OF keyed FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+  CREATE TABLE parts.\"keyed. 2025\" PARTITION OF keyed FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+  CREATE TABLE keyed_2026 PARTITION OF keyed FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+  CREATE INDEX keyed_v ON keyed (v);
+  CREATE INDEX keyed_leaf ON parts.keyed_2024 (v, id);
+  INSERT INTO keyed SELECT i, '2024-06-01'::date + i, 'x' || i FROM generate_series(1, 800) i";
+
+/// What is made of this again is what was there, index by index.
+#[track_caller]
+fn comes_back(sql: &str, table: &str) {
+    let shop = Shop::new(Version::V15, sql, table);
+    shop.run(&["create"]).expect(0);
+    let back = shop.beside();
+    shop.restore_into(&back, &[]).expect(0);
+    let of_table =
+        "SELECT schemaname, tablename, indexname FROM pg_indexes WHERE schemaname !~ '^pg_' ORDER BY 1, 2, 3";
+    assert_eq!(back.run(of_table), shop.database.run(of_table));
+    shop.assert_same(&back);
+}
+
+#[test]
+fn an_index_of_a_partition_in_another_schema_stays_with_that_partition() {
+    comes_back(SCATTERED, "ev");
+}
+
+#[test]
+fn a_key_whose_partitions_are_in_another_schema_comes_back_whole() {
+    comes_back(KEYED, "keyed");
+}
