@@ -40,7 +40,7 @@ pub fn ahead(worker: &Worker<'_>, prepared: &Prepared, schema: &Schema, (name, p
         let entry = &definition.entry;
         let statement = Statement::of(definition).filter(|_| prepared.made.is_of_made(entry, &numbered));
         match statement.filter(|statement| statement.moves_with(&schema.name)) {
-            Some(statement) if !is_taken(worker, &schema.name, statement.name)? => {
+            Some(statement) if !is_taken(worker, [&schema.name, &prepared.staging], statement.name)? => {
                 let sql = statement.at(&prepared.staging);
                 let doing = format!("make {}", entry.kind.to_lowercase());
                 let made = worker.attempt(&sql)?;
@@ -58,11 +58,10 @@ pub fn ahead(worker: &Worker<'_>, prepared: &Prepared, schema: &Schema, (name, p
     Ok(())
 }
 
-/// Whether the target has a relation of a name that an index would get: it is left to the transaction, which leaves alone
-/// what is there.
-fn is_taken(worker: &Worker<'_>, schema: &str, name: &str) -> Result<bool> {
-    let sql = "SELECT pg_catalog.to_regclass($1::text)::oid";
-    let place = format!("{}.{name}", quote(schema));
-    let rows = worker.rows(sql, &[&place], "look for", name)?;
-    Ok(rows.first().is_some_and(|row| row.get::<_, Option<u32>>(0).is_some()))
+/// Whether there is a relation of a name that an index would get, in the target or among what is staged: it is left to the
+/// transaction, which refuses it or tells.
+fn is_taken(worker: &Worker<'_>, schemas: [&str; 2], name: &str) -> Result<bool> {
+    let sql = "SELECT FROM pg_catalog.unnest($1::text[]) place WHERE pg_catalog.to_regclass(place) IS NOT NULL";
+    let places = schemas.map(|schema| format!("{}.{name}", quote(schema)));
+    Ok(!worker.rows(sql, &[&&places[..]], "look for", name)?.is_empty())
 }

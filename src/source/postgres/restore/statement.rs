@@ -16,7 +16,7 @@ pub struct Statement<'s> {
     tail: &'s str,
     /// Name of the index.
     pub name: &'s str,
-    /// Whether rows are told apart by it, or kept out.
+    /// Whether the table would take other rows without it.
     pub is_rule: bool,
 }
 

@@ -62,14 +62,38 @@ fn keys_and_indexes_are_made_where_a_table_is_staged_but_for_those_that_may_read
 }
 
 #[test]
-fn an_index_whose_name_is_taken_is_left_alone_and_told() {
+fn a_plain_index_whose_name_is_taken_is_left_out_and_told_once() {
     let shop = indexed();
     let back = shop.beside();
     back.run("CREATE TABLE other (id int); CREATE INDEX sales_code ON other (id)");
-    let done = shop.restore_into(&back, &[]).expect(0);
-    assert!(done.stderr.contains("sales_code") || done.stdout.contains("sales_code"), "{}{}", done.stdout, done.stderr);
+    let words = "table sales lacks index sales_code: the name is taken by an index of other";
+    for more in [&["--dry-run"][..], &[]] {
+        let done = shop.restore_into(&back, more).expect(0);
+        assert_eq!([done.stdout, done.stderr].concat().matches(words).count(), 1, "{more:?}");
+    }
     assert_eq!(back.run("SELECT tablename FROM pg_indexes WHERE indexname = 'sales_code'"), "other");
     assert_eq!(back.run("SELECT count(*) FROM sales"), "900");
+}
+
+#[test]
+fn a_name_that_is_taken_while_a_restore_is_under_way_is_seen() {
+    let shop = indexed();
+    for (name, code, words) in [
+        ("sales_pkey", 5, "table sales would lack its key sales_pkey: the name is taken by table sales_pkey"),
+        ("sales_code", 0, "table sales lacks index sales_code: the name is taken by table sales_code"),
+    ] {
+        let back = shop.beside();
+        // Made with the schema to stage in, after the target was looked at.
+        back.run(&format!(
+            "CREATE FUNCTION take() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN CREATE TABLE public.{name} (id int); END$$;
+             CREATE EVENT TRIGGER take ON ddl_command_end WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION take()"
+        ));
+        let done = shop.restore_into(&back, &[]).expect(code);
+        assert_eq!([done.stdout, done.stderr].concat().matches(words).count(), 1, "{name}");
+        let restored = back.run("SELECT to_regclass('sales') IS NOT NULL");
+        assert_eq!(restored, if code == 0 { "t" } else { "f" });
+        assert_nothing_staged(&back);
+    }
 }
 
 #[test]
