@@ -32,12 +32,13 @@ pub fn ahead(worker: &Worker<'_>, prepared: &Prepared, schema: &Schema, (name, p
     let tables = numbered.with_partitions(relation.oid);
     let is_of_it = |entry: &TocEntry| {
         entry.part.is_some_and(|part| part.of.0 == PG_CLASS && tables.contains(&part.of.1))
-            && matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT")
+            && matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "STATISTICS")
     };
     let late = schema.entries.iter().filter(|definition| definition.section == Section::PostData);
     let (mut built, mut left) = (Vec::new(), false);
     for definition in late.filter(|definition| is_of_it(&definition.entry)) {
         let entry = &definition.entry;
+        // Statistics of columns together are made by the transaction, and looked at after it, as an index that is left is.
         let statement = Statement::of(definition).filter(|_| prepared.made.is_of_made(entry, &numbered));
         match statement.filter(|statement| statement.moves_with(&schema.name)) {
             Some(statement) if !is_taken(worker, [&schema.name, &prepared.staging], statement.name)? => {
@@ -51,7 +52,7 @@ pub fn ahead(worker: &Worker<'_>, prepared: &Prepared, schema: &Schema, (name, p
         }
     }
     // What an index is about has statistics too. What comes of it is no more than a plan: it is tried again at the end.
-    let analysed = !left && worker.attempt(&format!("ANALYZE {place}"))?.is_ok();
+    let analysed = !left && !has_heirs(worker, place)? && worker.attempt(&format!("ANALYZE {place}"))?.is_ok();
     let mut ahead = worker.target.restore.ahead();
     ahead.entries.extend(built);
     ahead.analysed.extend(analysed.then(|| name.to_owned()));
@@ -64,4 +65,11 @@ fn is_taken(worker: &Worker<'_>, schemas: [&str; 2], name: &str) -> Result<bool>
     let sql = "SELECT FROM pg_catalog.unnest($1::text[]) place WHERE pg_catalog.to_regclass(place) IS NOT NULL";
     let places = schemas.map(|schema| format!("{}.{name}", quote(schema)));
     Ok(!worker.rows(sql, &[&&places[..]], "look for", name)?.is_empty())
+}
+
+/// Whether others inherit from a table: the server has statistics of all their rows together, and they may not be loaded.
+fn has_heirs(worker: &Worker<'_>, place: &str) -> Result<bool> {
+    let sql = "SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhparent
+        WHERE c.oid = $1::text::regclass AND c.relkind <> 'p' LIMIT 1";
+    Ok(!worker.rows(sql, &[&place], "look at what inherits from", place)?.is_empty())
 }

@@ -160,3 +160,27 @@ fn an_index_of_a_partition_in_another_schema_stays_with_that_partition() {
 fn a_key_whose_partitions_are_in_another_schema_comes_back_whole() {
     comes_back(KEYED, "keyed");
 }
+
+#[test]
+fn statistics_tell_of_columns_together_and_of_what_inherits() {
+    let sql = "CREATE TABLE pairs (id int PRIMARY KEY, a int, b int); CREATE STATISTICS together (dependencies, mcv) ON a, b FROM pairs;
+        INSERT INTO pairs SELECT i, i % 10, i % 10 FROM generate_series(1, 3000) i;
+        CREATE TABLE parent (id int, v int); CREATE TABLE zz_child () INHERITS (parent);
+        INSERT INTO parent SELECT i, 1 FROM generate_series(1, 100) i; INSERT INTO zz_child SELECT i, i FROM generate_series(1, 5000) i;
+        CREATE TABLE large (id int, v int); CREATE TABLE a_child () INHERITS (large);
+        INSERT INTO large SELECT i, 1 FROM generate_series(1, 5000) i; INSERT INTO a_child SELECT i, i FROM generate_series(1, 100) i;
+        CREATE TABLE days (day date, a int, b int) PARTITION BY RANGE (day); CREATE TABLE days_all PARTITION OF days DEFAULT;
+        CREATE STATISTICS of_leaf ON a, b FROM days_all; INSERT INTO days SELECT '2024-01-01', i % 7, i % 7 FROM generate_series(1, 700) i;
+        CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain SELECT generate_series(1, 100)";
+    let shop = Shop::new(Version::V15, sql, "pairs, parent, zz_child, large, a_child, days, plain");
+    shop.run(&["create"]).expect(0);
+    let back = shop.beside();
+    shop.restore_into(&back, &["--jobs", "1"]).expect(0);
+    shop.database.run("ANALYZE");
+    for known in [
+        "SELECT statistics_name, n_distinct, dependencies, most_common_vals IS NULL FROM pg_stats_ext ORDER BY 1",
+        "SELECT tablename, attname, inherited, n_distinct FROM pg_stats WHERE schemaname = 'public' ORDER BY 1, 2, 3",
+    ] {
+        assert_eq!(back.run(known), shop.database.run(known));
+    }
+}
