@@ -1,7 +1,8 @@
 //! Makes stored definitions, one at a time, and leaves alone what is there already.
 
+use super::taken::{self, Claim};
 use super::worker::Worker;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::source::postgres::errors;
 use crate::source::postgres::schema::{Definition, Schema};
 use crate::source::postgres::toc::{self, ObjectId, TocEntry};
@@ -63,7 +64,7 @@ impl Made {
             Err(failure) if failure.state().is_some_and(|state| THERE.contains(&state.code())) => {
                 worker.run("ROLLBACK TO made; RELEASE made", &doing, &name)?;
                 if !self.made.contains(&key(entry)) {
-                    self.found.insert(key(entry));
+                    self.there(worker, definition)?;
                 }
             }
             // Of a role that is not there; the data is as good without.
@@ -73,6 +74,23 @@ impl Made {
                 self.left_out.push(format!("privileges on {name} are left out: {why}"));
             }
             Err(failure) => return Err(errors::writing(&failure, &doing, &name)),
+        }
+        Ok(())
+    }
+
+    /// What is there is used; but of a table that was made just now no part can be: somebody else has its name.
+    fn there(&mut self, worker: &Worker<'_>, definition: &Definition) -> Result<()> {
+        let entry = &definition.entry;
+        if let Some(claim) = Claim::of(definition) {
+            let holder = claim.holder(worker)?;
+            if claim.is_rule {
+                return Err(Error::new(Kind::Refused, claim.refusal(&holder, worker)).hint(taken::HINT));
+            }
+            self.left_out.push(claim.warning(&holder, worker));
+        } else if entry.kind == "STATISTICS" {
+            self.left_out.push(format!("statistics {} are left out: the name is taken", entry.name()));
+        } else {
+            self.found.insert(key(entry));
         }
         Ok(())
     }

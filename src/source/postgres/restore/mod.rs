@@ -17,7 +17,9 @@ mod plan;
 mod prepare;
 pub mod scratch;
 mod staging;
+mod statement;
 mod switch;
+mod taken;
 mod tenant;
 mod unique;
 mod worker;
@@ -53,6 +55,8 @@ pub struct State {
     pub backends: Mutex<Vec<i32>>,
     /// Definitions that are in place, to be compared with those that are stored.
     live: Mutex<Option<Arc<Schema>>>,
+    /// What [`examine`] told of indexes that will be left out: it is not told again.
+    told: Mutex<Vec<String>>,
     /// What was built of staged tables.
     ahead: Mutex<build::Ahead>,
 }
@@ -71,6 +75,10 @@ struct Prepared {
 impl State {
     fn ahead(&self) -> MutexGuard<'_, build::Ahead> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Vec<String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn prepared(&self) -> Result<Arc<Prepared>> {

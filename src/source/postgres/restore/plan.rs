@@ -2,6 +2,7 @@
 
 use super::collide::Collisions;
 use super::prepare::archives;
+use super::taken;
 use super::tenant;
 use super::unique;
 use super::worker::Worker;
@@ -117,6 +118,7 @@ pub fn examine(target: &Postgres, batch: &[Restoring<'_>]) -> Result<Vec<String>
     let worker = Worker::open(target)?;
     let mut refused = Vec::new();
     let relations = target.block(inventory::relations(worker.session(), &target.schema))?;
+    let mut new = Vec::new();
     let there: BTreeMap<&str, u32> = relations.iter().map(|r| (r.name.as_str(), r.oid)).collect();
     for (schema, of_archive) in archives(target, batch)? {
         let lacks = |restoring: &&Restoring<'_>| !there.contains_key(restoring.stored.name.as_str());
@@ -128,6 +130,9 @@ pub fn examine(target: &Postgres, batch: &[Restoring<'_>]) -> Result<Vec<String>
             ));
         }
         refused.extend(lacking_extensions(target, &worker, &schema)?);
+        let oids = of_archive.iter().filter(|r| lacks(r)).map(|r| Ok(relation(&schema, r.stored)?.oid));
+        let oids = oids.collect::<Result<BTreeSet<u32>>>()?;
+        new.extend((!oids.is_empty()).then(|| schema.part(&oids)));
         for restoring in of_archive {
             let name = &restoring.stored.name;
             match there.get(name.as_str()) {
@@ -149,10 +154,15 @@ pub fn examine(target: &Postgres, batch: &[Restoring<'_>]) -> Result<Vec<String>
         .collect();
     refused.extend(not_ours(&worker, &tables)?);
     refused.extend(may_not_create(&worker)?);
+    let (taken, told) = taken::examine(&worker, &new)?;
+    let hint = (!taken.is_empty()).then_some(taken::HINT);
+    refused.extend(taken);
     if refused.is_empty() {
-        return Ok(Vec::new());
+        target.restore.told().clone_from(&told);
+        return Ok(told);
     }
-    Err(Error::new(Kind::Refused, "the target cannot take what is stored, and nothing was changed").details(refused))
+    let error = Error::new(Kind::Refused, "the target cannot take what is stored, and nothing was changed");
+    Err(hint.into_iter().fold(error.details(refused), Error::hint))
 }
 
 fn lacking_extensions(target: &Postgres, worker: &Worker<'_>, schema: &Schema) -> Result<Vec<String>> {

@@ -197,7 +197,8 @@ fn complete(
             left_out.extend(outside(worker, definition, &mut made)?);
         }
     }
-    left_out.extend(made.warnings());
+    let told = target.restore.told();
+    left_out.extend(made.warnings().into_iter().filter(|line| !told.contains(line)));
     // Of what was made, and of what was asked for: they show rows that were restored just now.
     for (whole, asked) in &views {
         let shown = |d: &&Definition| whole.is_populated(d) && (asked.contains(&d.entry.oid) || made.has(&d.entry));

@@ -62,14 +62,38 @@ fn keys_and_indexes_are_made_where_a_table_is_staged_but_for_those_that_may_read
 }
 
 #[test]
-fn an_index_whose_name_is_taken_is_left_alone_and_told() {
+fn a_plain_index_whose_name_is_taken_is_left_out_and_told_once() {
     let shop = indexed();
     let back = shop.beside();
     back.run("CREATE TABLE other (id int); CREATE INDEX sales_code ON other (id)");
-    let done = shop.restore_into(&back, &[]).expect(0);
-    assert!(done.stderr.contains("sales_code") || done.stdout.contains("sales_code"), "{}{}", done.stdout, done.stderr);
+    let words = "table sales lacks index sales_code: the name is taken by an index of other";
+    for more in [&["--dry-run"][..], &[]] {
+        let done = shop.restore_into(&back, more).expect(0);
+        assert_eq!([done.stdout, done.stderr].concat().matches(words).count(), 1, "{more:?}");
+    }
     assert_eq!(back.run("SELECT tablename FROM pg_indexes WHERE indexname = 'sales_code'"), "other");
     assert_eq!(back.run("SELECT count(*) FROM sales"), "900");
+}
+
+#[test]
+fn a_name_that_is_taken_while_a_restore_is_under_way_is_seen() {
+    let shop = indexed();
+    for (name, code, words) in [
+        ("sales_pkey", 5, "table sales would lack its key sales_pkey: the name is taken by table sales_pkey"),
+        ("sales_code", 0, "table sales lacks index sales_code: the name is taken by table sales_code"),
+    ] {
+        let back = shop.beside();
+        // Made with the schema to stage in, after the target was looked at.
+        back.run(&format!(
+            "CREATE FUNCTION take() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN CREATE TABLE public.{name} (id int); END$$;
+             CREATE EVENT TRIGGER take ON ddl_command_end WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION take()"
+        ));
+        let done = shop.restore_into(&back, &[]).expect(code);
+        assert_eq!([done.stdout, done.stderr].concat().matches(words).count(), 1, "{name}");
+        let restored = back.run("SELECT to_regclass('sales') IS NOT NULL");
+        assert_eq!(restored, if code == 0 { "t" } else { "f" });
+        assert_nothing_staged(&back);
+    }
 }
 
 #[test]
@@ -95,4 +119,68 @@ fn of_what_cannot_be_indexed_nothing_is_in_place_and_a_rerun_makes_all() {
     let into = into(&back);
     shop.run(&over(&back, "replace", &into)).expect(0);
     shop.assert_same(&back);
+}
+
+/// Partitions in other schemas: of the same name and without a key, of other names and with one, indexed alone.
+const SCATTERED: &str = "CREATE SCHEMA y2024;
+  CREATE TABLE ev (id int NOT NULL, at date NOT NULL, v text) PARTITION BY RANGE (at);
+  CREATE TABLE y2024.ev PARTITION OF ev FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+  CREATE TABLE ev_2025 PARTITION OF ev FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+  CREATE UNIQUE INDEX ev_only ON y2024.ev (id, at);
+  CREATE INDEX ev_here ON ev_2025 (v);
+  INSERT INTO ev SELECT i, '2024-06-01'::date + i, 'x' || i FROM generate_series(1, 400) i";
+const KEYED: &str = "CREATE SCHEMA parts;
+  CREATE TABLE keyed (id int NOT NULL, at date NOT NULL, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+  CREATE TABLE parts.keyed_2024 PARTITION OF keyed FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+  CREATE TABLE parts.\"keyed. 2025\" PARTITION OF keyed FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+  CREATE TABLE keyed_2026 PARTITION OF keyed FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+  CREATE INDEX keyed_v ON keyed (v);
+  CREATE INDEX keyed_leaf ON parts.keyed_2024 (v, id);
+  INSERT INTO keyed SELECT i, '2024-06-01'::date + i, 'x' || i FROM generate_series(1, 800) i";
+
+/// What is made of this again is what was there, index by index.
+#[track_caller]
+fn comes_back(sql: &str, table: &str) {
+    let shop = Shop::new(Version::V15, sql, table);
+    shop.run(&["create"]).expect(0);
+    let back = shop.beside();
+    shop.restore_into(&back, &[]).expect(0);
+    let of_table =
+        "SELECT schemaname, tablename, indexname FROM pg_indexes WHERE schemaname !~ '^pg_' ORDER BY 1, 2, 3";
+    assert_eq!(back.run(of_table), shop.database.run(of_table));
+    shop.assert_same(&back);
+}
+
+#[test]
+fn an_index_of_a_partition_in_another_schema_stays_with_that_partition() {
+    comes_back(SCATTERED, "ev");
+}
+
+#[test]
+fn a_key_whose_partitions_are_in_another_schema_comes_back_whole() {
+    comes_back(KEYED, "keyed");
+}
+
+#[test]
+fn statistics_tell_of_columns_together_and_of_what_inherits() {
+    let sql = "CREATE TABLE pairs (id int PRIMARY KEY, a int, b int); CREATE STATISTICS together (dependencies, mcv) ON a, b FROM pairs;
+        INSERT INTO pairs SELECT i, i % 10, i % 10 FROM generate_series(1, 3000) i;
+        CREATE TABLE parent (id int, v int); CREATE TABLE zz_child () INHERITS (parent);
+        INSERT INTO parent SELECT i, 1 FROM generate_series(1, 100) i; INSERT INTO zz_child SELECT i, i FROM generate_series(1, 5000) i;
+        CREATE TABLE large (id int, v int); CREATE TABLE a_child () INHERITS (large);
+        INSERT INTO large SELECT i, 1 FROM generate_series(1, 5000) i; INSERT INTO a_child SELECT i, i FROM generate_series(1, 100) i;
+        CREATE TABLE days (day date, a int, b int) PARTITION BY RANGE (day); CREATE TABLE days_all PARTITION OF days DEFAULT;
+        CREATE STATISTICS of_leaf ON a, b FROM days_all; INSERT INTO days SELECT '2024-01-01', i % 7, i % 7 FROM generate_series(1, 700) i;
+        CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain SELECT generate_series(1, 100)";
+    let shop = Shop::new(Version::V15, sql, "pairs, parent, zz_child, large, a_child, days, plain");
+    shop.run(&["create"]).expect(0);
+    let back = shop.beside();
+    shop.restore_into(&back, &["--jobs", "1"]).expect(0);
+    shop.database.run("ANALYZE");
+    for known in [
+        "SELECT statistics_name, n_distinct, dependencies, most_common_vals IS NULL FROM pg_stats_ext ORDER BY 1",
+        "SELECT tablename, attname, inherited, n_distinct FROM pg_stats WHERE schemaname = 'public' ORDER BY 1, 2, 3",
+    ] {
+        assert_eq!(back.run(known), shop.database.run(known));
+    }
 }

@@ -149,3 +149,49 @@ fn a_table_that_holds_rows_is_refused_without_consent_and_an_empty_one_is_not() 
     shop.restore_into(&back, &[]).expect(0);
     shop.assert_same(&back);
 }
+
+#[test]
+fn a_key_whose_name_is_taken_is_refused_before_anything_is_written() {
+    let sql =
+        "CREATE SCHEMA parts; CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int UNIQUE, b int);
+        CREATE UNIQUE INDEX t_b ON t (b); INSERT INTO t (a, b) VALUES (1, 2), (2, 3);
+        CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id); CREATE TABLE parts.p_1 PARTITION OF p DEFAULT";
+    let shop = Shop::new(Version::V15, sql, "t, p");
+    shop.run(&["create"]).expect(0);
+    for (taken, words) in [
+        (
+            "CREATE TABLE other (id int CONSTRAINT t_pkey PRIMARY KEY)",
+            "table t would lack its key t_pkey: the name is taken by an index of other",
+        ),
+        ("CREATE TABLE t_a_key (id int)", "table t would lack its key t_a_key: the name is taken by table t_a_key"),
+        ("CREATE VIEW t_b AS SELECT 1", "table t would lack its unique index t_b: the name is taken by view t_b"),
+        (
+            "CREATE TABLE t_id_seq (id int)",
+            "table t would lack its identity sequence t_id_seq: the name is taken by table t_id_seq",
+        ),
+        (
+            "CREATE SCHEMA parts; CREATE SEQUENCE parts.p_1_pkey",
+            "table parts.p_1 would lack its key parts.p_1_pkey: the name is taken by sequence parts.p_1_pkey",
+        ),
+    ] {
+        let back = shop.beside();
+        back.run(taken);
+        for more in [&["--dry-run"][..], &[]] {
+            refuses(&shop, &back, 5, &[words, "rename what has the name"], || shop.restore_into(&back, more));
+        }
+        assert_eq!(back.run("SELECT to_regclass('t'), to_regclass('p')"), "|", "{taken}");
+    }
+}
+
+#[test]
+fn two_new_tables_with_one_name_of_an_index_are_refused() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE INDEX same ON t (v); CREATE TABLE u (id int PRIMARY KEY, v text)";
+    let shop = Shop::new(Version::V15, sql, "t");
+    shop.app.reconfigure("modules:\n", "modules:\n  later: {source: shop, collections: [u]}\n");
+    shop.run(&["create", "--module", "core"]).expect(0);
+    shop.database.run("DROP INDEX same; CREATE INDEX same ON u (v)");
+    shop.run(&["create", "--module", "later"]).expect(0);
+    let back = shop.beside();
+    let words = [" would lack its index same: the name is taken by a part of table ", "which is new too"];
+    refuses(&shop, &back, 5, &words, || shop.restore_into(&back, &[]));
+}
