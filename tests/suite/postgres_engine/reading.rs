@@ -129,8 +129,8 @@ fn a_table_whose_lock_a_migration_holds_fails_alone_and_says_so() {
     let postgres = Postgres::open(
         "payroll",
         &super::source(&uri),
-        backup::config::Timeouts { connect: Some(std::time::Duration::from_secs(3)), ..Default::default() },
-        backup::pipeline::Cancel::default(),
+        Timeouts { connect: Some(std::time::Duration::from_secs(3)), ..Default::default() },
+        Cancel::default(),
     )
     .unwrap();
     let wanted = wanted(&postgres, &["a", "b"], &ALL);
