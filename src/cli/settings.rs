@@ -78,17 +78,19 @@ impl Settings {
         }
     }
 
-    /// Finds and loads the configuration; its warnings are emitted.
+    /// Finds and loads the configuration; its warnings are emitted. It is done once: whoever asks again gets the same.
     ///
     /// # Errors
     /// [`Kind::Config`] when there is none or it is not valid.
     pub fn load(&self) -> Result<Config> {
+        if let Some(config) = self.loaded.get() {
+            return Ok(config.clone());
+        }
         let file = config::find(self.config_file.as_deref(), &self.environment)?;
         let config = config::load(&file, &self.environment)?;
         for warning in &config.warnings {
             self.events.warn(warning);
         }
-        // Whoever loads it again gets the same.
         let _ = self.loaded.set(config.clone());
         Ok(config)
     }

@@ -1,0 +1,62 @@
+//! What goes around runs of every kind: commands, messages and records, whatever becomes of the run.
+
+use super::notifications::app;
+use crate::support::listeners::WebServer;
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+
+const JOBS: &str = "jobs: {nightly: {create: {}}, cleanup: {prune: {}}, tenants: {create: {allTenants: true}}}";
+
+#[test]
+fn jobs_of_every_kind_have_their_commands_and_are_told_of_by_name() {
+    let server = WebServer::new();
+    let at = format!("http://127.0.0.1:{}", server.port);
+    let names = "[backup, proof, look, tidy, keys]";
+    let app = app(&format!(
+        "notifications: [{{webhook: '{at}/hook', on: [started, success], jobs: {names}}}, {{healthcheck: '{at}/ping', jobs: {names}}}]"
+    ));
+    app.reconfigure(
+        "repository: {location: ./backups}",
+        "repository: {location: ./backups, encryption: {recipientsFile: recipients.txt, identities: [own.key]}}",
+    );
+    app.run(&["key", "generate", "own.key", "--recipients", "recipients.txt"]).expect(0);
+    let around = "commands: {before: 'echo $BACKUP_PHASE $BACKUP_JOB $BACKUP_OPERATION >> noted', finally: 'echo $BACKUP_PHASE $BACKUP_STATUS >> noted'}";
+    let kinds = [
+        ("backup", "create: {}", "create"),
+        ("proof", "verify: {backups: latest}", "verify"),
+        ("look", "verifyCollections: {}", "verify-collections"),
+        ("tidy", "prune: {}", "prune"),
+        ("keys", "keyRotation: {}", "key-rotate"),
+    ];
+    let jobs = kinds.map(|(job, kind, _)| format!("{job}: {{{kind}, {around}}}")).join(", ");
+    app.reconfigure(JOBS, &format!("jobs: {{{jobs}}}"));
+    for (job, _, operation) in kinds {
+        app.run(&["run", job]).expect(0);
+        let noted = std::fs::read_to_string(app.path("noted")).unwrap_or_default();
+        assert_eq!(noted, format!("before {job} {operation}\nfinally success\n"));
+        std::fs::remove_file(app.path("noted")).unwrap();
+        let told = server.take();
+        let (pings, messages): (Vec<_>, Vec<_>) = told.iter().partition(|request| request.path.starts_with("/ping"));
+        let pings: BTreeSet<_> = pings.iter().map(|request| request.path.as_str()).collect();
+        assert_eq!(pings, BTreeSet::from(["/ping", "/ping/start"]), "{job}");
+        let messages: Vec<_> = messages.iter().map(|request| request.json()).collect();
+        let types: Vec<_> = messages.iter().map(|message| message["type"].as_str().unwrap()).collect();
+        assert_eq!(types, ["started", "success"], "{job}");
+        for message in &messages {
+            assert_eq!((&message["job"], &message["operation"]), (&job.into(), &operation.into()));
+        }
+    }
+    // By hand they are no jobs.
+    app.run(&["verify", "latest"]).expect(0);
+    app.run(&["key", "rotate"]).expect(0);
+    assert!(server.take().is_empty() && !app.path("noted").exists());
+}
+
+#[test]
+fn a_job_says_each_warning_of_the_configuration_once() {
+    let app = app("notifications: [{webhook: 'http://127.0.0.1:1/', secret: s3cret, on: [deleted]}]");
+    app.run(&["create"]).expect(0);
+    std::fs::set_permissions(app.path("backup.yaml"), PermissionsExt::from_mode(0o644)).unwrap();
+    let run = app.run(&["run", "cleanup"]).expect(0);
+    assert_eq!(run.stderr.matches("run `chmod 600").count(), 1, "{run:?}");
+}
