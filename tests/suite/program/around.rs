@@ -1,11 +1,21 @@
 //! What goes around runs of every kind: commands, messages and records, whatever becomes of the run.
 
-use super::notifications::app;
+use super::notifications::{app, audit, sql};
+use crate::support::app::App;
 use crate::support::listeners::WebServer;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 const JOBS: &str = "jobs: {nightly: {create: {}}, cleanup: {prune: {}}, tenants: {create: {allTenants: true}}}";
+
+/// The ids of tenants whose runs are on record as failed.
+fn failed(app: &App) -> Vec<String> {
+    let failed = app.run(&["--json", "list"]).expect(0).json()["failed"].clone();
+    let mut of: Vec<_> =
+        failed.as_array().unwrap().iter().map(|run| run["tenantId"].as_str().unwrap_or("").to_owned()).collect();
+    of.sort_unstable();
+    of
+}
 
 #[test]
 fn jobs_of_every_kind_have_their_commands_and_are_told_of_by_name() {
@@ -50,6 +60,42 @@ fn jobs_of_every_kind_have_their_commands_and_are_told_of_by_name() {
     app.run(&["verify", "latest"]).expect(0);
     app.run(&["key", "rotate"]).expect(0);
     assert!(server.take().is_empty() && !app.path("noted").exists());
+}
+
+#[test]
+fn where_tenants_cannot_be_looked_up_each_that_is_known_has_a_record() {
+    let app = app("alerts: {consecutiveFailures: 2}");
+    sql(&app, "CREATE TABLE orgs (id TEXT); INSERT INTO orgs VALUES ('cedar'), ('birch')");
+    app.reconfigure(
+        "tenants: {acme: {}, birch: {}}",
+        "tenants: {acme: {}}, discover: {source: clinic, collection: orgs, id: id}",
+    );
+    app.run_at("2026-01-01T02:00:00Z", &["create", "--tenant", "cedar"]).expect(0);
+    std::fs::rename(app.path("clinic.db"), app.path("away.db")).unwrap();
+    // All that the configuration or the repository knows.
+    app.run_at("2026-01-02T02:00:00Z", &["create", "--all-tenants"]).expect(1);
+    assert_eq!(failed(&app), ["acme", "cedar"]);
+    let audit = audit(&app);
+    let lines =
+        audit.lines().filter(|line| line.contains(r#""action":"create""#) && line.contains(r#""result":"failed""#));
+    assert_eq!(lines.count(), 2, "{audit}");
+    // Those that are asked for, whoever knows them.
+    let again = app.run_at("2026-01-03T02:00:00Z", &["create", "--tenant", "cedar"]).expect(1);
+    assert!(again.stderr.contains("the last 2 runs of tenant cedar did not make a whole backup"), "{again:?}");
+    app.write("some", b"birch\nacme\n");
+    app.run_at("2026-01-04T02:00:00Z", &["create", "--tenants-file", "some"]).expect(1);
+    let all = app.run_at("2026-01-05T02:00:00Z", &["run", "tenants"]).expect(1);
+    for of in ["tenant acme", "tenant cedar"] {
+        assert!(all.stderr.contains(&format!("the last 3 runs of {of} did not make a whole backup")), "{all:?}");
+    }
+    let recorded = ["acme", "acme", "acme", "birch", "cedar", "cedar", "cedar"];
+    assert_eq!(failed(&app), recorded);
+    // A slip of the pen is no tenant.
+    std::fs::rename(app.path("away.db"), app.path("clinic.db")).unwrap();
+    app.run(&["create", "--tenant", "cedat"]).expect(10);
+    app.write("some", b"cedat\nacme\n");
+    app.run_at("2026-01-06T02:00:00Z", &["create", "--tenants-file", "some"]).expect(10);
+    assert_eq!(failed(&app), [&recorded[..1], &recorded[..]].concat());
 }
 
 #[test]
