@@ -41,6 +41,8 @@ pub struct Settings {
     pub log: Arc<Log>,
     /// The configuration, once it was loaded: how a run ended is told to where that says.
     pub loaded: OnceLock<Config>,
+    /// `before` said that the run should not be now: it ended well, and did nothing.
+    pub skipped: AtomicBool,
     /// What a verification of all collections of a scope found: metrics tell it.
     pub found: OnceLock<verify_collections::Report>,
 }
@@ -74,6 +76,7 @@ impl Settings {
             events,
             log,
             loaded: OnceLock::new(),
+            skipped: AtomicBool::new(false),
             found: OnceLock::new(),
         }
     }

@@ -18,6 +18,7 @@ use crate::notify::{self, Delivery, Message, Operation, RunStatus};
 use crate::pipeline::Cancel;
 use crate::repository::Repository;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A run with all that goes around it.
@@ -178,6 +179,7 @@ impl<'a> Around<'a> {
     }
 
     fn skipped(self) -> Result<Report> {
+        self.settings.skipped.store(true, Ordering::Relaxed);
         let mut message = Message { status: RunStatus::Skipped, ..self.message.clone() };
         let operation = message.operation.word();
         if let Ok(repository) = Repository::open(&self.config.repository) {
@@ -188,6 +190,12 @@ impl<'a> Around<'a> {
         let text = format!("Skipped: the command `before` says that {operation} should not be now\n");
         let mut result = Report::new(text, &json!({ "skipped": true, "operation": operation, "job": message.job }));
         self.end(&mut result, &mut message);
+        // Of a run that is not to be nobody hears, but that things were not put right.
+        if !message.errors.is_empty() {
+            message.event = Occasion::Partial;
+            message.at = time::now();
+            self.tell(&message, &[]);
+        }
         result
     }
 

@@ -99,6 +99,35 @@ fn where_tenants_cannot_be_looked_up_each_that_is_known_has_a_record() {
 }
 
 #[test]
+fn a_skipped_run_is_counted_and_is_no_success() {
+    let app = app("metrics: {textfile: backup.prom}\ncommands: {before: 'test ! -e later || exit 75'}");
+    app.run_at("2026-01-10T02:00:00Z", &["create"]).expect(0);
+    app.write("later", b"");
+    app.run_at("2026-01-11T02:00:00Z", &["create"]).expect(0);
+    let text = std::fs::read_to_string(app.path("backup.prom")).unwrap();
+    for line in [
+        "backup_runs_total{operation=\"create\"} 2",
+        "backup_run_failures_total{operation=\"create\"} 0",
+        "backup_last_run_timestamp_seconds{operation=\"create\"} 1768096800",
+        "backup_last_success_timestamp_seconds{operation=\"create\"} 1768010400",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn a_skipped_run_whose_finally_fails_is_told() {
+    let server = WebServer::new();
+    let hook = format!("notifications: [{{webhook: 'http://127.0.0.1:{}/'}}]", server.port);
+    let app = app(&format!("commands: {{before: 'exit 75', finally: 'exit 9'}}\n{hook}"));
+    app.run(&["-q", "create"]).expect(3);
+    let [told] = &server.take()[..] else { panic!("one message") };
+    let told = told.json();
+    assert_eq!((&told["type"], &told["status"]), (&"partial".into(), &"skipped".into()));
+    assert!(told["errors"][0].as_str().unwrap().contains("command `finally` failed: exit status: 9"), "{told}");
+}
+
+#[test]
 fn a_job_says_each_warning_of_the_configuration_once() {
     let app = app("notifications: [{webhook: 'http://127.0.0.1:1/', secret: s3cret, on: [deleted]}]");
     app.run(&["create"]).expect(0);

@@ -42,6 +42,11 @@ fn blocks() -> Vec<Block> {
     found
 }
 
+/// The texts of all blocks of a language.
+pub fn of_language(language: &str) -> impl Iterator<Item = String> {
+    blocks().into_iter().filter(move |block| block.language == language).map(|block| block.text)
+}
+
 /// Blocks of the README with how each begins and the test that runs it.
 const README: [(&str, &str); 8] = [
     ("examples/quickstart/run.sh", "the_quick_start_builds_backs_up_and_shows"),
