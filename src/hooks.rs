@@ -4,7 +4,7 @@ use crate::config::{CommandLine, Environment, show_duration};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
 use crate::pipeline::Cancel;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -160,15 +160,17 @@ fn read(pipe: Box<dyn Read + Send>, printed: &Sender<String>) {
     }
 }
 
-/// Ends a program and what it has started: politely, then not.
+/// Ends a program and what it has started: politely, then not. Who started it all may be gone before the others.
 fn end(child: &mut Child) {
     let group = Pid::from_child(child);
     // What is gone already cannot be told to go.
     let _ = kill_process_group(group, Signal::TERM);
     let began = Instant::now();
     while began.elapsed() < LAST_WORD {
-        if !matches!(child.try_wait(), Ok(None)) {
-            break;
+        // Until its end is taken note of, a process is one of the group.
+        let _ = child.try_wait();
+        if test_kill_process_group(group).is_err() {
+            return;
         }
         thread::sleep(POLL);
     }

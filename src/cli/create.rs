@@ -14,7 +14,9 @@ use crate::modules::{Grants, Only, Request};
 use crate::names::{Scope, TenantId};
 use crate::notify::{Message, Operation};
 use crate::pipeline::Cancel;
+use crate::repository::Catalog;
 use crate::tenants;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Tenants that are backed up at once, where nobody says.
@@ -68,27 +70,30 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let asked = Asked::of(args, &config)?;
     if args.dry_run {
         let message = Message::new(&config, Operation::Create, settings.log.run(), process::host(), time::now());
-        return work(args, settings, &config, &cancel, asked, message).map(|told| told.report);
+        let found = find(&asked.whose, settings, &config, &cancel)?;
+        return work(args, settings, found, &cancel, &asked, message).map(|told| told.report);
     }
     let around = Around::new(settings, &config, &cancel, Operation::Create, args.job.as_deref())?;
     let around = match &asked.whose {
         Whose::Scope(scope) => around.of(scope),
         Whose::Tenants(_) | Whose::AllTenants => around,
     };
-    around
-        .making(asked.whose.scopes(&config), asked.backup_type)
-        .run(|message| work(args, settings, &config, &cancel, asked, message))
+    around.making(asked.whose.clone(), asked.backup_type).run_with(
+        || find(&asked.whose, settings, &config, &cancel),
+        |found, message| work(args, settings, found, &cancel, &asked, message),
+    )
 }
 
-fn work(
-    args: &Args,
-    settings: &Settings,
-    config: &Config,
-    cancel: &Cancel,
-    asked: Asked,
-    message: Message,
-) -> Result<Told> {
-    let known = match &asked.whose {
+/// Whose data it is, as the configuration and the sources know it now.
+struct Found {
+    config: Config,
+    scope: Scope,
+    /// A backup for each of these, where it is not one of the scope.
+    many: Option<Vec<TenantId>>,
+}
+
+fn find(whose: &Whose, settings: &Settings, config: &Config, cancel: &Cancel) -> Result<Found> {
+    let known = match whose {
         Whose::Scope(scope) => tenants::of_scope(config, scope, cancel)?,
         Whose::Tenants(ids) if ids.iter().all(|id| config.tenancy.tenants.contains_key(id)) => {
             tenants::of_scope(config, &Scope::SystemWide, cancel)?
@@ -96,19 +101,29 @@ fn work(
         Whose::Tenants(_) | Whose::AllTenants => tenants::all(config, cancel)?,
     };
     settings.tell(&known);
-    let (scope, many) = match asked.whose {
-        Whose::Scope(scope) => (scope, None),
+    let (scope, many) = match whose {
+        Whose::Scope(scope) => (scope.clone(), None),
         Whose::Tenants(ids) => {
             ids.iter().try_for_each(|id| tenants::require(&known, id))?;
-            (Scope::SystemWide, Some(ids))
+            (Scope::SystemWide, Some(ids.clone()))
         }
         Whose::AllTenants => (Scope::SystemWide, Some(create_many::all(&known)?)),
     };
-    let config = settings::for_scope(known.config, &scope)?;
+    Ok(Found { config: settings::for_scope(known.config, &scope)?, scope, many })
+}
+
+fn work(
+    args: &Args,
+    settings: &Settings,
+    Found { config, scope, many }: Found,
+    cancel: &Cancel,
+    asked: &Asked,
+    message: Message,
+) -> Result<Told> {
     let jobs = args.jobs.map(usize::from);
     let Asked { modules, only, backup_type, .. } = asked;
     let options = Options {
-        request: Request { scope, modules, only, backup_type },
+        request: Request { scope, modules: modules.clone(), only: *only, backup_type: *backup_type },
         config: &config,
         safety_for: None,
         accept_shrink: args.accept_shrink,
@@ -176,7 +191,8 @@ struct Asked {
     backup_type: BackupType,
 }
 
-enum Whose {
+#[derive(Debug, Clone)]
+pub(super) enum Whose {
     /// One backup.
     Scope(Scope),
     /// One for each of these.
@@ -186,15 +202,39 @@ enum Whose {
 }
 
 impl Whose {
-    /// As far as the configuration alone knows them: tenants that a source lists are not looked up for this.
-    fn scopes(&self, config: &Config) -> Vec<Scope> {
-        let of_tenants = |ids: &mut dyn Iterator<Item = &TenantId>| ids.cloned().map(Scope::Tenant).collect();
+    /// Whether each has a backup of its own.
+    pub fn is_many(&self) -> bool {
+        !matches!(self, Self::Scope(_))
+    }
+
+    /// All of them, as far as no source must be asked: all tenants are those of the configuration, and those that have a
+    /// backup.
+    pub fn known(&self, config: &Config, catalog: &Catalog) -> Vec<Scope> {
         match self {
             Self::Scope(scope) => vec![scope.clone()],
-            Self::Tenants(ids) => of_tenants(&mut ids.iter()),
-            Self::AllTenants => of_tenants(&mut config.tenancy.tenants.keys()),
+            Self::Tenants(ids) => ids.iter().cloned().map(Scope::Tenant).collect(),
+            Self::AllTenants => everybody(config, catalog).into_iter().collect(),
         }
     }
+
+    /// Those that have no backup of a run which cannot begin. Who is not found, because the name is misspelt, is nobody
+    /// that backups are made of.
+    pub fn fail_of(&self, error: &Error, config: &Config) -> Vec<Scope> {
+        // Without a repository there are no records either.
+        let catalog = settings::catalog(config).unwrap_or_default();
+        let mut scopes = self.known(config, &catalog);
+        if error.kind == Kind::NotFound {
+            let everybody = everybody(config, &catalog);
+            scopes.retain(|scope| everybody.contains(scope));
+        }
+        scopes
+    }
+}
+
+fn everybody(config: &Config, catalog: &Catalog) -> BTreeSet<Scope> {
+    let configured = config.tenancy.tenants.keys().cloned().map(Scope::Tenant);
+    let stored = catalog.backups.iter().map(|entry| entry.id.scope());
+    configured.chain(stored).filter(|scope| scope.tenant().is_some()).collect()
 }
 
 impl Asked {

@@ -1,5 +1,6 @@
 //! `backup key`: keys that encrypt archives and sign manifests.
 
+use crate::cli::around::{Around, Told};
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::Report;
 use crate::cli::settings::{self, Settings};
@@ -7,6 +8,7 @@ use crate::cli::{text, time};
 use crate::error::Result;
 use crate::keyring::{self, Check};
 use crate::keys::{self, SigningKey};
+use crate::notify::{Operation, RunStatus};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 
@@ -52,7 +54,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     match &args.action {
         Action::Generate { file, signing: true, .. } => generate_signing(file),
         Action::Generate { file, recipients, .. } => generate(file, recipients.as_deref()),
-        Action::Rotate => rotate(settings),
+        Action::Rotate => rotate(None, settings),
         Action::Check { identity } => check(identity, settings),
     }
 }
@@ -82,17 +84,21 @@ fn generate_signing(file: &Path) -> Result<Report> {
     Report::new(text, &serde_json::json!({ "publicKey": public.to_string(), "privateKeyFile": file }))
 }
 
-/// Also what a job of that kind does.
-pub(super) fn rotate(settings: &Settings) -> Result<Report> {
+/// By hand, or as the job of that name.
+pub(super) fn rotate(job: Option<&str>, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
-    let rotated = keyring::rotate(&config, time::now())?;
-    let text = format!(
-        "New backups are encrypted to {}\nno longer to {}\nAll private keys are in {}: copy it to where you keep such copies.\n",
-        rotated.public_key,
-        rotated.retired.join(", "),
-        rotated.identity_file.display()
-    );
-    Report::new(text, &rotated)
+    let cancel = settings.cancel()?;
+    Around::new(settings, &config, &cancel, Operation::KeyRotate, job)?.run(|mut message| {
+        let rotated = keyring::rotate(&config, time::now())?;
+        message.status = RunStatus::Success;
+        let text = format!(
+            "New backups are encrypted to {}\nno longer to {}\nAll private keys are in {}: copy it to where you keep such copies.\n",
+            rotated.public_key,
+            rotated.retired.join(", "),
+            rotated.identity_file.display()
+        );
+        Ok(Told::plain(Report::new(text, &rotated)?, message))
+    })
 }
 
 fn check(identity: &[PathBuf], settings: &Settings) -> Result<Report> {

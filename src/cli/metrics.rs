@@ -6,6 +6,7 @@ use crate::cli::settings::Settings;
 use crate::cli::time;
 use crate::config::{Config, JobAction};
 use crate::monitor::{self, After, Collections, Operation, RunEnd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Writes how a run ended where the configuration says, if it does. A file that cannot be written is a warning: the work
@@ -16,7 +17,8 @@ pub fn record(command: &Command, settings: &Settings, took: Duration, exit: Exit
     let Some(metrics) = &config.metrics else { return };
     let Some(counts) = counts(command, config) else { return };
     let at = time::now();
-    let end = |operation| RunEnd { operation, at, seconds: took.as_secs_f64(), exit_code: exit.number() };
+    let (seconds, skipped) = (took.as_secs_f64(), settings.skipped.load(Ordering::Relaxed));
+    let end = |operation| RunEnd { operation, at, seconds, exit_code: exit.number(), skipped };
     let after =
         After { run: counts.map(end), collections: settings.found.get().map(|found| Collections::of(found, at)) };
     if let Err(error) = monitor::write(config, metrics, &after, at) {

@@ -36,8 +36,8 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     match &create::job(&args.name, &config)?.action {
         JobAction::Create(_) => create::run(&create::Args::job(&args.name), settings),
         JobAction::VerifyCollections => verify_collections::run(&verify_collections::Args::job(&args.name), settings),
-        JobAction::Verify(job) => verify::run(&verify::Args::job(*job), settings),
-        JobAction::KeyRotation => key::rotate(settings),
+        JobAction::Verify(job) => verify::run(&verify::Args::job(&args.name, *job), settings),
+        JobAction::KeyRotation => key::rotate(Some(&args.name), settings),
         JobAction::Prune => prune::run(&prune::Args::job(&args.name), settings),
     }
 }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub log: Arc<Log>,
     /// The configuration, once it was loaded: how a run ended is told to where that says.
     pub loaded: OnceLock<Config>,
+    /// `before` said that the run should not be now: it ended well, and did nothing.
+    pub skipped: AtomicBool,
     /// What a verification of all collections of a scope found: metrics tell it.
     pub found: OnceLock<verify_collections::Report>,
 }
@@ -74,21 +76,24 @@ impl Settings {
             events,
             log,
             loaded: OnceLock::new(),
+            skipped: AtomicBool::new(false),
             found: OnceLock::new(),
         }
     }
 
-    /// Finds and loads the configuration; its warnings are emitted.
+    /// Finds and loads the configuration; its warnings are emitted. It is done once: whoever asks again gets the same.
     ///
     /// # Errors
     /// [`Kind::Config`] when there is none or it is not valid.
     pub fn load(&self) -> Result<Config> {
+        if let Some(config) = self.loaded.get() {
+            return Ok(config.clone());
+        }
         let file = config::find(self.config_file.as_deref(), &self.environment)?;
         let config = config::load(&file, &self.environment)?;
         for warning in &config.warnings {
             self.events.warn(warning);
         }
-        // Whoever loads it again gets the same.
         let _ = self.loaded.set(config.clone());
         Ok(config)
     }

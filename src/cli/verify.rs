@@ -48,17 +48,21 @@ pub struct Args {
     /// File of the private key that opens encrypted archives; may be repeated
     #[arg(short, long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+    /// The job of the configuration that this is
+    #[arg(skip)]
+    job: Option<String>,
 }
 
 impl Args {
     /// Those of a job.
-    pub fn job(job: VerifyJob) -> Self {
+    pub fn job(name: &str, job: VerifyJob) -> Self {
         let level = job.level.map(|level| match level {
             JobLevel::Stored => Level::Stored,
             JobLevel::Decoded => Level::Decoded,
             JobLevel::Restored => Level::Restored,
         });
-        Self { id: (!job.all).then(|| "latest".to_owned()), all: job.all, level, ..Self::default() }
+        let id = (!job.all).then(|| "latest".to_owned());
+        Self { id, all: job.all, level, job: Some(name.to_owned()), ..Self::default() }
     }
 }
 
@@ -86,7 +90,7 @@ pub fn run(args: &Args, settings: &Settings) -> Result<Report> {
     let config = settings.load()?;
     let cancel = settings.cancel()?;
     let scope = settings::scope(args.tenant.as_deref())?;
-    let around = Around::new(settings, &config, &cancel, Operation::Verify, None)?.of(&scope);
+    let around = Around::new(settings, &config, &cancel, Operation::Verify, args.job.as_deref())?.of(&scope);
     around.run(|message| work(args, settings, &config, &scope, &cancel, message))
 }
 

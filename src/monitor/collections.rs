@@ -48,6 +48,14 @@ impl Collections {
     }
 }
 
+/// The tenants that the file has figures of. Their ids hold nothing that would be escaped.
+pub(super) fn tenants(before: &Values) -> impl Iterator<Item = &str> {
+    let [(name, _), ..] = FIGURES;
+    let values = before.series().filter_map(move |series| series.strip_prefix(name));
+    let tenants = values.filter_map(|labels| labels.strip_prefix("{tenant=\"")?.strip_suffix("\"}"));
+    tenants.filter(|tenant| !tenant.is_empty())
+}
+
 /// What the last verification of the installation and of each of `tenants` found.
 pub(super) fn write(text: &mut Text, before: &Values, now: Option<&Collections>, tenants: &BTreeSet<String>) {
     for (at, (name, help)) in FIGURES.iter().enumerate() {

@@ -7,7 +7,7 @@ use super::collections::{self, Collections};
 use super::copies::{Copies, OfScope, Thing, parts};
 use super::exposition::{Text, seconds};
 use super::runs::{self, RunEnd};
-use super::textfile;
+use super::textfile::{self, Values};
 use crate::config::{BackupType, Config, Metrics};
 use crate::error::Result;
 use crate::manifest::Status;
@@ -44,7 +44,7 @@ pub fn write(config: &Config, metrics: &Metrics, after: &After, now: DateTime<Ut
         text.metric("backup_info", "gauge", "The installation and the program's version; always 1.");
         text.sample(&label, 1.0);
         runs::write(&mut text, before, after.run.as_ref());
-        let tenants = tenants(config, copies.as_ref(), metrics.max_tenants);
+        let tenants = tenants(config, copies.as_ref(), before, metrics.max_tenants);
         collections::write(&mut text, before, after.collections.as_ref(), &tenants);
         text.metric(
             "backup_catalog_readable",
@@ -61,10 +61,14 @@ pub fn write(config: &Config, metrics: &Metrics, after: &After, now: DateTime<Ut
 }
 
 /// The tenants that may have series without a backup: none where they are too many.
-fn tenants(config: &Config, copies: Option<&Copies<'_>>, most: usize) -> BTreeSet<String> {
+fn tenants(config: &Config, copies: Option<&Copies<'_>>, before: &Values, most: usize) -> BTreeSet<String> {
     let configured = config.tenancy.tenants.keys().map(ToString::to_string);
-    let stored = copies.into_iter().flat_map(Copies::scopes).filter_map(|(scope, _)| scope.tenant());
-    let all: BTreeSet<_> = configured.chain(stored.map(ToString::to_string)).collect();
+    let stored: Vec<_> = match copies {
+        Some(copies) => copies.scopes().filter_map(|(scope, _)| scope.tenant()).map(ToString::to_string).collect(),
+        // Who else there is, the repository knows: while it cannot be read nobody is gone.
+        None => collections::tenants(before).map(ToOwned::to_owned).collect(),
+    };
+    let all: BTreeSet<_> = configured.chain(stored).collect();
     if all.len() > most { BTreeSet::new() } else { all }
 }
 

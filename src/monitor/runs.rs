@@ -44,6 +44,8 @@ pub struct RunEnd {
     pub seconds: f64,
     /// The program's exit code.
     pub exit_code: u8,
+    /// It did nothing, because it should not be now: neither a failure nor a success.
+    pub skipped: bool,
 }
 
 /// How the last run of each operation ended, and counts since the file was made.
@@ -58,9 +60,12 @@ pub(super) fn write(text: &mut Text, before: &Values, run: Option<&RunEnd>) {
             "Exit code of the last run: 0 success, 3 partial, 4 damage found.",
             |_, run, _, _| Some(f64::from(run.exit_code)),
         ),
-        ("backup_last_success_timestamp_seconds", "gauge", "When a run last ended with 0.", |before, _, ok, at| {
-            if ok { Some(at) } else { before }
-        }),
+        (
+            "backup_last_success_timestamp_seconds",
+            "gauge",
+            "When a run that was not skipped last ended with 0.",
+            |before, run, ok, at| if ok && !run.skipped { Some(at) } else { before },
+        ),
         ("backup_runs_total", "counter", "Runs since the file was first written.", |before, _, _, _| {
             Some(before.unwrap_or(0.0) + 1.0)
         }),

@@ -75,6 +75,11 @@ impl Values {
         Self(values.collect())
     }
 
+    /// Every series, as it is written.
+    pub fn series(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The value of a series: `backup_runs_total{operation="create"}`.
     pub fn get(&self, series: &str) -> Option<f64> {
         self.0.get(series).copied()

@@ -128,6 +128,7 @@ pub enum Operation {
     Prune,
     Forget,
     Restore,
+    KeyRotate,
     Notify,
 }
 
@@ -141,6 +142,7 @@ impl Operation {
             Self::Prune => "prune",
             Self::Forget => "forget",
             Self::Restore => "restore",
+            Self::KeyRotate => "key-rotate",
             Self::Notify => "notify",
         }
     }

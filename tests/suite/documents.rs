@@ -46,3 +46,35 @@ fn every_test_that_the_documents_name_is_there() {
         assert!(lost.is_empty(), "{document} names tests that are not there: {lost:?}");
     }
 }
+
+/// Where the links of a document lead that stay in this folder.
+fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned());
+    targets.filter(|target| !target.contains("://")).collect()
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut followed = 0;
+    for path in docs
+        .chain(["README.md", "ARCHITECTURE.md", "benches/RESULTS.md", "tests/faults.md"].map(|name| root.join(name)))
+    {
+        for link in links(&std::fs::read_to_string(&path).unwrap()) {
+            let (file, part) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link}", path.display());
+            let word = |c: char| if c == ' ' { Some('-') } else { (c.is_alphanumeric() || c == '-').then_some(c) };
+            let anchor = |title: &str| title.to_lowercase().chars().filter_map(word).collect::<String>();
+            let is_there = |text: String| text.lines().any(|line| anchor(line.trim_start_matches('#').trim()) == part);
+            assert!(
+                part.is_empty() || is_there(std::fs::read_to_string(&target).unwrap()),
+                "{}: {link}",
+                path.display()
+            );
+            followed += 1;
+        }
+    }
+    assert!(followed >= 15, "{followed}");
+}

@@ -1,6 +1,7 @@
 //! The whole program: the real binary, a real server, and judges that are not ours.
 
 mod anomaly;
+mod around;
 mod blocks;
 mod clinic;
 mod clone;

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Figures for a monitoring system, written at the end of every create, verify, prune and restore.
+/// Figures for a monitoring system, written at the end of every create, verify, verify-collections, prune, restore, forget,
+/// hold and release.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::config) struct RawMetrics {

@@ -42,25 +42,44 @@ fn blocks() -> Vec<Block> {
     found
 }
 
-/// Blocks of the README with how each begins and the test that runs it.
-const README: [(&str, &str); 8] = [
-    ("examples/quickstart/run.sh", "the_quick_start_builds_backs_up_and_shows"),
-    ("cd examples/quickstart", "the_readme_walks_through_a_backups_whole_life"),
-    ("$ backup create\n$ backup restore latest --module life-insurance", "the_first_lines_of_the_readme_run"),
-    ("$ backup check", "the_probe_prints_a_line_of_the_form_that_the_readme_shows"),
-    ("backup restore latest --tenant acme --as-tenant acme-demo", "one_tenant_becomes_another_as_the_readme_says"),
-    ("mkdir -p -m 700 keys", "keys_are_made_as_the_readme_says"),
-    ("mkdir restored && tar -xzf hrms.tar.gz", "without_the_program_data_comes_back_as_the_readme_says"),
-    ("tests/run\n", "the_runner_of_the_tests_runs"),
+/// The texts of all blocks of a language.
+pub fn of_language(language: &str) -> impl Iterator<Item = String> {
+    blocks().into_iter().filter(move |block| block.language == language).map(|block| block.text)
+}
+
+/// Documents of which all blocks are run by one test.
+const WHOLE: [(&str, &str); 2] = [
+    ("docs/recipes.md", "every_line_of_the_recipes_runs"),
+    ("docs/session.md", "the_recorded_session_is_what_the_program_says"),
 ];
 
-/// The one block of the README that begins so.
+/// Blocks of the others with how each begins and the test that runs it.
+const KNOWN: [(&str, &str, &str); 9] = [
+    ("README.md", "examples/quickstart/run.sh", "the_quick_start_builds_backs_up_and_shows"),
+    ("README.md", "cd examples/quickstart", "the_readme_walks_through_a_backups_whole_life"),
+    ("README.md", "cargo install --path .", "ones_own_application_has_its_first_backup_as_the_readme_says"),
+    (
+        "README.md",
+        "$ backup create\n$ backup restore latest --module life-insurance",
+        "the_first_lines_of_the_readme_run",
+    ),
+    ("README.md", "mkdir restored && tar -xzf hrms.tar.gz", "without_the_program_data_comes_back_as_the_readme_says"),
+    ("README.md", "tests/run\n", "the_runner_of_the_tests_runs"),
+    ("docs/operating.md", "$ backup check", "the_probe_prints_a_line_of_the_form_that_the_documents_show"),
+    ("docs/operating.md", "mkdir -p -m 700 keys", "keys_are_made_as_the_documents_say"),
+    (
+        "docs/restoring.md",
+        "backup restore latest --tenant acme --as-tenant acme-demo",
+        "one_tenant_becomes_another_as_the_documents_say",
+    ),
+];
+
+/// The one block that begins so.
 #[track_caller]
-fn readme(begins: &str) -> String {
-    assert!(README.iter().any(|(known, _)| *known == begins), "{begins}");
-    let mut found =
-        blocks().into_iter().filter(|block| block.document == "README.md" && block.text.starts_with(begins));
-    let block = found.next().unwrap_or_else(|| panic!("no block of the README begins with {begins:?}"));
+fn known(begins: &str) -> String {
+    assert!(KNOWN.iter().any(|(_, known, _)| *known == begins), "{begins}");
+    let mut found = blocks().into_iter().filter(|block| block.text.starts_with(begins));
+    let block = found.next().unwrap_or_else(|| panic!("no block begins with {begins:?}"));
     assert!(found.next().is_none(), "several blocks begin with {begins:?}");
     block.text
 }
@@ -70,21 +89,20 @@ fn every_block_of_commands_is_run_by_a_test() {
     let tests = crate::documents::tests();
     let mut seen = BTreeSet::new();
     for Block { document, language, text } in blocks() {
-        let test = match (document.as_str(), language.as_str()) {
-            (_, "yaml" | "json") => continue,
-            ("docs/recipes.md", "sh") => "every_line_of_the_recipes_runs",
-            ("docs/session.md", "console") => "the_recorded_session_is_what_the_program_says",
-            ("README.md", "sh" | "console") => {
-                let known = README.iter().find(|(begins, _)| text.starts_with(begins));
-                let (begins, test) = known.unwrap_or_else(|| panic!("no test runs this block of the README:\n{text}"));
-                seen.insert(*begins);
-                test
-            }
-            _ => panic!("no test runs this block of {document} ({language:?}):\n{text}"),
-        };
+        if matches!(language.as_str(), "yaml" | "json") {
+            continue;
+        }
+        let of = |known: &str, begins: &str| known == document && text.starts_with(begins);
+        let one = KNOWN.iter().filter(|(known, begins, _)| of(known, begins)).map(|(_, begins, test)| (*begins, *test));
+        let whole = WHOLE.iter().filter(|(known, _)| *known == document).map(|(known, test)| (*known, *test));
+        let (what, test) = one
+            .chain(whole)
+            .next()
+            .unwrap_or_else(|| panic!("no test runs this block of {document} ({language:?}):\n{text}"));
+        seen.insert(what);
         assert!(tests.contains(test), "{test}, which is to run a block of {document}, is not there");
     }
-    assert_eq!(seen.len(), README.len(), "the README lacks blocks that tests are for");
+    assert_eq!(seen.len(), KNOWN.len() + WHOLE.len(), "the documents lack blocks that tests are for");
 }
 
 /// Runs the lines, which must all succeed.
@@ -116,7 +134,7 @@ fn the_quick_start_builds_backs_up_and_shows() {
             env!("CARGO_BIN_EXE_backup")
         ),
     );
-    let said = run(&app, &readme("examples/quickstart/run.sh"));
+    let said = run(&app, &known("examples/quickstart/run.sh"));
     assert_eq!(
         std::fs::read_to_string(app.path("built")).unwrap(),
         "build --release --manifest-path ../../Cargo.toml\n"
@@ -127,9 +145,29 @@ fn the_quick_start_builds_backs_up_and_shows() {
 }
 
 #[test]
-fn keys_are_made_as_the_readme_says() {
+fn ones_own_application_has_its_first_backup_as_the_readme_says() {
     let app = copy("quickstart");
-    let said = run(&app, &readme("mkdir -p -m 700 keys"));
+    std::fs::rename(app.path("backup.yaml"), app.path("known")).unwrap();
+    let _ = std::fs::remove_dir_all(app.path("backups"));
+    // The program is built already, this machine's schedule is its own, and somebody must write the file.
+    stand_in(&app, "cargo", "echo \"$@\" > built");
+    stand_in(&app, "crontab", "[ \"$1\" = - ] && exec cat > table; cat table");
+    let job = "jobs: {nightly: {schedule: '0 2 * * *', create: {type: daily}}}";
+    stand_in(&app, "vi", &format!("grep -q '^modules:' \"$1\" && cp known \"$1\" && echo \"{job}\" >> \"$1\""));
+    app.write("table", b"");
+    let said = run(&app, &known("cargo install --path ."));
+    assert_eq!(std::fs::read_to_string(app.path("built")).unwrap(), "install --path .\n");
+    for words in ["backup.yaml is written", "backup.yaml is valid", "Verification passed", "valid (decoded)"] {
+        assert!(said.stdout.contains(words), "{words}\n{}", said.stdout);
+    }
+    assert_eq!(app.ids().len(), 1);
+    assert!(std::fs::read_to_string(app.path("table")).unwrap().contains("run nightly"));
+}
+
+#[test]
+fn keys_are_made_as_the_documents_say() {
+    let app = copy("quickstart");
+    let said = run(&app, &known("mkdir -p -m 700 keys"));
     assert!(said.stdout.contains("ed25519:"), "{}", said.stdout);
     for file in ["keys/backup.key", "keys/recipients.txt", "keys/signing.key"] {
         assert!(app.path(file).is_file(), "{file}");
@@ -145,8 +183,8 @@ fn keys_are_made_as_the_readme_says() {
 }
 
 #[test]
-fn the_probe_prints_a_line_of_the_form_that_the_readme_shows() {
-    let text = readme("$ backup check");
+fn the_probe_prints_a_line_of_the_form_that_the_documents_show() {
+    let text = known("$ backup check");
     let shown = text.lines().nth(1).unwrap();
     let app = copy("quickstart");
     app.run_at("2026-01-10T02:00:00Z", &["-q", "create"]).expect(0);
@@ -194,7 +232,7 @@ fn policies(server: &Mongod, name: &str) -> Vec<String> {
 fn the_first_lines_of_the_readme_run() {
     let (server, name) = (Mongod::replica_set(), fresh_database());
     let app = insurance(server, &name);
-    let lines = typed(&readme("$ backup create\n$ backup restore latest --module life-insurance"));
+    let lines = typed(&known("$ backup create\n$ backup restore latest --module life-insurance"));
     let address = "hrms=mongodb://127.0.0.1:27017/hrms-check";
     assert!(lines.contains(address), "{lines}");
     run(&app, &lines.replace(address, &into(server, &format!("{name}_check"))));
@@ -202,11 +240,11 @@ fn the_first_lines_of_the_readme_run() {
 }
 
 #[test]
-fn one_tenant_becomes_another_as_the_readme_says() {
+fn one_tenant_becomes_another_as_the_documents_say() {
     let (server, name) = (Mongod::replica_set(), fresh_database());
     let app = insurance(server, &name);
     app.run(&["create"]).expect(0);
-    let lines = readme("backup restore latest --tenant acme --as-tenant acme-demo");
+    let lines = known("backup restore latest --tenant acme --as-tenant acme-demo");
     let address = "hrms=mongodb://localhost/hrms_demo";
     assert_eq!(lines.matches(address).count(), 2, "{lines}");
     run(&app, &lines.replace(address, &into(server, &format!("{name}_demo"))));
@@ -248,7 +286,7 @@ fn without_the_program_data_comes_back_as_the_readme_says() {
     let folder = std::fs::read_dir(app.path("both")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     let folder = folder.filter(|entry| *entry != name && *entry != "RESTORE.txt" && !entry.starts_with('.'));
     let [payroll] = &folder.collect::<Vec<_>>()[..] else { panic!("one folder of PostgreSQL") };
-    let lines = readme("mkdir restored && tar -xzf hrms.tar.gz");
+    let lines = known("mkdir restored && tar -xzf hrms.tar.gz");
     let lines = lines.replace("hrms/*", &format!("{name}/*")).replace("hrms.*", &format!("{name}.*"));
     let lines = lines.replace("payroll/", &format!("{payroll}/")).replace("TARGET", &target);
     let mut by_hand = Command::new("sh");
@@ -269,7 +307,7 @@ fn without_the_program_data_comes_back_as_the_readme_says() {
 
 #[test]
 fn the_runner_of_the_tests_runs() {
-    let lines = readme("tests/run\n");
+    let lines = known("tests/run\n");
     // Not within itself: it says how it is used.
     let mut usage = Command::new("sh");
     usage.args(["-euc", &format!("{} --help", lines.trim())]).current_dir(document("."));

@@ -256,6 +256,22 @@ fn one_that_takes_too_long_is_ended_with_all_it_has_started() {
 }
 
 #[test]
+fn what_one_has_started_may_put_things_right_before_it_is_killed() {
+    // The shell is gone at once, its child needs a while for its last words.
+    let app = with("commands: {before: './tidies & wait', finally: [./note], timeout: 3s}");
+    program(
+        &app,
+        "tidies",
+        "#!/bin/sh\ntrap 'sleep 0.5; echo tidied > tidied; exit' TERM\necho $$ > number\nwhile :; do sleep 0.1; done\n",
+    );
+    let run = app.run(&["create"]).expect(1);
+    assert!(run.stderr.contains("took longer than 3s"), "{run:?}");
+    assert!(app.path("tidied").exists(), "it was killed while it put things right");
+    assert!(is_gone(&app, "number"));
+    assert_eq!(noted(&app), "finally failed \n");
+}
+
+#[test]
 fn a_signal_ends_before_and_then_finally_is_run() {
     let server = WebServer::new();
     let hook = format!("\nnotifications: [{{webhook: 'http://127.0.0.1:{}/'}}]", server.port);

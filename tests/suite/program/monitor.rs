@@ -3,4 +3,5 @@
 mod check;
 mod invented;
 mod metrics;
+mod promtool;
 mod report;

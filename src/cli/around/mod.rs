@@ -1,20 +1,24 @@
 //! What goes around a run: the operator's commands, pings, alerts and messages. Commands may fail a run or make it
 //! partial; whoever cannot be told is a warning.
 
+use crate::cli::create::{self, Whose};
+mod look_back;
+
 use crate::cli::exit::Exit;
 use crate::cli::failure::redact;
 use crate::cli::output::Report;
 use crate::cli::settings::Settings;
-use crate::cli::{create, process, time};
+use crate::cli::{process, time};
 use crate::config::{BackupType, Channel, CommandLine, Commands, Config, Notifier, Occasion};
 use crate::create::Unbegun;
 use crate::error::{Error, Kind, Result};
 use crate::hooks::{Ended, Hook};
-use crate::names::{BackupId, Scope};
-use crate::notify::{self, Delivery, History, Message, Operation, RunStatus, Space};
+use crate::names::Scope;
+use crate::notify::{self, Delivery, Message, Operation, RunStatus};
 use crate::pipeline::Cancel;
-use crate::repository::{Catalog, Repository};
+use crate::repository::Repository;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A run with all that goes around it.
@@ -29,7 +33,7 @@ pub struct Around<'a> {
 
 /// The backups that a run is to make.
 struct Backups {
-    scopes: Vec<Scope>,
+    whose: Whose,
     backup_type: BackupType,
 }
 
@@ -76,10 +80,10 @@ impl<'a> Around<'a> {
         self
     }
 
-    /// The same, of backups: when the run cannot even begin, each of `scopes` has a record of that.
+    /// The same, of backups: when the run cannot even begin, each of those has a record of that.
     #[must_use]
-    pub fn making(mut self, scopes: Vec<Scope>, backup_type: BackupType) -> Self {
-        self.backups = Some(Backups { scopes, backup_type });
+    pub fn making(mut self, whose: Whose, backup_type: BackupType) -> Self {
+        self.backups = Some(Backups { whose, backup_type });
         self
     }
 
@@ -88,17 +92,31 @@ impl<'a> Around<'a> {
     /// # Errors
     /// As `work`; when the command `before` fails.
     pub fn run(self, work: impl FnOnce(Message) -> Result<Told>) -> Result<Report> {
+        self.run_with(|| Ok(()), |(), message| work(message))
+    }
+
+    /// The same, where `find` says what `work` is about. A run whose `find` fails has not begun: `work` leaves its own
+    /// records.
+    ///
+    /// # Errors
+    /// As `find`, and [`Around::run`].
+    pub fn run_with<T>(
+        self,
+        find: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(T, Message) -> Result<Told>,
+    ) -> Result<Report> {
         let began = Instant::now();
         let before = self.hook("before", &self.commands.before, &self.message, Some(self.cancel));
-        match &before {
+        let found = match before {
             Ok(Ended::Skip) => return self.skipped(),
-            Ok(Ended::Done) => {}
-            Err(error) => self.not_begun(error),
-        }
-        let result = before.and_then(|_| {
-            self.tell(&self.message, &[]);
-            work(self.message.clone())
-        });
+            Ok(Ended::Done) => {
+                self.tell(&self.message, &[]);
+                find()
+            }
+            Err(error) => Err(error),
+        };
+        let found = found.inspect_err(|error| self.not_begun(error));
+        let result = found.and_then(|found| work(found, self.message.clone()));
         let (mut result, mut message, each) = match result {
             Ok(Told { report, message, each }) => (Ok(report), message, each),
             Err(error) => {
@@ -125,10 +143,10 @@ impl<'a> Around<'a> {
     }
 
     fn not_begun(&self, error: &Error) {
-        let Some(Backups { scopes, backup_type }) = &self.backups else { return };
+        let Some(Backups { whose, backup_type }) = &self.backups else { return };
         let unbegun = Unbegun {
             config: self.config,
-            scopes,
+            scopes: &whose.fail_of(error, self.config),
             backup_type: *backup_type,
             began: self.message.at,
             ended: time::now(),
@@ -161,6 +179,7 @@ impl<'a> Around<'a> {
     }
 
     fn skipped(self) -> Result<Report> {
+        self.settings.skipped.store(true, Ordering::Relaxed);
         let mut message = Message { status: RunStatus::Skipped, ..self.message.clone() };
         let operation = message.operation.word();
         if let Ok(repository) = Repository::open(&self.config.repository) {
@@ -171,6 +190,12 @@ impl<'a> Around<'a> {
         let text = format!("Skipped: the command `before` says that {operation} should not be now\n");
         let mut result = Report::new(text, &json!({ "skipped": true, "operation": operation, "job": message.job }));
         self.end(&mut result, &mut message);
+        // Of a run that is not to be nobody hears, but that things were not put right.
+        if !message.errors.is_empty() {
+            message.event = Occasion::Partial;
+            message.at = time::now();
+            self.tell(&message, &[]);
+        }
         result
     }
 
@@ -202,47 +227,6 @@ impl<'a> Around<'a> {
             }
             ended => Ok(ended),
         }
-    }
-
-    /// Compares with what the repository knows of before: recoveries and alerts of a backup, the hash of its manifest.
-    fn look_back(&self, message: &mut Message, each: Vec<Message>) -> Vec<Message> {
-        let (config, events) = (self.config, &self.settings.events);
-        let wanted = !config.notifications.is_empty() || config.alerts != crate::config::Alerts::default();
-        if message.operation != Operation::Create || !wanted {
-            return each;
-        }
-        // Without a repository there is no history; why, the run has said.
-        let Ok(repository) = Repository::open(&config.repository) else { return each };
-        let Ok(catalog) = repository.catalog() else { return each };
-        let mut alerts = Vec::new();
-        let mut each = each;
-        let is_many = !each.is_empty();
-        let mut recovered = false;
-        for one in each.iter_mut().chain((!is_many).then_some(&mut *message)) {
-            let (again, said) = of_scope(config, &repository, &catalog, one);
-            recovered |= again && one.status == RunStatus::Success;
-            one.event = if again { Occasion::Recovered } else { occasion(one, false) };
-            one.warnings.extend(said.iter().cloned());
-            alerts.extend(said);
-        }
-        let space = repository.free_space().and_then(|free| Ok(Space { free, total: repository.total_space()? }));
-        let low = space.ok().and_then(|space| notify::low_space(&config.alerts, space));
-        message.warnings.extend(low.iter().cloned());
-        if is_many {
-            message.warnings.extend(alerts.iter().cloned());
-        }
-        alerts.extend(low);
-        for alert in &alerts {
-            events.warn(alert.clone());
-        }
-        if !alerts.is_empty() {
-            // Under `--quiet` too: whoever has asked for alerts reads cron's mail.
-            self.settings.log.release();
-        }
-        if recovered && message.status == RunStatus::Success {
-            message.event = Occasion::Recovered;
-        }
-        each
     }
 
     /// Whether an error is one of the run: who asks for what does not exist is told at once, and nobody else.
@@ -277,21 +261,6 @@ impl<'a> Around<'a> {
         // Under `--quiet` too: whoever waits for messages must hear that none come.
         self.settings.log.release();
     }
-}
-
-/// Whether the backup is the first after failures, and what is to be said of its scope.
-fn of_scope(config: &Config, repository: &Repository, catalog: &Catalog, message: &mut Message) -> (bool, Vec<String>) {
-    let id = message.backup_id.as_deref().and_then(|id| BackupId::parse(id).ok());
-    message.manifest_hash = id.as_ref().and_then(|id| repository.manifest_hash(id).ok());
-    let tenant = message.tenant_id.as_deref().map(crate::names::TenantId::parse);
-    let scope = match tenant {
-        None => Scope::SystemWide,
-        Some(Ok(tenant)) => Scope::Tenant(tenant),
-        Some(Err(_)) => return (false, Vec::new()),
-    };
-    let history = History::of(catalog, &scope);
-    let again = message.status == RunStatus::Success && id.as_ref().is_some_and(|id| history.is_recovery(id));
-    (again, history.alerts(&config.alerts, id.as_ref(), time::now()))
 }
 
 fn occasion(message: &Message, damaged: bool) -> Occasion {
