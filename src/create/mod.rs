@@ -266,7 +266,8 @@ fn make(
     let anomalies = previous.judge(options, &mut stored.components);
     let shrank = !anomalies.is_empty() && !options.accept_shrink;
     warnings.extend(anomalies);
-    for warning in &warnings {
+    // Those of the configuration were told when it was loaded.
+    for warning in warnings.iter().filter(|warning| !options.config.warnings.contains(warning)) {
         options.events.warn(warning.clone());
     }
     let manifest = record::manifest(options, id, began, plan, stored.components, warnings);

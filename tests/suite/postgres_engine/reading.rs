@@ -256,7 +256,7 @@ fn orphans_are_counted_and_sampled() {
         "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p_id int); INSERT INTO p VALUES (1);
          INSERT INTO c VALUES (1), (2), (2), (3), (NULL)",
     );
-    let relationship = backup::config::Relationship {
+    let relationship = config::Relationship {
         parent: "p".into(),
         child: "c".into(),
         foreign_key: "p_id".into(),

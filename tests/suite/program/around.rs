@@ -132,6 +132,8 @@ fn a_job_says_each_warning_of_the_configuration_once() {
     let app = app("notifications: [{webhook: 'http://127.0.0.1:1/', secret: s3cret, on: [deleted]}]");
     app.run(&["create"]).expect(0);
     std::fs::set_permissions(app.path("backup.yaml"), PermissionsExt::from_mode(0o644)).unwrap();
-    let run = app.run(&["run", "cleanup"]).expect(0);
-    assert_eq!(run.stderr.matches("run `chmod 600").count(), 1, "{run:?}");
+    for job in [&["run", "cleanup"][..], &["run", "nightly"], &["create"]] {
+        let run = app.run(job).expect(0);
+        assert_eq!(run.stderr.matches("run `chmod 600").count(), 1, "{run:?}");
+    }
 }
