@@ -53,8 +53,11 @@ const WHOLE: [(&str, &str); 2] = [
     ("docs/session.md", "the_recorded_session_is_what_the_program_says"),
 ];
 
+/// Runs the blocks of the README that are a session.
+const SESSION: &str = "the_session_in_the_readme_is_what_the_program_says";
+
 /// Blocks of the others with how each begins and the test that runs it.
-const KNOWN: [(&str, &str, &str); 9] = [
+const KNOWN: [(&str, &str, &str); 12] = [
     ("README.md", "examples/quickstart/run.sh", "the_quick_start_builds_backs_up_and_shows"),
     ("README.md", "cd examples/quickstart", "the_readme_walks_through_a_backups_whole_life"),
     ("README.md", "cargo install --path .", "ones_own_application_has_its_first_backup_as_the_readme_says"),
@@ -63,6 +66,9 @@ const KNOWN: [(&str, &str, &str); 9] = [
         "$ backup create\n$ backup restore latest --module life-insurance",
         "the_first_lines_of_the_readme_run",
     ),
+    ("README.md", "$ backup create\n(exit 0)", SESSION),
+    ("README.md", "$ python3 -c \"import sqlite3; sqlite3.connect('data/clinic.db').execute", SESSION),
+    ("README.md", "$ python3 -c \"import sqlite3; sqlite3.connect('data/clinic.db', isolation_level", SESSION),
     ("README.md", "mkdir restored && tar -xzf hrms.tar.gz", "without_the_program_data_comes_back_as_the_readme_says"),
     ("README.md", "tests/run\n", "the_runner_of_the_tests_runs"),
     ("docs/operating.md", "$ backup check", "the_probe_prints_a_line_of_the_form_that_the_documents_show"),

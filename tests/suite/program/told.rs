@@ -98,17 +98,20 @@ fn retold(text: &str, fresh: &dyn Fn() -> App, together: bool) -> (String, usize
     (out, blocks)
 }
 
-/// The document says what is said, word for word.
+/// The document, below a heading where one is given, says what is said, word for word.
 #[track_caller]
-fn holds(name: &str, least: usize, together: bool, fresh: &dyn Fn() -> App) {
-    let text = std::fs::read_to_string(document(name)).unwrap();
-    let (now, blocks) = retold(&text, fresh, together);
+fn holds((name, heading): (&str, &str), least: usize, together: bool, fresh: &dyn Fn() -> App) {
+    let whole = std::fs::read_to_string(document(name)).unwrap();
+    let from = whole.find(heading).unwrap_or_else(|| panic!("{name} has no {heading}")) + heading.len();
+    let to = if heading.is_empty() { None } else { whole[from..].find("\n## ") };
+    let text = &whole[from..to.map_or(whole.len(), |to| from + to)];
+    let (now, blocks) = retold(text, fresh, together);
     assert!(blocks >= least, "{name} has {blocks} blocks");
     if std::env::var_os("BACKUP_TEST_BLESS").is_some() {
-        std::fs::write(document(name), now).unwrap();
+        std::fs::write(document(name), whole.replace(text, &now)).unwrap();
         return;
     }
-    let (text, now) = (in_one_order(&text), in_one_order(&now));
+    let (text, now) = (in_one_order(text), in_one_order(&now));
     for (line, (was, is)) in text.lines().zip(now.lines()).enumerate() {
         assert_eq!(was, is, "{name}:{}", line + 1);
     }
@@ -117,7 +120,7 @@ fn holds(name: &str, least: usize, together: bool, fresh: &dyn Fn() -> App) {
 
 #[test]
 fn mistakes_are_told_with_what_happened_where_and_what_to_do() {
-    holds("tests/mistakes.md", 30, false, &|| {
+    holds(("tests/mistakes.md", ""), 30, false, &|| {
         let app = copy("quickstart");
         app.run_at("2025-12-20T10:30:00Z", &["-q", "create"]).expect(0);
         app
@@ -126,7 +129,12 @@ fn mistakes_are_told_with_what_happened_where_and_what_to_do() {
 
 #[test]
 fn the_recorded_session_is_what_the_program_says() {
-    holds("docs/session.md", 7, true, &|| copy("quickstart"));
+    holds(("docs/session.md", ""), 7, true, &|| copy("quickstart"));
+}
+
+#[test]
+fn the_session_in_the_readme_is_what_the_program_says() {
+    holds(("README.md", "\n## What it looks like\n"), 3, true, &|| copy("quickstart"));
 }
 
 #[test]
