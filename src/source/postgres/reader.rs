@@ -55,8 +55,11 @@ impl Reader {
         let failed = |e: &Failure| errors::relation(e, "read table", place);
         let begun = source.block(async {
             let answer = async {
-                // Prepared first: that has an answer of its own, which is no COPY's.
+                // Prepared first: that has an answer of its own, which is no COPY's. The driver hands it over before it has
+                // read its end, and a part of that must not come through the tap: when an empty question is answered, all
+                // that came before is read.
                 let statement = self.session.client.prepare(sql).await?;
+                self.session.client.batch_execute("").await?;
                 self.tap.open();
                 Ok(self.session.client.copy_out(&statement).await?)
             };
