@@ -9,6 +9,8 @@ use backup::modules::{Ownership, Records};
 use backup::pipeline::{Cancel, Idle};
 use backup::source::postgres::Postgres;
 use backup::source::{ItemKind, Level, ReadCollection, Source, View, Wanted};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn database(sql: &str) -> Database {
@@ -308,4 +310,42 @@ fn definitions_that_cannot_be_of_the_moment_of_the_rows_are_refused_before_any_r
     let wanted = wanted(&postgres, &["a"], &ALL);
     let refused = postgres.open_view(&wanted, Consistency::Preferred, Level::Collection).err().unwrap();
     assert!(shown(&refused).contains("ddl: none"), "{}", shown(&refused));
+}
+
+/// A way to a server whose answers arrive in crumbs: what is read of them ends in the midst of messages.
+fn in_crumbs(server: &'static Server) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let (mut server, mut client) = (TcpStream::connect(("127.0.0.1", server.port)).unwrap(), client);
+            client.set_nodelay(true).unwrap();
+            let (mut asks, mut asked) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
+            std::thread::spawn(move || {
+                let mut crumb = [0; 3];
+                while let Ok(n @ 1..) = server.read(&mut crumb) {
+                    if client.write_all(&crumb[..n]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn answers_that_arrive_in_crumbs_are_read_as_well() {
+    let database = database("CREATE TABLE a (id int); INSERT INTO a SELECT generate_series(1, 100)");
+    let port = in_crumbs(database.server);
+    let uri = database.uri().replace(&format!(":{}", database.server.port), &format!(":{port}"));
+    assert!(uri.contains(&port.to_string()), "{uri}");
+    let postgres = super::open(&uri).unwrap();
+    let wanted = wanted(&postgres, &["a"], &ALL);
+    let view = view(&postgres, &wanted);
+    for _ in 0..20 {
+        let read = view.read(&wanted, &Memory::default()).unwrap();
+        assert_eq!(read[0].records, 100);
+    }
 }
