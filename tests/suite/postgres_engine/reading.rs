@@ -341,7 +341,7 @@ fn answers_that_arrive_in_crumbs_are_read_as_well() {
     let port = in_crumbs(database.server);
     let uri = database.uri().replace(&format!(":{}", database.server.port), &format!(":{port}"));
     assert!(uri.contains(&port.to_string()), "{uri}");
-    let postgres = super::open(&uri).unwrap();
+    let postgres = open(&uri).unwrap();
     let wanted = wanted(&postgres, &["a"], &ALL);
     let view = view(&postgres, &wanted);
     for _ in 0..20 {
