@@ -285,7 +285,7 @@ impl Common {
             let view = source
                 .open_view(&wanted, consistency.unwrap_or_default(), Level::Snapshot)
                 .context(|| format!("cannot begin to read source '{name}'"))?;
-            views.insert(name, view);
+            views.insert(name, Arc::from(view));
         }
         Ok(views)
     }

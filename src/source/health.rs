@@ -39,12 +39,12 @@ impl Finding {
         Self { outcome: Outcome::Ok, message: message.into(), advice: None }
     }
 
-    /// It will do for now.
+    /// The next backup is made all the same, but something about it wants a look.
     pub fn warning(message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { outcome: Outcome::Warning, message: message.into(), advice: Some(advice.into()) }
     }
 
-    /// It will not do.
+    /// The next backup would fail, or lack something.
     pub fn failed(message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { outcome: Outcome::Failed, message: message.into(), advice: Some(advice.into()) }
     }

@@ -1,7 +1,6 @@
 //! Stores the collections of a database.
 
 use super::stored::{self, Stored};
-use super::views::OpenView;
 use super::{Component, Written};
 use crate::archive::ArchiveWriter;
 use crate::config::Consistency;
@@ -41,7 +40,7 @@ impl<'a> Component<'_, 'a> {
             stored::nothing_there(component, planned);
             return Ok(None);
         }
-        let lost = match self.read_from(&views.of(&planned.name)?, component) {
+        let lost = match self.read_from(&*views.of(&planned.name)?, component) {
             Err(error) if error.kind == Kind::SnapshotLost => error,
             read => return read.map(Some),
         };
@@ -56,7 +55,7 @@ impl<'a> Component<'_, 'a> {
         ));
         self.place.again();
         *component = self.nothing_yet();
-        let read = views.lost(&planned.name).and_then(|()| self.read_from(&views.of(&planned.name)?, component));
+        let read = views.lost(&planned.name).and_then(|()| self.read_from(&*views.of(&planned.name)?, component));
         match read {
             // It fails, and no other: whatever else is stored is as good.
             Err(error) if matches!(error.kind, Kind::SnapshotLost | Kind::Source | Kind::Connect) => {
@@ -74,7 +73,7 @@ impl<'a> Component<'_, 'a> {
         None
     }
 
-    fn read_from(&mut self, view: &OpenView<'a>, component: &mut manifest::Component) -> Result<Written<'a>> {
+    fn read_from(&mut self, view: &dyn View, component: &mut manifest::Component) -> Result<Written<'a>> {
         let (run, planned) = (self.run, self.planned);
         let source = run.sources.get(&planned.name).ok_or_else(|| Error::new(Kind::Internal, "no source"))?;
         let server = source.server();
@@ -97,7 +96,7 @@ impl<'a> Component<'_, 'a> {
         let size = |wanted: &Wanted| bytes.get(wanted.name.as_str()).copied().unwrap_or_default();
         units.sort_by_cached_key(|unit| Reverse(unit.iter().map(size).sum::<u64>()));
         let writer = self.begin(&relative, &cancel, &text)?;
-        let mut results = self.read_units(&**view, &writer, &cancel, units);
+        let mut results = self.read_units(view, &writer, &cancel, units);
         self.cancel.check()?;
         if let Some(lost) = results.values().find_map(|r| r.as_ref().err().filter(|e| e.kind == Kind::SnapshotLost)) {
             drop(writer);

@@ -6,11 +6,10 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Plan, PlannedItem, Sources};
 use crate::source::{Level, View, Wanted};
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Open views, by the name of their source.
-pub type Views<'a> = BTreeMap<&'a str, Box<dyn View + 'a>>;
+pub type Views<'a> = BTreeMap<&'a str, Arc<dyn View + 'a>>;
 
 /// What a run reads from.
 pub struct OpenViews<'a> {
@@ -24,30 +23,11 @@ pub struct OpenViews<'a> {
 
 struct State<'a> {
     /// What this one alone reads from.
-    own: BTreeMap<&'a str, Arc<dyn View + 'a>>,
+    own: Views<'a>,
     /// Components of each source that are not read.
     left: BTreeMap<&'a str, usize>,
     /// Every source is read as of one moment, which has passed.
     are_snapshots: bool,
-}
-
-/// A view, for as long as an archive is read from it.
-pub enum OpenView<'a> {
-    /// This run's own.
-    Own(Arc<dyn View + 'a>),
-    /// One of several runs.
-    Shared(&'a (dyn View + 'a)),
-}
-
-impl<'a> Deref for OpenView<'a> {
-    type Target = dyn View + 'a;
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::Own(view) => view.as_ref(),
-            Self::Shared(view) => *view,
-        }
-    }
 }
 
 impl<'a> OpenViews<'a> {
@@ -84,12 +64,10 @@ impl<'a> OpenViews<'a> {
     }
 
     /// The view of a source: this run's own, else the one it was lent.
-    pub fn of(&self, name: &str) -> Result<OpenView<'a>> {
-        if let Some(view) = self.lock().own.get(name) {
-            return Ok(OpenView::Own(Arc::clone(view)));
-        }
-        let shared = self.shared.and_then(|views| views.get(name));
-        shared.map(|view| OpenView::Shared(view.as_ref())).ok_or_else(|| Error::new(Kind::Internal, "no view"))
+    pub fn of(&self, name: &str) -> Result<Arc<dyn View + 'a>> {
+        let own = self.lock().own.get(name).cloned();
+        let view = own.or_else(|| self.shared?.get(name).cloned());
+        view.ok_or_else(|| Error::new(Kind::Internal, "no view"))
     }
 
     /// Whether every source is read as of one moment, so that what changes from now on is in no record that is stored.
