@@ -32,13 +32,20 @@ impl PgView<'_> {
         Ok(schema)
     }
 
+    /// Begins to ask for the definitions of all that is read here: pg_dump takes as long as many rows.
+    pub(super) fn define_ahead(&self) -> Result<()> {
+        let Some(dumps) = &self.dumps else { return Ok(()) };
+        let relations = self.wanted.iter().filter_map(|name| self.relations.get(name));
+        self.source.dump_ahead(&self.keeper, dumps, &relations.map(|relation| relation.oid).collect())
+    }
+
     fn define(&self, relations: &[&Relation], oids: &BTreeSet<u32>) -> Result<Schema> {
         let source = self.source;
         let is_whole = self.relations.values().filter(|r| r.is_item()).all(|relation| oids.contains(&relation.oid));
         let mut schema = match source.ddl() {
             Ddl::Dump | Ddl::WithGrants => {
-                let snapshot = self.snapshot.as_deref().ok_or_else(without_snapshot)?;
-                source.definitions(&self.keeper, snapshot, oids, is_whole)?
+                let dumps = self.dumps.as_ref().ok_or_else(without_snapshot)?;
+                source.definitions(&self.keeper, dumps, oids, is_whole)?
             }
             Ddl::None => Schema {
                 sequences: source.block(needs::sequences(&self.keeper, &[], oids))?,

@@ -24,22 +24,79 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Where nothing is: libpq then looks for passwords nowhere else.
 const NO_FILE: &str = "/dev/null/none";
 
+/// What pg_dump writes of schemas as of one snapshot: of each set of them once, whoever asks. It ends with this.
+#[derive(Debug)]
+pub struct Dumps(Arc<PgDump>);
+
+/// One set of schemas, in pg_dump's own format.
+type Written = Arc<OnceLock<Result<Arc<Vec<u8>>>>>;
+
+#[derive(Debug)]
+struct PgDump {
+    tools: Tools,
+    conninfo: Conninfo,
+    /// How long a lock is waited for.
+    lock: Duration,
+    snapshot: String,
+    /// Who may do what is wanted too.
+    grants: bool,
+    cancel: Cancel,
+    written: Mutex<BTreeMap<Vec<String>, Written>>,
+}
+
+impl Drop for Dumps {
+    fn drop(&mut self) {
+        self.0.cancel.stop();
+    }
+}
+
 impl Postgres {
-    /// The definitions of the relations `wanted` (oids), as of the exported `snapshot` that `session` is in; where
+    /// Dumps as of the exported `snapshot` that `session` is in.
+    ///
+    /// # Errors
+    /// [`Kind::Source`] when pg_dump is missing or too old.
+    pub fn dumps(&self, session: &Session, snapshot: &str) -> Result<Dumps> {
+        Ok(Dumps(Arc::new(PgDump {
+            tools: Tools::find(session.version / 10_000)?,
+            conninfo: self.settings.conninfo.clone(),
+            lock: self.settings.limit,
+            snapshot: snapshot.to_owned(),
+            grants: self.ddl == Ddl::WithGrants,
+            cancel: self.cancel.child(),
+            written: Mutex::default(),
+        })))
+    }
+
+    /// Begins to dump what the definitions of the relations `wanted` (oids) need, and does not wait for it.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked.
+    pub fn dump_ahead(&self, session: &Session, dumps: &Dumps, wanted: &BTreeSet<u32>) -> Result<()> {
+        let scope = self.block(needs::scope(session, wanted))?;
+        if !scope.schemas.is_empty() {
+            let program = Arc::clone(&dumps.0);
+            // Whoever needs it is told what went wrong.
+            drop(self.runtime.spawn_blocking(move || drop(program.of(&scope.schemas))));
+        }
+        Ok(())
+    }
+
+    /// The definitions of the relations `wanted` (oids), as of the snapshot of `dumps` that `session` is in; where
     /// `is_whole`, also of what belongs to the schema and to none of them, as a function that only the application calls.
     ///
     /// # Errors
-    /// [`Kind::Source`] when pg_dump is missing, too old or fails; [`Kind::Connect`] when a table of the schema is closed
+    /// [`Kind::Source`] when pg_dump fails; [`Kind::Connect`] when a table of the schema is closed
     /// to us, because pg_dump locks all of them.
     pub fn definitions(
         &self,
         session: &Session,
-        snapshot: &str,
+        dumps: &Dumps,
         wanted: &BTreeSet<u32>,
         is_whole: bool,
     ) -> Result<Schema> {
@@ -48,18 +105,12 @@ impl Postgres {
             return Ok(Schema::default());
         }
         let parts = self.block(needs::parts(session, &scope.schemas))?;
-        let dump = Dump {
-            tools: Tools::find(session.version / 10_000)?,
-            conninfo: self.settings.conninfo.clone(),
-            lock: self.settings.limit,
-            snapshot: snapshot.to_owned(),
-            is_whole,
-            grants: self.ddl == Ddl::WithGrants,
-            cancel: self.cancel.child(),
-        };
-        let (schemas, wanted) = (scope.schemas.clone(), scope.relations.clone());
-        let stop = dump.cancel.clone();
-        let work = self.runtime.spawn_blocking(move || dump.take(&schemas, &wanted, &parts));
+        let (program, stop) = (Arc::clone(&dumps.0), dumps.0.cancel.child());
+        let (schemas, wanted, cancel) = (scope.schemas.clone(), scope.relations.clone(), stop.clone());
+        let work = self.runtime.spawn_blocking(move || {
+            let dump = program.of(&schemas)?;
+            Dump { tools: &program.tools, dump: &dump, is_whole, cancel }.take(&wanted, &parts)
+        });
         // The programs are waited for as long as the server still speaks to us.
         let dumped = self.block(async {
             let work = async { Ok::<_, Failure>(work.await) };
@@ -98,47 +149,13 @@ async fn complete(schema: &mut Schema, session: &Session, selected: &Selected, s
     Ok(())
 }
 
-/// One run of pg_dump.
-struct Dump {
-    tools: Tools,
-    conninfo: Conninfo,
-    /// How long a lock is waited for.
-    lock: Duration,
-    snapshot: String,
-    is_whole: bool,
-    /// Who may do what is wanted too.
-    grants: bool,
-    cancel: Cancel,
-}
-
-impl Dump {
-    fn take(
-        &self,
-        schemas: &[String],
-        wanted: &BTreeSet<u32>,
-        parts: &BTreeMap<ObjectId, Part>,
-    ) -> Result<(Schema, Selected)> {
-        let dump = self.dump(schemas)?;
-        let mut entries = toc::parse(&self.list(&dump, &["--verbose"])?)?;
-        // Every database has the schema, and may be another user's who alone may comment on it.
-        entries.retain(|entry| entry.kind != "COMMENT" || !entry.rest.starts_with("- SCHEMA public "));
-        for entry in &mut entries {
-            entry.part = parts.get(&entry.object()).copied();
-        }
-        let late = toc::parse(&self.list(&dump, &["--section=post-data"])?)?;
-        let late: BTreeSet<u32> = late.iter().map(|entry| entry.id).collect();
-        let selected = match self.is_whole {
-            true => toc::all(entries),
-            false => toc::select(&entries, wanted),
-        };
-        let define = |entries: &[TocEntry]| -> Result<Vec<Definition>> {
-            let made = entries.iter().cloned().zip(self.statements(&dump, entries)?);
-            let section = |id| if late.contains(&id) { Section::PostData } else { Section::PreData };
-            Ok(made.map(|(entry, sql)| Definition { section: section(entry.id), entry, sql }).collect())
-        };
-        let schema =
-            Schema { entries: define(&selected.entries)?, outside: define(&selected.outside)?, ..Schema::default() };
-        Ok((schema, selected))
+impl PgDump {
+    /// What was written of the schemas; written now, if it was not, and waited for where somebody writes it.
+    fn of(&self, schemas: &[String]) -> Result<Arc<Vec<u8>>> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let dump = Arc::clone(written.entry(schemas.to_vec()).or_default());
+        drop(written);
+        dump.get_or_init(|| self.dump(schemas).map(Arc::new)).clone()
     }
 
     /// All definitions of the schemas, in pg_dump's own format.
@@ -160,18 +177,51 @@ impl Dump {
         command.arg(format!("--dbname={}", self.conninfo.argument(&passfile)));
         run(&mut command, &[], &self.cancel).map_err(explained)
     }
+}
 
-    fn list(&self, dump: &[u8], options: &[&str]) -> Result<String> {
-        let list = run(self.tools.command("pg_restore").arg("--list").args(options), dump, &self.cancel)?;
+/// A dump, and what is made of it.
+struct Dump<'a> {
+    tools: &'a Tools,
+    dump: &'a [u8],
+    is_whole: bool,
+    cancel: Cancel,
+}
+
+impl Dump<'_> {
+    fn take(&self, wanted: &BTreeSet<u32>, parts: &BTreeMap<ObjectId, Part>) -> Result<(Schema, Selected)> {
+        let mut entries = toc::parse(&self.list(&["--verbose"])?)?;
+        // Every database has the schema, and may be another user's who alone may comment on it.
+        entries.retain(|entry| entry.kind != "COMMENT" || !entry.rest.starts_with("- SCHEMA public "));
+        for entry in &mut entries {
+            entry.part = parts.get(&entry.object()).copied();
+        }
+        let late = toc::parse(&self.list(&["--section=post-data"])?)?;
+        let late: BTreeSet<u32> = late.iter().map(|entry| entry.id).collect();
+        let selected = match self.is_whole {
+            true => toc::all(entries),
+            false => toc::select(&entries, wanted),
+        };
+        let define = |entries: &[TocEntry]| -> Result<Vec<Definition>> {
+            let made = entries.iter().cloned().zip(self.statements(entries)?);
+            let section = |id| if late.contains(&id) { Section::PostData } else { Section::PreData };
+            Ok(made.map(|(entry, sql)| Definition { section: section(entry.id), entry, sql }).collect())
+        };
+        let schema =
+            Schema { entries: define(&selected.entries)?, outside: define(&selected.outside)?, ..Schema::default() };
+        Ok((schema, selected))
+    }
+
+    fn list(&self, options: &[&str]) -> Result<String> {
+        let list = run(self.tools.command("pg_restore").arg("--list").args(options), self.dump, &self.cancel)?;
         text(list)
     }
 
     /// The statements of each entry. Where one script of them cannot be cut, two of half as many are.
-    fn statements(&self, dump: &[u8], entries: &[TocEntry]) -> Result<Vec<String>> {
+    fn statements(&self, entries: &[TocEntry]) -> Result<Vec<String>> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let script = self.script(dump, entries)?;
+        let script = self.script(entries)?;
         if let Some(statements) = toc::cut(&script, entries) {
             return Ok(statements);
         }
@@ -180,19 +230,19 @@ impl Dump {
             return Err(Error::new(Kind::Internal, why));
         }
         let (first, second) = entries.split_at(entries.len() / 2);
-        let mut statements = self.statements(dump, first)?;
-        statements.extend(self.statements(dump, second)?);
+        let mut statements = self.statements(first)?;
+        statements.extend(self.statements(second)?);
         Ok(statements)
     }
 
-    fn script(&self, dump: &[u8], entries: &[TocEntry]) -> Result<String> {
+    fn script(&self, entries: &[TocEntry]) -> Result<String> {
         let failed = |e: std::io::Error| Error::new(Kind::Io, "cannot write a temporary file for pg_restore").cause(e);
         let lines: String = entries.iter().map(|entry| format!("{};\n", entry.id)).collect();
         let mut list = tempfile::NamedTempFile::new().map_err(failed)?;
         list.write_all(lines.as_bytes()).map_err(failed)?;
         let mut command = self.tools.command("pg_restore");
         command.args(["--no-owner", "--no-tablespaces", "--file=-", "--use-list"]).arg(list.path());
-        text(run(&mut command, dump, &self.cancel)?)
+        text(run(&mut command, self.dump, &self.cancel)?)
     }
 }
 

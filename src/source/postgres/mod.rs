@@ -250,7 +250,8 @@ impl Postgres {
         let session = self.session()?;
         let snapshot = self.block(view::begin_and_export(&session, self))?;
         let relations = self.block(inventory::relations(&session, &self.schema))?;
-        let mut schema = self.definitions(&session, &snapshot, &relations.iter().map(|r| r.oid).collect(), true)?;
+        let dumps = self.dumps(&session, &snapshot)?;
+        let mut schema = self.definitions(&session, &dumps, &relations.iter().map(|r| r.oid).collect(), true)?;
         let stored =
             |r: Relation| (r.name, schema::StoredRelation { oid: r.oid, columns: Vec::new(), key: Vec::new() });
         schema.relations = relations.into_iter().map(stored).collect();

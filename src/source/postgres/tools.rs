@@ -4,6 +4,7 @@
 use crate::config::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Cancel;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -15,7 +16,14 @@ use std::time::Duration;
 /// Where Debian and its kin keep one folder a version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
+/// What stands on the path there: a script that looks for a version to run, each time.
+const WRAPPER: &str = "pg_wrapper";
+
+/// How often a program that still speaks is asked whether it is to be killed.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How often one that has said all is asked whether it has ended.
+const END: Duration = Duration::from_millis(1);
 
 /// All that the programs get of our environment, which may hold the secrets of the configuration; libpq would be told
 /// something else than we say by more.
@@ -28,14 +36,15 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Finds a `pg_dump` that is not older than a server of `major` version: the one on the path, or the oldest of the
-    /// installed that will do.
+    /// Finds a `pg_dump` that is not older than a server of `major` version: the one on the path, unless that is a script
+    /// which takes longer to choose one, or the oldest of the installed that will do.
     ///
     /// # Errors
     /// [`Kind::Source`] when there is none, with the package to install.
     pub fn find(major: u32) -> Result<Self> {
-        let on_the_path = version(Path::new("pg_dump"));
-        if on_the_path.is_some_and(|version| version >= major) {
+        let is_wrapper = is_wrapper();
+        let mut newest = None;
+        if !is_wrapper && is_new_enough(Path::new("pg_dump"), major, &mut newest) {
             return Ok(Self { folder: None });
         }
         let installed = std::fs::read_dir(VERSIONS).into_iter().flatten().filter_map(Result::ok);
@@ -43,14 +52,14 @@ impl Tools {
             installed.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
         let mut numbered: Vec<_> = numbered.collect();
         numbered.sort();
-        let mut newest = on_the_path;
         for (_, folder) in numbered {
             let folder = folder.join("bin");
-            let found = version(&folder.join("pg_dump"));
-            if found.is_some_and(|version| version >= major) {
+            if is_new_enough(&folder.join("pg_dump"), major, &mut newest) {
                 return Ok(Self { folder: Some(folder) });
             }
-            newest = newest.max(found);
+        }
+        if is_wrapper && is_new_enough(Path::new("pg_dump"), major, &mut newest) {
+            return Ok(Self { folder: None });
         }
         let what = match newest {
             Some(found) => format!("pg_dump is of version {found}, older than the server ({major})"),
@@ -82,6 +91,20 @@ fn command(program: &Path) -> Command {
     // Messages are read by people who look them up.
     command.env_clear().envs(kept).env("LC_ALL", "C");
     command
+}
+
+/// Whether a `pg_dump` is of `major` version or newer; of those that are not the `newest` is noted.
+fn is_new_enough(pg_dump: &Path, major: u32, newest: &mut Option<u32>) -> bool {
+    let found = version(pg_dump);
+    *newest = (*newest).max(found);
+    found.is_some_and(|version| version >= major)
+}
+
+fn is_wrapper() -> bool {
+    let path = Environment::process().var("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("pg_dump")).find(|program| program.exists());
+    let real = found.and_then(|program| program.canonicalize().ok());
+    real.is_some_and(|program| program.file_name().is_some_and(|name| name == WRAPPER))
 }
 
 fn version(program: &Path) -> Option<u32> {
@@ -132,11 +155,17 @@ pub fn run(command: &mut Command, input: &[u8], cancel: &Cancel) -> Result<Vec<u
             // A program that has read enough closes its end.
             let _ = stdin.map(|mut stdin| stdin.write_all(input));
         });
-        let output = scope.spawn(move || all(stdout));
-        let said = scope.spawn(move || all(stderr));
+        let (speaking, silent) = bounded(0);
+        let too = speaking.clone();
+        let output = scope.spawn(move || all(stdout, &speaking));
+        let said = scope.spawn(move || all(stderr, &too));
         let status = loop {
             match child.try_wait() {
-                Ok(None) if !cancel.is_set() => std::thread::sleep(POLL),
+                Ok(None) if !cancel.is_set() => {
+                    if silent.recv_timeout(POLL) == Err(RecvTimeoutError::Disconnected) {
+                        std::thread::sleep(END);
+                    }
+                }
                 Ok(None) => {
                     let _ = child.kill().and_then(|()| child.wait());
                     break cancel.check().map(|()| None);
@@ -159,7 +188,8 @@ pub fn run(command: &mut Command, input: &[u8], cancel: &Cancel) -> Result<Vec<u
     }
 }
 
-fn all(pipe: Option<impl Read>) -> Vec<u8> {
+/// All that comes out of a pipe. Over `_speaking` nothing is sent: who listens learns when everybody has dropped it.
+fn all(pipe: Option<impl Read>, _speaking: &Sender<()>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A pipe that breaks ends what was said.
     let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));

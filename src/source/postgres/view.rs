@@ -3,19 +3,19 @@
 use super::Postgres;
 use super::catalog;
 use super::define::without_snapshot;
+use super::dump::Dumps;
 use super::errors::{self, Failure};
 use super::inventory::{self, Relation};
 use super::reader::Reader;
 use super::schema::{self, Schema};
 use super::session::Session;
-use super::tools::Tools;
 use super::way::{Way, holds_rows};
 use crate::config::{Consistency, Ddl};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{Idle, Nobody};
 use crate::source::{ConsistencyStamp, Coverage, EachText, EntryName, Level, Output, ReadCollection, View, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 /// A transaction that sees one moment and changes nothing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -26,6 +26,9 @@ pub struct PgView<'a> {
     /// What it has locked stays locked.
     pub(super) keeper: Session,
     pub(super) snapshot: Option<String>,
+    /// Where definitions are stored.
+    pub(super) dumps: Option<Dumps>,
+    dumps_begun: Once,
     stamp: ConsistencyStamp,
     pub(super) relations: BTreeMap<String, Relation>,
     /// Names of all that is read in this view.
@@ -58,10 +61,6 @@ pub fn open_view<'a>(
     let user = source.block(catalog::current_user(&keeper))?;
     inventory::readable(&source.schema, &user, tables.iter().copied())?;
 
-    if source.ddl() != Ddl::None {
-        // Needed only when the rows are read, but it is better to know now.
-        Tools::find(keeper.version / 10_000)?;
-    }
     // The locks come before the snapshot: a table that is truncated or dropped in between would read as empty.
     source.block(async { keeper.run(BEGIN).await.map_err(|e| source.failed(&e)) })?;
     let mut locked_out = BTreeMap::new();
@@ -74,8 +73,20 @@ pub fn open_view<'a>(
     let relations = relations.into_iter().map(|relation| (relation.name.clone(), relation)).collect();
     let (readers, wanted) = (Mutex::default(), wanted.iter().map(|wanted| wanted.name.clone()).collect());
     let (schemas, coverages) = (Mutex::default(), Mutex::default());
-    let mut view =
-        PgView { source, keeper, snapshot: None, stamp, relations, wanted, locked_out, readers, schemas, coverages };
+    let mut view = PgView {
+        source,
+        keeper,
+        snapshot: None,
+        dumps: None,
+        dumps_begun: Once::new(),
+        stamp,
+        relations,
+        wanted,
+        locked_out,
+        readers,
+        schemas,
+        coverages,
+    };
     // Else all rows would be read, and nothing of them be restorable.
     let is_needed = source.ddl() != Ddl::None;
     if at_most == Level::Collection {
@@ -87,6 +98,8 @@ pub fn open_view<'a>(
     }
     match source.block(export(&view.keeper)) {
         Ok(snapshot) => {
+            // Needed only when the rows are read, but it is better to know now that there is no pg_dump.
+            view.dumps = is_needed.then(|| source.dumps(&view.keeper, &snapshot)).transpose()?;
             view.snapshot = Some(snapshot);
             view.stamp.level = Level::Snapshot;
         }
@@ -147,6 +160,8 @@ impl View for PgView<'_> {
     }
 
     fn read_helped(&self, unit: &[Wanted], output: &dyn Output, idle: &dyn Idle) -> Result<Vec<ReadCollection>> {
+        // Whoever reads rows asks for their definitions next, and is told then what went wrong with them.
+        self.dumps_begun.call_once(|| drop(self.define_ahead()));
         unit.iter().map(|wanted| self.read_one(wanted, output, idle)).collect()
     }
 

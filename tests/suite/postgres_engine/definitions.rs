@@ -104,7 +104,8 @@ pub fn taken_before(postgres: &Postgres, wanted: &BTreeSet<u32>, meanwhile: impl
     wait(session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).unwrap();
     let snapshot: String = wait(session.query("SELECT pg_export_snapshot()", &[])).unwrap()[0].get(0);
     meanwhile();
-    let definitions = postgres.definitions(&session, &snapshot, wanted, false)?;
+    let dumps = postgres.dumps(&session, &snapshot)?;
+    let definitions = postgres.definitions(&session, &dumps, wanted, false)?;
     assert!(definitions.relations.is_empty(), "who reads the tables adds them");
     Ok(definitions)
 }

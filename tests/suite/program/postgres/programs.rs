@@ -112,3 +112,50 @@ fn many_tenants_out_of_one_snapshot_take_one_run_of_pg_dump() {
     shop.run(&["restore", "latest", "--tenant", "t3", "--into", &super::laboratory::into(&back)]).expect(0);
     assert_eq!(back.run("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), "10|10");
 }
+
+#[test]
+fn archives_of_several_modules_take_one_run_of_pg_dump_and_it_runs_while_rows_are_read() {
+    let table = |name: &str| {
+        format!(
+            "CREATE TABLE {name} (id int PRIMARY KEY, text text); INSERT INTO {name} SELECT i, repeat('x', 1000) FROM generate_series(1, 2000) i;"
+        )
+    };
+    let shop = Shop::new(Version::V15, &[table("a"), table("b")].concat(), "a");
+    shop.app.reconfigure("modules:\n", "modules:\n  more: {required: true, collections: [b]}\n");
+    let folder = tempfile::tempdir().unwrap();
+    recording(folder.path());
+    // It waits until somebody of ours is reading, and says so.
+    let pg_dump = folder.path().join("pg_dump");
+    let reading = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY %' AND datname = current_database()";
+    let ask =
+        format!("{} -XAtc \"{reading}\" '{}'", Version::V15.programs().join("psql").display(), shop.database.uri());
+    let wait = format!(
+        "case \"$*\" in *--schema-only*) n=0; until [ \"$({ask})\" != 0 ] || [ $n = 60 ]; do n=$((n + 1)); done; [ $n = 60 ] || echo beside >> {};; esac\n",
+        folder.path().join("seen").display()
+    );
+    let script = fs::read_to_string(&pg_dump).unwrap().replacen("#!/bin/sh\n", &format!("#!/bin/sh\n{wait}"), 1);
+    fs::write(&pg_dump, script).unwrap();
+    let mut command = shop.app.command(&["create", "--rate-limit", "1MiB"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    ended(command.output().unwrap()).expect(0);
+    let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
+    let count = |line: &str| seen.lines().filter(|seen| *seen == line).count();
+    assert_eq!((count("--schema-only"), count("beside")), (1, 1), "{seen}");
+    let back = shop.beside();
+    shop.run(&["restore", "latest", "--into", &super::laboratory::into(&back)]).expect(0);
+    assert_eq!(back.run("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), "2000|2000");
+}
+
+#[test]
+fn a_wrapper_that_chooses_a_version_each_time_is_passed_over() {
+    let shop = Shop::new(Version::V15, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t");
+    let folder = tempfile::tempdir().unwrap();
+    recording(folder.path());
+    let wrapper = folder.path().join("pg_wrapper");
+    fs::rename(folder.path().join("pg_dump"), &wrapper).unwrap();
+    std::os::unix::fs::symlink(&wrapper, folder.path().join("pg_dump")).unwrap();
+    let mut command = shop.app.command(&["create"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    ended(command.output().unwrap()).expect(0);
+    assert!(!folder.path().join("seen").exists());
+}
