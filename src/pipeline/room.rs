@@ -3,7 +3,7 @@
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// Blocks that may wait: enough to keep a disk busy, few enough to bound memory.
-pub const ROOM: usize = 16;
+pub const ROOM: usize = 8;
 
 /// So many seats.
 #[derive(Debug)]
