@@ -23,7 +23,7 @@ pub use escape::entry_path;
 pub use index::IndexEntry;
 pub use member::{Method, codec};
 pub use packed::PackedEntries;
-pub use proof::{Reread, Stored, digest_file, prove};
+pub use proof::{Stored, Sum, digest_file, prove};
 pub use reader::{ArchiveReader, EntryReader, IndexAt, from_io};
 pub use unit::{PART_SIZE, UnitOutput};
 pub use writer::{ArchiveWriter, Beginning, Finished};

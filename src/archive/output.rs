@@ -1,7 +1,7 @@
 //! The ordered end of an archive: takes pending members in order, waits for each, encrypts it where that is asked for,
 //! writes and hashes it. What was written is read again behind it.
 
-use super::proof::{Follower, Reread, Stored};
+use super::proof::{Follower, Stored, Sum};
 use crate::error::{Error, Kind, Result};
 use crate::keys::Recipients;
 use crate::pipeline::{Cancel, Pending, Seat};
@@ -28,8 +28,10 @@ pub enum Message {
 pub struct Written {
     /// The file.
     pub stored: Stored,
-    /// What of it was read again by now.
-    pub reread: Reread,
+    /// Its sum, as it was written.
+    pub written: Sum,
+    /// That of what was read again by now.
+    pub reread: Sum,
     /// Bytes of all members: the file's, unless it is encrypted.
     pub length: u64,
     /// Offset at which each member begins, among the members.
@@ -110,7 +112,7 @@ impl Drop for OutputThread {
 
 fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>, follower: Follower) -> Result<Written> {
     let failed = |doing: &str, e: &std::io::Error| Error::io(doing, Path::new("the archive"), e);
-    let file = Hashed { file, hash: Sha256::new(), size: 0, follower };
+    let file = Hashed { file, hash: Sha256::new(), sum: Sum::default(), follower };
     let mut sink = Sink::new(file, recipients).map_err(|e| failed("write", &e))?;
     let mut offsets = Vec::new();
     let mut length = 0;
@@ -126,10 +128,10 @@ fn write_all(file: File, recipients: &Recipients, messages: &Receiver<Message>, 
             Message::Offsets(reply) => drop(reply.send(offsets.clone())),
         }
     }
-    let Hashed { file, hash, size, mut follower } = sink.finish().map_err(|e| failed("write", &e))?;
+    let Hashed { file, hash, sum: written, mut follower } = sink.finish().map_err(|e| failed("write", &e))?;
     file.sync_all().map_err(|e| failed("fsync", &e))?;
-    let stored = Stored { size, sha256: super::tar_header::to_hex(&hash.finalize()) };
-    Ok(Written { stored, reread: follower.end()?, length, offsets })
+    let stored = Stored { size: written.size(), sha256: super::tar_header::to_hex(&hash.finalize()) };
+    Ok(Written { stored, written, reread: follower.end()?, length, offsets })
 }
 
 /// The file, or what encrypts into it.
@@ -162,7 +164,7 @@ impl Sink {
 struct Hashed {
     file: File,
     hash: Sha256,
-    size: u64,
+    sum: Sum,
     follower: Follower,
 }
 
@@ -170,8 +172,8 @@ impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let n = self.file.write(bytes)?;
         self.hash.update(&bytes[..n]);
-        self.size += n as u64;
-        self.follower.written(self.size)?;
+        self.sum.add(&bytes[..n]);
+        self.follower.written(self.sum.size())?;
         Ok(n)
     }
 

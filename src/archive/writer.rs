@@ -12,7 +12,7 @@
 use super::index::{IndexEntry, longest};
 use super::output::{Message, OutputThread, Written};
 use super::packed::PackedEntries;
-use super::proof::{Reread, Stored};
+use super::proof::{Stored, Sum};
 use super::tar_header::{data_header, padding, to_hex};
 use super::unit::UnitOutput;
 use crate::error::{Error, Kind, Result};
@@ -63,8 +63,10 @@ pub struct Beginning<'a> {
 pub struct Finished {
     /// The file.
     pub stored: Stored,
-    /// What of the file was read again by now.
-    pub reread: Reread,
+    /// Its sum, as it was written.
+    pub written: Sum,
+    /// That of what was read again by now.
+    pub reread: Sum,
     /// Offset of the first member that holds index data and nothing else, in the decrypted archive.
     pub index_offset: u64,
     /// Stored bytes of those members.
@@ -145,7 +147,7 @@ impl<'p> ArchiveWriter<'p> {
         // Padding of the index, then the two zero blocks that end a tar archive.
         state.tail.resize(padding(length) + 1024, 0);
         state.flush(pool, &output)?;
-        let Written { stored, reread, length, offsets } = output.finish()?;
+        let Written { stored, written, reread, length, offsets } = output.finish()?;
         let offset = |member: u64| usize::try_from(member).ok().and_then(|m| offsets.get(m)).copied().unwrap_or(length);
         let index_length = offset(end) - offset(first);
         // No restore would read it.
@@ -154,7 +156,7 @@ impl<'p> ArchiveWriter<'p> {
                 .hint("give each of its directories a module or an extraFiles entry of its own"));
         }
         let (index_offset, index_sha256) = (offset(first), to_hex(&hash.finalize()));
-        Ok(Finished { stored, reread, index_offset, index_length, index_sha256 })
+        Ok(Finished { stored, written, reread, index_offset, index_length, index_sha256 })
     }
 
     /// Lets `bytes` that a source gave pass, when it is their turn and the run goes on.

@@ -203,7 +203,7 @@ impl<'a> Component<'_, 'a> {
             return staging.remove(relative);
         }
         options.events.emit(Event::Detail(format!("reading {relative} back from disk")));
-        archive::prove(&staging.path().join(relative), &finished.stored, finished.reread, &self.cancel)?;
+        archive::prove(&staging.path().join(relative), &finished.written, finished.reread, &self.cancel)?;
         component.archive = Some(relative.to_owned());
         component.size = finished.stored.size;
         component.sha256 = Some(finished.stored.sha256);
