@@ -434,9 +434,9 @@ fn compression_is_a_word_or_a_method_with_a_level_of_its_own() {
         (algorithm.word(), level)
     };
     for (text, made) in [
-        ("", ("gzip", 3)),
+        ("", ("gzip", 4)),
         ("compression: fast", ("gzip", 1)),
-        ("compression: default", ("gzip", 3)),
+        ("compression: default", ("gzip", 4)),
         ("compression: small", ("gzip", 9)),
         ("compression: {algorithm: gzip, level: 12}", ("gzip", 12)),
         ("compression: {algorithm: zstd}", ("zstd", 3)),

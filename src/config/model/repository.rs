@@ -104,8 +104,19 @@ impl Algorithm {
     }
 }
 
+impl Compression {
+    /// An algorithm at the level that costs little beside reading. That of gzip makes nothing larger than mongodump's own.
+    pub fn by(algorithm: Algorithm) -> Self {
+        let level = match algorithm {
+            Algorithm::Gzip => 4,
+            Algorithm::Zstd => 3,
+        };
+        Self { algorithm, level }
+    }
+}
+
 impl Default for Compression {
     fn default() -> Self {
-        Self { algorithm: Algorithm::Gzip, level: 3 }
+        Self::by(Algorithm::default())
     }
 }

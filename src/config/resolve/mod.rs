@@ -78,7 +78,7 @@ impl Resolver<'_> {
             None | Some(RawAlgorithm::Gzip) => Algorithm::Gzip,
             Some(RawAlgorithm::Zstd) => Algorithm::Zstd,
         };
-        let (strongest, default) = (algorithm.strongest(), Compression::default().level);
+        let (strongest, default) = (algorithm.strongest(), Compression::by(algorithm).level);
         let level = raw.level.map_or(Some(default), |level| u8::try_from(level).ok());
         let level = level.filter(|level| (1..=strongest).contains(level)).unwrap_or_else(|| {
             let wrong = format!("must be from 1 to {strongest} for {}", algorithm.word());
