@@ -435,7 +435,7 @@ fn compression_is_a_word_or_a_method_with_a_level_of_its_own() {
     };
     for (text, made) in [
         ("", ("gzip", 4)),
-        ("compression: fast", ("gzip", 1)),
+        ("compression: fast", ("gzip", 2)),
         ("compression: default", ("gzip", 4)),
         ("compression: small", ("gzip", 9)),
         ("compression: {algorithm: gzip, level: 12}", ("gzip", 12)),

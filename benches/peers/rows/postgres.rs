@@ -31,6 +31,7 @@ pub fn rows(options: &Options) {
     let (plain, fast) =
         (Ours::new(options, "postgres", &config("default")), Ours::new(options, "postgres-fast", &config("fast")));
     let zstd = Ours::new(options, "postgres-zstd", &config("{algorithm: zstd}"));
+    let zstd_1 = Ours::new(options, "postgres-zstd-1", &config("{algorithm: zstd, level: 1}"));
     let out = options.folder.join("pg_dump");
     let programs = Version::V15.programs();
     let program = |name: &str| programs.join(name).display().to_string();
@@ -43,6 +44,7 @@ pub fn rows(options: &Options) {
             peer(&program("pg_dump"), "pg_dump -Fc", dump("-Fc"), out.clone()),
             peer(&program("pg_dump"), "pg_dump -Fd -j2", dump("-Fd -j2"), out.clone()),
             zstd.tool("create, zstd", || zstd.create("")),
+            zstd_1.tool("create, zstd level 1", || zstd_1.create("")),
             fast.tool("create, fast", || fast.create("")),
             plain.tool("create", || plain.create("")),
         ],

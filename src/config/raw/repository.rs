@@ -68,7 +68,7 @@ pub(in crate::config) enum RawAlgorithm {
     Zstd,
 }
 
-/// How archives are compressed, in one word, all by gzip: `fast` is level 1, `default` 4, `small` 9.
+/// How archives are compressed, in one word, all by gzip: `fast` is level 2, `default` 4, `small` 9.
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::config) enum RawPreset {

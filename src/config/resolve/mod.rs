@@ -70,7 +70,7 @@ impl Resolver<'_> {
         let gzip = |level| Compression { algorithm: Algorithm::Gzip, level };
         let raw = match raw {
             None | Some(Either::Word(RawPreset::Default)) => return Compression::default(),
-            Some(Either::Word(RawPreset::Fast)) => return gzip(1),
+            Some(Either::Word(RawPreset::Fast)) => return gzip(2),
             Some(Either::Word(RawPreset::Small)) => return gzip(9),
             Some(Either::Map(raw)) => raw,
         };

@@ -159,3 +159,26 @@ fn a_wrapper_that_chooses_a_version_each_time_is_passed_over() {
     ended(command.output().unwrap()).expect(0);
     assert!(!folder.path().join("seen").exists());
 }
+
+#[test]
+fn a_pg_dump_that_failed_while_rows_were_read_is_run_again_after_them() {
+    let shop = Shop::new(Version::V15, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t");
+    let folder = tempfile::tempdir().unwrap();
+    recording(folder.path());
+    let pg_dump = folder.path().join("pg_dump");
+    let once = format!(
+        "case \"$*\" in *--schema-only*) mkdir {} 2>/dev/null && echo failed >> {} && exit 1;; esac\n",
+        folder.path().join("once").display(),
+        folder.path().join("seen").display()
+    );
+    let script = fs::read_to_string(&pg_dump).unwrap().replacen("#!/bin/sh\n", &format!("#!/bin/sh\n{once}"), 1);
+    fs::write(&pg_dump, script).unwrap();
+    let mut command = shop.app.command(&["create"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    ended(command.output().unwrap()).expect(0);
+    let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
+    assert!(seen.contains("failed\n") && seen.contains("--schema-only"), "{seen}");
+    let back = shop.beside();
+    shop.run(&["restore", "latest", "--into", &super::laboratory::into(&back)]).expect(0);
+    assert_eq!(back.run("SELECT id FROM t"), "1");
+}
