@@ -1,4 +1,4 @@
-//! Us beside other tools, on the same data, in turn: `cargo bench --bench peers -- --help`.
+//! Us beside other tools, on the same data, in turn: `cargo bench --profile dist --bench peers -- --help`.
 //!
 //! Times of one run compare with each other and with nothing else: what counts are the ratios, the medians of those of
 //! each round. Nothing is switched off while we are timed: files are fsynced and read again, records are hashed, a
@@ -39,7 +39,7 @@ impl Options {
 }
 
 const HELP: &str = "\
-cargo bench --bench peers -- [--size N] [--rounds N] [--only WORD] [--folder DIR]
+cargo bench --profile dist --bench peers -- [--size N] [--rounds N] [--only WORD] [--folder DIR]
 
 Makes data (seeded: the same each time), starts the servers, runs each tool that is installed and `backup` in turn, and
 prints wall and CPU seconds, peak memory and output size as medians, and for each peer the median of the rounds' ratios
@@ -66,7 +66,7 @@ fn main() {
         return;
     };
     println!("# {}\n", measure::machine());
-    println!("`cargo bench --bench peers -- --size {} --rounds {}`\n", options.size, options.rounds);
+    println!("`cargo bench --profile dist --bench peers -- --size {} --rounds {}`\n", options.size, options.rounds);
     rows::all(&options);
 }
 
