@@ -21,6 +21,9 @@ const MOST_SKIPPED: u64 = 64 << 20;
 const LONGEST_NAME: usize = 255;
 const LONGEST_LINK: usize = 4095;
 
+/// The number that no user and no group has: the kernel reads it as "leave it as it is".
+const NOBODY: u32 = u32::MAX;
+
 /// Takes the lines of one index.
 #[derive(Debug)]
 pub struct Gate {
@@ -185,6 +188,8 @@ fn is_sound_record(line: &IndexEntry, record: &FileRecord) -> bool {
         && !is_records
         && line.record_digest.is_none()
         && record.mode <= 0o7777
+        && record.uid != NOBODY
+        && record.gid != NOBODY
         && record.mtime.1 < 1_000_000_000
         && record.xattrs.iter().all(is_sound_xattr)
 }

@@ -144,6 +144,8 @@ fn links_kinds_and_lines_that_no_writer_makes_are_refused() {
         ("/file/mode", json!(0o40_755)),
         ("/file/mode", json!(-1)),
         ("/file/uid", json!(1u64 << 32)),
+        ("/file/uid", json!(u32::MAX)),
+        ("/file/gid", json!(u32::MAX)),
         ("/file/mtime", json!([0, 1_000_000_000])),
         ("/file/mtime", json!([1e300, 0])),
         ("/file/link", json!("2f")),
