@@ -30,6 +30,12 @@ impl Environment {
         self.variables.get(name).cloned()
     }
 
+    /// Where a program is that is run by its name: the first on `$PATH`.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        let path = self.var("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+    }
+
     /// Where PostgreSQL's clients look for passwords: `$PGPASSFILE`, else `~/.pgpass`.
     pub fn passfile(&self) -> Option<PathBuf> {
         let set = |name| self.var(name).filter(|path| !path.is_empty()).map(PathBuf::from);

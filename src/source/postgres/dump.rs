@@ -150,16 +150,24 @@ async fn complete(schema: &mut Schema, session: &Session, selected: &Selected, s
 }
 
 impl PgDump {
-    /// What was written of the schemas; written now, if it was not, and waited for where somebody writes it. What failed is
-    /// tried again by who asks next: a lock that somebody held may be gone.
+    /// What was written of the schemas; written now, if it was not, and waited for where somebody writes it. Whoever finds
+    /// that somebody else failed tries it once more: a lock that stood in the way may be gone.
     fn of(&self, schemas: &[String]) -> Result<Arc<Vec<u8>>> {
         let written = || self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let dump = Arc::clone(written().entry(schemas.to_vec()).or_default());
-        let done = dump.get_or_init(|| self.dump(schemas).map(Arc::new)).clone();
-        if done.is_err() {
-            written().retain(|_, other| !Arc::ptr_eq(other, &dump));
+        loop {
+            let dump = Arc::clone(written().entry(schemas.to_vec()).or_default());
+            let mut is_mine = false;
+            let done = dump.get_or_init(|| {
+                is_mine = true;
+                self.dump(schemas).map(Arc::new)
+            });
+            if done.is_err() {
+                written().retain(|_, other| !Arc::ptr_eq(other, &dump));
+            }
+            if done.is_ok() || is_mine {
+                return done.clone();
+            }
         }
-        done
     }
 
     /// All definitions of the schemas, in pg_dump's own format.

@@ -42,24 +42,22 @@ impl Tools {
     /// # Errors
     /// [`Kind::Source`] when there is none, with the package to install.
     pub fn find(major: u32) -> Result<Self> {
-        let is_wrapper = is_wrapper();
-        let mut newest = None;
-        if !is_wrapper && is_new_enough(Path::new("pg_dump"), major, &mut newest) {
-            return Ok(Self { folder: None });
-        }
         let installed = std::fs::read_dir(VERSIONS).into_iter().flatten().filter_map(Result::ok);
         let numbered =
             installed.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
         let mut numbered: Vec<_> = numbered.collect();
         numbered.sort();
-        for (_, folder) in numbered {
-            let folder = folder.join("bin");
-            if is_new_enough(&folder.join("pg_dump"), major, &mut newest) {
-                return Ok(Self { folder: Some(folder) });
+        let mut folders: Vec<_> = numbered.into_iter().map(|(_, folder)| Some(folder.join("bin"))).collect();
+        let on_the_path = if is_wrapper() { folders.len() } else { 0 };
+        folders.insert(on_the_path, None);
+        let mut newest = None;
+        for folder in folders {
+            let tools = Self { folder };
+            let found = version(&tools.path("pg_dump"));
+            if found.is_some_and(|version| version >= major) {
+                return Ok(tools);
             }
-        }
-        if is_wrapper && is_new_enough(Path::new("pg_dump"), major, &mut newest) {
-            return Ok(Self { folder: None });
+            newest = newest.max(found);
         }
         let what = match newest {
             Some(found) => format!("pg_dump is of version {found}, older than the server ({major})"),
@@ -72,15 +70,18 @@ impl Tools {
 
     /// Which `pg_dump` it is, for people.
     pub fn describe(&self) -> String {
-        let path = self.folder.as_ref().map_or_else(|| PathBuf::from("pg_dump"), |folder| folder.join("pg_dump"));
+        let path = self.path("pg_dump");
         let version = version(&path).map_or_else(String::new, |version| format!(" {version}"));
         format!("pg_dump{version} is not older than the server ({})", path.display())
     }
 
     /// A command of one of the programs.
     pub fn command(&self, program: &str) -> Command {
-        let path = self.folder.as_ref().map_or_else(|| PathBuf::from(program), |folder| folder.join(program));
-        command(&path)
+        command(&self.path(program))
+    }
+
+    fn path(&self, program: &str) -> PathBuf {
+        self.folder.as_ref().map_or_else(|| PathBuf::from(program), |folder| folder.join(program))
     }
 }
 
@@ -93,17 +94,9 @@ fn command(program: &Path) -> Command {
     command
 }
 
-/// Whether a `pg_dump` is of `major` version or newer; of those that are not the `newest` is noted.
-fn is_new_enough(pg_dump: &Path, major: u32, newest: &mut Option<u32>) -> bool {
-    let found = version(pg_dump);
-    *newest = (*newest).max(found);
-    found.is_some_and(|version| version >= major)
-}
-
+/// Whether the `pg_dump` on the path is Debian's script.
 fn is_wrapper() -> bool {
-    let path = Environment::process().var("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("pg_dump")).find(|program| program.exists());
-    let real = found.and_then(|program| program.canonicalize().ok());
+    let real = Environment::process().program("pg_dump").and_then(|program| program.canonicalize().ok());
     real.is_some_and(|program| program.file_name().is_some_and(|name| name == WRAPPER))
 }
 

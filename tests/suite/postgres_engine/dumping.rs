@@ -30,9 +30,11 @@ pub fn in_another_process(database: &Database, wanted: &BTreeSet<u32>, programs:
 #[test]
 #[ignore = "the other half of tests that change the path or the environment"]
 fn in_a_process_of_its_own() {
+    // Where all tests are asked for, it has nobody that it is half of.
+    let Ok(uri) = std::env::var("BACKUP_TEST_URI") else { return };
     let var = |name| std::env::var(name).unwrap();
     let wanted = var("BACKUP_TEST_WANTED").split(' ').map(|oid| oid.parse().unwrap()).collect();
-    let schema = taken_before(&open(&var("BACKUP_TEST_URI")).unwrap(), &wanted, || {}).unwrap();
+    let schema = taken_before(&open(&uri).unwrap(), &wanted, || {}).unwrap();
     fs::write(var("BACKUP_TEST_OUT"), serde_json::to_vec(&schema).unwrap()).unwrap();
 }
 
