@@ -48,6 +48,20 @@ fn recording(folder: &Path) {
     }
 }
 
+/// Has the recording pg_dump do this first, each time that it is to dump.
+fn before_dumping(folder: &Path, commands: &str) {
+    let pg_dump = folder.join("pg_dump");
+    let first = format!("#!/bin/sh\ncase \"$*\" in *--schema-only*) {commands};; esac\n");
+    let script = fs::read_to_string(&pg_dump).unwrap().replacen("#!/bin/sh\n", &first, 1);
+    fs::write(&pg_dump, script).unwrap();
+}
+
+/// Runs the binary, which finds programs here first.
+fn run_with(folder: &Path, shop: &Shop, arguments: &[&str]) -> Ended {
+    let mut command = shop.app.command(arguments);
+    ended(command.env("PATH", format!("{}:/usr/bin:/bin", folder.display())).output().unwrap())
+}
+
 #[test]
 fn pg_dump_asks_for_the_same_certificate_and_gets_the_password_of_a_file_in_no_argument() {
     let server = Server::with_tls();
@@ -65,9 +79,7 @@ fn pg_dump_asks_for_the_same_certificate_and_gets_the_password_of_a_file_in_no_a
     recording(folder.path());
     shop.database.run("ALTER SYSTEM SET log_connections = on; SELECT pg_reload_conf()");
 
-    let mut command = shop.app.command(&["create"]);
-    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
-    let made = ended(command.output().unwrap()).expect(0);
+    let made = run_with(folder.path(), &shop, &["create"]).expect(0);
 
     let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
     assert!(seen.contains("pg_dump\n") && seen.contains("pg_restore\n"), "{seen}");
@@ -97,9 +109,7 @@ fn many_tenants_out_of_one_snapshot_take_one_run_of_pg_dump() {
     shop.app.reconfigure("modules:\n", &format!("tenancy: {{field: tenant, tenants: {{{tenants}}}}}\nmodules:\n"));
     shop.database.run("INSERT INTO a VALUES (99, NULL)");
     recording(shop.app.path(".").as_path());
-    let mut command = shop.app.command(&["--json", "create", "--all-tenants"]);
-    command.env("PATH", format!("{}:/usr/bin:/bin", shop.app.path(".").display()));
-    let made = ended(command.output().unwrap()).expect(0);
+    let made = run_with(&shop.app.path("."), &shop, &["--json", "create", "--all-tenants"]).expect(0);
     let seen = fs::read_to_string(shop.app.path("seen")).unwrap();
     assert_eq!(seen.lines().filter(|line| *line == "--schema-only").count(), 1, "{}", made.stdout);
     // Each has the definitions, and the remarks on what is the same for all.
@@ -125,13 +135,9 @@ fn archives_of_several_modules_take_one_run_of_pg_dump_and_it_runs_while_rows_ar
     shop.app.reconfigure("modules:\n", "modules:\n  more: {required: true, collections: [b]}\n");
     let folder = tempfile::tempdir().unwrap();
     recording(folder.path());
-    let (pg_dump, began) = (folder.path().join("pg_dump"), folder.path().join("began"));
-    let note = format!("case \"$*\" in *--schema-only*) date +%s%3N > {};; esac\n", began.display());
-    let script = fs::read_to_string(&pg_dump).unwrap().replacen("#!/bin/sh\n", &format!("#!/bin/sh\n{note}"), 1);
-    fs::write(&pg_dump, script).unwrap();
-    let mut command = shop.app.command(&["create", "--rate-limit", "1MiB"]);
-    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
-    ended(command.output().unwrap()).expect(0);
+    let began = folder.path().join("began");
+    before_dumping(folder.path(), &format!("date +%s%3N > {}", began.display()));
+    run_with(folder.path(), &shop, &["create", "--rate-limit", "1MiB"]).expect(0);
     let ended_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
     assert_eq!(seen.lines().filter(|line| *line == "--schema-only").count(), 1, "{seen}");
@@ -151,9 +157,7 @@ fn a_wrapper_that_chooses_a_version_each_time_is_passed_over() {
     let wrapper = folder.path().join("pg_wrapper");
     fs::rename(folder.path().join("pg_dump"), &wrapper).unwrap();
     std::os::unix::fs::symlink(&wrapper, folder.path().join("pg_dump")).unwrap();
-    let mut command = shop.app.command(&["create"]);
-    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
-    ended(command.output().unwrap()).expect(0);
+    run_with(folder.path(), &shop, &["create"]).expect(0);
     assert!(!folder.path().join("seen").exists());
 }
 
@@ -162,18 +166,11 @@ fn a_pg_dump_that_failed_while_rows_were_read_is_run_again_after_them() {
     let shop = Shop::new(Version::V15, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t");
     let folder = tempfile::tempdir().unwrap();
     recording(folder.path());
-    let pg_dump = folder.path().join("pg_dump");
-    let once = format!(
-        "case \"$*\" in *--schema-only*) mkdir {} 2>/dev/null && echo failed >> {} && exit 1;; esac\n",
-        folder.path().join("once").display(),
-        folder.path().join("seen").display()
-    );
-    let script = fs::read_to_string(&pg_dump).unwrap().replacen("#!/bin/sh\n", &format!("#!/bin/sh\n{once}"), 1);
-    fs::write(&pg_dump, script).unwrap();
-    let mut command = shop.app.command(&["create"]);
-    command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
-    ended(command.output().unwrap()).expect(0);
-    let seen = fs::read_to_string(folder.path().join("seen")).unwrap();
+    let (once, seen) = (folder.path().join("once"), folder.path().join("seen"));
+    let fail = format!("mkdir {} 2>/dev/null && echo failed >> {} && exit 1", once.display(), seen.display());
+    before_dumping(folder.path(), &fail);
+    run_with(folder.path(), &shop, &["create"]).expect(0);
+    let seen = fs::read_to_string(seen).unwrap();
     assert!(seen.contains("failed\n") && seen.contains("--schema-only"), "{seen}");
     let back = shop.beside();
     shop.run(&["restore", "latest", "--into", &super::laboratory::into(&back)]).expect(0);
